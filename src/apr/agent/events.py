@@ -1,0 +1,52 @@
+"""The one stream of events that a run yields, and that every sink reads.
+
+The completed events are the trace's own records. The partial ones below exist only for people who
+watch: nothing that matters is in them alone.
+"""
+
+from msgspec import Struct
+
+from ccpa.trace import Record, ToolUseBlock
+
+
+class TextDelta(Struct, frozen=True):
+    """A piece of the answer, as it is generated."""
+
+    text: str
+
+
+class ThinkingDelta(Struct, frozen=True):
+    """A piece of the reasoning, as it is generated."""
+
+    text: str
+
+
+class PrefillProgress(Struct, frozen=True):
+    """How many tokens of the prompt the model has evaluated; `cached` of them were remembered."""
+
+    done: int
+    total: int
+    cached: int = 0
+
+
+class ToolStarted(Struct, frozen=True):
+    """A tool use passed every check and now runs."""
+
+    tool_use: ToolUseBlock
+
+
+class ToolProgress(Struct, frozen=True):
+    """Output of a tool that is still running."""
+
+    tool_use_id: str
+    text: str
+
+
+class Notice(Struct, frozen=True):
+    """Something a person should know that is no part of the conversation."""
+
+    text: str
+
+
+Partial = TextDelta | ThinkingDelta | PrefillProgress | ToolStarted | ToolProgress | Notice
+Event = Record | Partial

@@ -1,0 +1,1 @@
+"""Subcommands of `apr`, one module each."""

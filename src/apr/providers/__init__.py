@@ -1,0 +1,1 @@
+"""Wires to models: a request goes out, a stream of model events comes in."""

@@ -1,0 +1,102 @@
+"""What a tool is: its schema, what it needs permission for, what it does.
+
+A tool is a module with one class that satisfies `Tool`. The agent checks the input against `Input`,
+asks the permission policy about `access(...)`, and only then awaits `run(...)`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from apr.tools.files import FileLedger
+from apr.tools.shells import Shells
+
+InputT = TypeVar("InputT", bound=Struct, contravariant=True)
+
+
+class ToolError(Exception):
+    """The tool refuses before doing anything (bad input, no such file, stale edit).
+
+    The model is told in `<tool_use_error>`; the message says how to do better.
+    """
+
+
+class Access(Struct, frozen=True, kw_only=True):
+    """What a tool use wants to touch, for the permission policy to decide on.
+
+    `paths` are resolved (symbolic links followed). `command` is the shell text of an `execute`.
+    """
+
+    kind: Literal["read", "write", "execute", "none"]
+    paths: tuple[Path, ...] = ()
+    command: str | None = None
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What a tool use came to. `content` is the text for the model, already bounded."""
+
+    content: str
+    ok: bool = True
+    files_read: tuple[Path, ...] = ()
+    files_written: tuple[Path, ...] = ()
+    exit_code: int | None = None
+    truncated: bool = False
+    full_sha256: str | None = None
+    """Digest of the content before it was cut, where it was."""
+
+
+class Context(Struct, kw_only=True):
+    """The state that tools of one session share."""
+
+    root: Path
+    """The project: resolved, absolute."""
+    cwd: Path
+    """Where Bash is; it persists between calls."""
+    files: FileLedger
+    """Which files the model has seen, and as what."""
+    shells: Shells
+    """Shells that run in the background."""
+    progress: Callable[[str], None] = lambda _text: None
+    """Called with output as it comes; what it shows is for people only."""
+
+
+class Tool(Protocol[InputT]):
+    """One tool. Instances hold no state of a session: that is in the `Context`."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    Input: type[Any]
+    """A msgspec Struct: the input's schema, with `Meta(description=...)` on what is not obvious."""
+    read_only: ClassVar[bool]
+    """Calls of read-only tools in one turn run concurrently."""
+
+    def access(self, call: InputT, context: Context) -> Access:
+        """Say what this call would touch. Touches nothing itself."""
+        ...
+
+    async def run(self, call: InputT, context: Context) -> Outcome:
+        """Do it.
+
+        Raises:
+            ToolError: it was refused before anything was done.
+        """
+        ...
+
+
+def parameters(tool: Tool[Any]) -> dict[str, Any]:
+    """Return the tool's input as a compact JSON Schema, for the model's prompt."""
+    _, components = msgspec.json.schema_components([tool.Input], ref_template="{name}")
+    return _compact(components[tool.Input.__name__])
+
+
+def _compact(schema: dict[str, Any]) -> dict[str, Any]:
+    """Drop what a small model does not need: titles, nulls, defaults it would only copy."""
+    properties = {}
+    for name, prop in schema["properties"].items():
+        variants = [v for v in prop.pop("anyOf", [prop]) if v != {"type": "null"}]
+        properties[name] = {**{k: v for k, v in prop.items() if k != "default"}, **variants[0]}
+        properties[name].pop("default", None)
+    return {"type": "object", "properties": properties, "required": schema.get("required", [])}

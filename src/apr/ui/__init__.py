@@ -1,0 +1,1 @@
+"""Sinks of the event stream: what people and programs see of a run."""

@@ -1,0 +1,1 @@
+"""Subcommands of `ccpa`, one module each."""
