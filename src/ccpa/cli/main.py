@@ -1,0 +1,114 @@
+"""The `ccpa` command: finds the subcommand, and is the last to see an error.
+
+A subcommand is a module of this package with `HELP`, `configure(parser)` and `run(args)`. It is
+imported only when it is used, so that `ccpa --help` and every subcommand start fast.
+"""
+
+import argparse
+import importlib
+import keyword
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from ccpa.errors import CcpaError
+
+COMMANDS = {
+    "validate": "check that traces have the right shape and make sense",
+    "schema": "print the JSON Schema of a trace's records",
+}
+
+INTERRUPTED = 128 + signal.SIGINT
+PIPE_CLOSED = 128 + 13  # SIGPIPE, which Windows does not have
+
+_DESCRIPTION = """\
+The meter of coding agents: reads the action traces of any agent, checks them, aligns two of them,
+and says how near one comes to the other and where it drifts."""
+
+_EPILOG = """\
+examples:
+  ccpa validate run.ccpa-trace.jsonl      is this a sound trace?
+  ccpa COMMAND --help                     what COMMAND does, with examples
+
+exit status: 0 all well, 1 a check or gate failed, 2 wrong usage or unusable input"""
+
+
+class Subcommand(Protocol):
+    """What a module of this package offers."""
+
+    HELP: str
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the subcommand's arguments, description and examples."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it, and return the exit status."""
+
+
+def load(name: str) -> Subcommand:
+    """Import a subcommand's module. `import` lives in `import_.py`, as PEP 8 spells such names."""
+    module = name + "_" if keyword.iskeyword(name) else name
+    return cast("Subcommand", importlib.import_module(f"ccpa.cli.{module}"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `ccpa` and return its exit status: 0, 1 (gate), 2 (usage or input), 130 (Ctrl-C)."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):  # a file name need not be text that can be encoded
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except CcpaError as error:
+        print(f"ccpa: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough. The interpreter must not find that out again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return status
+
+
+def _run(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="ccpa",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name == chosen:
+            command = load(name)
+            command.configure(subparser)
+            subparser.set_defaults(run=command.run)
+    args = parser.parse_args(arguments)
+    return cast("int", args.run(args))
+
+
+class _Version(argparse.Action):
+    """Prints the installed version, which takes reading package metadata, only when asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(message=f"ccpa {version('apr-code')}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
