@@ -1,0 +1,44 @@
+"""Where apr keeps what outlives a run: `$APR_HOME`, or `~/.apr`."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def home(env: Mapping[str, str] = os.environ) -> Path:
+    """Return the directory, absolute. It need not exist."""
+    named = env.get("APR_HOME")
+    return Path(named).expanduser().absolute() if named else Path.home() / ".apr"
+
+
+def private_directory(path: Path) -> Path:
+    """Make sure that `path` is a directory that nobody else can look into, and return it.
+
+    Raises:
+        OSError: it cannot be made, or it belongs to somebody else.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.stat()
+    if status.st_uid != os.geteuid():
+        raise PermissionError(
+            f"{path} belongs to another user; set APR_HOME to a directory of yours"
+        )
+    if status.st_mode & 0o077:
+        path.chmod(0o700)
+    return path
+
+
+def open_private(path: Path) -> int:
+    """Create `path` anew, readable by its owner only, and return its file descriptor (write only).
+
+    What was there is unlinked first: whoever has it open keeps the old file, and a link planted
+    there is never followed.
+    """
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+
+def beside(path: Path) -> Path:
+    """Return an unused name in the same directory, for a file that `path` is to be replaced by."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -1,0 +1,265 @@
+"""The GGUF container: reads what precedes the weights, and believes none of it.
+
+A model file comes from strangers and is loaded by native code, so every count, length, offset and
+type is held against the size of the file before it is used. Time and memory are bounded by the
+size of the header that is really there, whatever the header claims. The rules are those of
+llama.cpp's `gguf_init_from_reader` and the GGUF specification.
+"""
+
+import struct
+from mmap import mmap
+from typing import NamedTuple
+
+from msgspec import Struct
+
+MAGIC = b"GGUF"
+VERSIONS = (2, 3)
+MAX_DIMS = 4
+MAX_NAME = 1 << 16
+"""Longest key that GGUF allows, in bytes."""
+MAX_TENSOR_NAME = 63
+"""GGML_MAX_NAME, less the terminator."""
+SHORT_ARRAY = 1024
+"""Arrays of numbers up to this length (a value per layer) are kept; longer ones are counted."""
+MAX_VALUES = 1 << 16
+"""More metadata entries, or tensors, than any real model has: the largest have a few thousand."""
+
+STRING, ARRAY = 8, 9
+SCALARS = {
+    kind: struct.Struct("<" + code)
+    for kind, code in {
+        **dict(enumerate("BbHhIif?")),
+        10: "Q",
+        11: "q",
+        12: "d",
+    }.items()
+}
+_U32, _U64 = SCALARS[4], SCALARS[10]
+
+TENSOR_TYPES: dict[int, tuple[str, int, int]] = {
+    0: ("F32", 1, 4),
+    1: ("F16", 1, 2),
+    2: ("Q4_0", 32, 18),
+    3: ("Q4_1", 32, 20),
+    6: ("Q5_0", 32, 22),
+    7: ("Q5_1", 32, 24),
+    8: ("Q8_0", 32, 34),
+    9: ("Q8_1", 32, 40),
+    10: ("Q2_K", 256, 84),
+    11: ("Q3_K", 256, 110),
+    12: ("Q4_K", 256, 144),
+    13: ("Q5_K", 256, 176),
+    14: ("Q6_K", 256, 210),
+    15: ("Q8_K", 256, 292),
+    16: ("IQ2_XXS", 256, 66),
+    17: ("IQ2_XS", 256, 74),
+    18: ("IQ3_XXS", 256, 98),
+    19: ("IQ1_S", 256, 50),
+    20: ("IQ4_NL", 32, 18),
+    21: ("IQ3_S", 256, 110),
+    22: ("IQ2_S", 256, 82),
+    23: ("IQ4_XS", 256, 136),
+    24: ("I8", 1, 1),
+    25: ("I16", 1, 2),
+    26: ("I32", 1, 4),
+    27: ("I64", 1, 8),
+    28: ("F64", 1, 8),
+    29: ("IQ1_M", 256, 56),
+    30: ("BF16", 1, 2),
+    34: ("TQ1_0", 256, 54),
+    35: ("TQ2_0", 256, 66),
+    39: ("MXFP4", 32, 17),
+    40: ("NVFP4", 64, 36),
+    41: ("Q1_0", 128, 18),
+}
+"""ggml's numeric types: name, weights in a block, bytes of a block."""
+
+
+class GgufError(ValueError):
+    """The bytes are not a sound GGUF header. The message says what is wrong with them."""
+
+
+class Array(Struct, frozen=True):
+    """An array whose elements were passed over: texts, or very many numbers."""
+
+    count: int
+
+
+Value = int | float | str | tuple[int | float, ...] | Array
+
+
+class Tensor(NamedTuple):
+    """Where one tensor lies: `offset` from the start of the file and `size`, in bytes."""
+
+    name: str
+    kind: str
+    weights: int
+    offset: int
+    size: int
+
+
+class Header(NamedTuple):
+    """Everything that precedes the weights."""
+
+    metadata: dict[str, Value]
+    tensors: dict[str, Tensor]
+
+
+def parse(data: bytes | mmap) -> Header:
+    """Read the header of a whole GGUF file.
+
+    Raises:
+        GgufError: it is not GGUF, is cut short, or contradicts itself or the size of the file.
+    """
+    cursor = _Cursor(data)
+    if cursor.take(len(MAGIC), "the magic number") != MAGIC:
+        raise GgufError(f"not a GGUF file: it starts with {bytes(data[:4])!r}, not b'GGUF'")
+    version = cursor.number(_U32, "the version")
+    if version not in VERSIONS:
+        swapped = int.from_bytes(version.to_bytes(4, "little"), "big") in VERSIONS
+        problem = "it is big-endian" if swapped else f"GGUF version {version} is not 2 or 3"
+        raise GgufError(f"cannot be read: {problem}")
+    tensor_count = cursor.count("tensors", smallest=24)
+    value_count = cursor.count("metadata entries", smallest=13)
+    metadata: dict[str, Value] = {}
+    for _ in range(value_count):
+        key = cursor.text("a metadata key", MAX_NAME)
+        if key in metadata:
+            raise GgufError(f"the metadata key {key!r} occurs twice")
+        metadata[key] = cursor.value(cursor.number(_U32, f"the type of {key!r}"), repr(key))
+    infos = [cursor.tensor() for _ in range(tensor_count)]
+    return Header(metadata, _place(infos, _start_of_data(cursor.at, metadata), data))
+
+
+def _start_of_data(end_of_header: int, metadata: dict[str, Value]) -> tuple[int, int]:
+    """Return where the weights start, and what they are aligned to."""
+    alignment = metadata.get("general.alignment", 32)
+    if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
+        raise GgufError(f"general.alignment is {alignment!r}, not a power of two")
+    return -(-end_of_header // alignment) * alignment, alignment
+
+
+def _place(
+    infos: list[Tensor], start_and_alignment: tuple[int, int], data: bytes | mmap
+) -> dict[str, Tensor]:
+    """Move the tensors' offsets to the start of the file, and hold them against its size."""
+    start, alignment = start_and_alignment
+    tensors: dict[str, Tensor] = {}
+    for tensor in infos:
+        if tensor.name in tensors:
+            raise GgufError(f"the tensor {tensor.name!r} occurs twice")
+        if tensor.offset % alignment:
+            raise GgufError(f"the tensor {tensor.name!r} is not aligned to {alignment} bytes")
+        placed = tensor._replace(offset=start + tensor.offset)
+        if placed.offset + placed.size > len(data):
+            missing = placed.offset + placed.size - len(data)
+            raise GgufError(
+                f"cut short, or broken: the tensor {tensor.name!r} ends {missing:,} bytes past the "
+                f"end of the file ({len(data):,} bytes); download it again"
+            )
+        tensors[tensor.name] = placed
+    return tensors
+
+
+class _Cursor:
+    """A position in the header."""
+
+    def __init__(self, data: bytes | mmap) -> None:
+        self.data = data
+        self.at = 0
+
+    def take(self, size: int, what: str) -> bytes:
+        end = self.at + size
+        if end > len(self.data):
+            raise GgufError(f"cut short: the file ends in {what} ({len(self.data):,} bytes)")
+        taken = bytes(self.data[self.at : end])
+        self.at = end
+        return taken
+
+    def number(self, form: struct.Struct, what: str) -> int:
+        value: int = form.unpack(self.take(form.size, what))[0]
+        return value
+
+    def count(self, what: str, *, smallest: int) -> int:
+        """Read how many things follow, each of which takes at least `smallest` bytes."""
+        count = self.number(_U64, f"the number of {what}")
+        if count > MAX_VALUES or count * smallest > len(self.data) - self.at:
+            raise GgufError(
+                f"cut short, or broken: claims {count:,} {what}, more than the file can hold"
+            )
+        return count
+
+    def text(self, what: str, limit: int | None = None) -> str:
+        """Read a string. Bytes that are not UTF-8 become U+FFFD: a label is no reason to fail."""
+        size = self.number(_U64, f"the length of {what}")
+        if size > (len(self.data) - self.at if limit is None else limit):
+            raise GgufError(
+                f"cut short, or broken: claims {size:,} bytes for {what}, more than there can be"
+            )
+        return self.take(size, what).decode("utf-8", "replace")
+
+    def value(self, kind: int, what: str) -> Value:
+        if kind == STRING:
+            return self.text(what)
+        if kind == ARRAY:
+            return self.array(what)
+        form = SCALARS.get(kind)
+        if form is None:
+            raise GgufError(f"{what} has the unknown type {kind}")
+        return self.number(form, what)
+
+    def array(self, what: str) -> tuple[int | float, ...] | Array:
+        kind = self.number(_U32, f"the element type of {what}")
+        count = self.number(_U64, f"the length of {what}")
+        if kind == STRING:
+            self.skip_texts(count, what)
+            return Array(count)
+        form = SCALARS.get(kind)
+        if form is None:
+            raise GgufError(f"{what} is an array of the unknown or nested type {kind}")
+        if count * form.size > len(self.data) - self.at:
+            raise GgufError(
+                f"cut short, or broken: claims {count:,} elements for {what}, more than the file can hold"
+            )
+        if count > SHORT_ARRAY:
+            self.at += count * form.size
+            return Array(count)
+        return tuple(self.number(form, what) for _ in range(count))
+
+    def skip_texts(self, count: int, what: str) -> None:
+        """Pass over strings. A vocabulary has 300,000, so this loop does nothing it need not."""
+        unpack, data, at, end = _U64.unpack_from, self.data, self.at, len(self.data)
+        if count * _U64.size > end - at:
+            raise GgufError(
+                f"cut short, or broken: claims {count:,} elements for {what}, more than the file can hold"
+            )
+        try:
+            for _ in range(count):
+                at += 8 + unpack(data, at)[0]
+                if at > end:
+                    break
+        except struct.error:
+            at = end + 1
+        if at > end:
+            raise GgufError(f"cut short, or broken: a string of {what} ends past the end of file")
+        self.at = at
+
+    def tensor(self) -> Tensor:
+        """Read where a tensor lies; its offset is still counted from the start of the weights."""
+        name = self.text("a tensor's name", MAX_TENSOR_NAME)
+        what = f"the tensor {name!r}"
+        rank = self.number(_U32, what)
+        if rank > MAX_DIMS:
+            raise GgufError(f"{what} has {rank:,} dimensions, more than {MAX_DIMS}")
+        dims = [self.number(_U64, what) for _ in range(rank)]
+        number = self.number(_U32, what)
+        offset = self.number(_U64, what)
+        if number not in TENSOR_TYPES:
+            raise GgufError(f"{what} has the unknown type {number}; it may need a newer apr")
+        kind, block, block_size = TENSOR_TYPES[number]
+        weights = 1
+        for dim in dims:
+            weights *= dim
+        if not weights or (dims[0] if dims else 1) % block:
+            raise GgufError(f"{what} has the shape {dims}, impossible for {kind}")
+        return Tensor(name, kind, weights, offset, weights // block * block_size)

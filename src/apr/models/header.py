@@ -1,0 +1,185 @@
+"""What is in a model file, and whether the engine could load it: told in milliseconds.
+
+llama.cpp says little about a file that it cannot load, and a large one takes its time to fail. So
+the header is checked first. What only the engine can know (an architecture it has no code for, a
+tensor that this architecture needs) the engine says by name when it loads the model.
+"""
+
+import mmap
+import re
+from collections import Counter
+from pathlib import Path
+
+from msgspec import Struct
+
+from apr.models.gguf_format import Array, GgufError, Header, parse
+
+NOT_CHAT_MODELS = frozenset(
+    {
+        "bert", "clip", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3",
+        "llama-embed", "modern-bert", "neo-bert", "nomic-bert", "nomic-bert-moe", "t5encoder",
+        "wavtokenizer-dec",
+    }
+)  # fmt: skip
+"""Architectures of llama.cpp that embed text or decode images and sound, and generate no text."""
+
+
+class BadModel(Exception):  # noqa: N818 - named after what it says
+    """The file cannot be a model that the engine could load. The message names file and fault."""
+
+
+class ModelInfo(Struct, frozen=True, kw_only=True):
+    """What a model says of itself, and what its tensors say of it."""
+
+    path: Path
+    size: int
+    """Bytes, of all parts of a split model."""
+    architecture: str
+    name: str
+    parameters: int
+    layers: int
+    experts: int
+    """0 for a dense model."""
+    experts_used: int
+    context_length: int
+    """Tokens it was trained for."""
+    vocabulary: int
+    quantisation: str
+    """The type that holds most bytes of the weights."""
+    kv_bytes_per_token: int
+    """Memory that one token of context takes, at 16 bits a number."""
+    chat_template: str | None
+    license: str | None
+
+
+def check(path: Path) -> ModelInfo:
+    """Return what is in a GGUF file; of a split model, `path` is the first of its files.
+
+    Raises:
+        BadModel: it cannot be read, is no GGUF, is damaged, or is not a model that generates text.
+    """
+    first = _read(path)
+    try:
+        parts = {path: first, **{other: _read(other) for other in _other_parts(path, first)}}
+        return _describe(path, first, parts)
+    except GgufError as error:
+        raise BadModel(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> Header:
+    try:
+        with path.open("rb") as file:
+            try:
+                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except ValueError:  # how mmap refuses a file without bytes
+                raise GgufError("not a GGUF file: it is empty") from None
+            with data:
+                return parse(data)
+    except GgufError as error:
+        raise BadModel(f"{path}: {error}") from error
+    except OSError as error:
+        raise BadModel(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _other_parts(path: Path, header: Header) -> list[Path]:
+    """Return the further files of a split model, named as `llama-gguf-split` names them."""
+    count = _number(header, "split.count", 1)
+    if count <= 1:
+        return []
+    match = re.fullmatch(r"(.+)-00001-of-(\d{5})", path.stem)
+    if _number(header, "split.no", 0) or not match or int(match[2]) != count:
+        raise GgufError(f"one of {count} parts of a model; name the one that ends in -00001-of-…")
+    return [
+        path.with_name(f"{match[1]}-{number:05}-of-{match[2]}{path.suffix}")
+        for number in range(2, count + 1)
+    ]
+
+
+def _describe(path: Path, header: Header, parts: dict[Path, Header]) -> ModelInfo:
+    """Put together the parts of a model.
+
+    Raises:
+        GgufError: something that every model has is missing, or it is another kind of model.
+    """
+    architecture = _text(header, "general.architecture")
+    if not architecture:
+        raise GgufError("does not name its architecture (general.architecture)")
+    if architecture in NOT_CHAT_MODELS:
+        raise GgufError(f"is a {architecture!r} model, which does not generate text")
+    tensors = [tensor for part in parts.values() for tensor in part.tensors.values()]
+    layers = _number(header, f"{architecture}.block_count")
+    _complete({tensor.name for tensor in tensors}, layers)
+    tokens = header.metadata.get("tokenizer.ggml.tokens")
+    if not isinstance(tokens, Array):
+        raise GgufError("has no vocabulary (tokenizer.ggml.tokens)")
+    sizes: Counter[str] = Counter()
+    for tensor in tensors:
+        sizes[tensor.kind] += tensor.size
+    return ModelInfo(
+        path=path,
+        size=sum(part.stat().st_size for part in parts),
+        architecture=architecture,
+        name=_text(header, "general.name") or path.stem,
+        parameters=sum(tensor.weights for tensor in tensors),
+        layers=layers,
+        experts=_number(header, f"{architecture}.expert_count", 0),
+        experts_used=_number(header, f"{architecture}.expert_used_count", 0),
+        context_length=_number(header, f"{architecture}.context_length"),
+        vocabulary=tokens.count,
+        quantisation=sizes.most_common(1)[0][0],
+        kv_bytes_per_token=_kv_bytes_per_token(header, architecture, layers),
+        chat_template=_text(header, "tokenizer.chat_template"),
+        license=_text(header, "general.license"),
+    )
+
+
+def _complete(names: set[str], layers: int) -> None:
+    """Hold the tensors against the number of layers that the model claims."""
+    if "token_embd.weight" not in names:
+        raise GgufError("has no tensor 'token_embd.weight'")
+    blocks = {match[1] for name in names if (match := re.match(r"blk\.(\d+)\.", name))}
+    for layer in range(min(layers, len(blocks) + 1)):
+        if str(layer) not in blocks:
+            raise GgufError(f"claims {layers:,} layers, but has no tensor of 'blk.{layer}'")
+
+
+def _kv_bytes_per_token(header: Header, architecture: str, layers: int) -> int:
+    """Return the size of one token's keys and values in all layers, at most.
+
+    Models in which only some layers attend to everything take less.
+    """
+    prefix = f"{architecture}.attention."
+    heads = header.metadata.get(
+        prefix + "head_count_kv", header.metadata.get(prefix + "head_count")
+    )
+    if isinstance(heads, tuple):
+        all_heads = int(sum(heads))
+    else:
+        all_heads = layers * _number(header, prefix + "head_count_kv", _heads(header, prefix))
+    width = _number(header, f"{architecture}.embedding_length")
+    head = width // max(1, _heads(header, prefix))
+    key = _number(header, prefix + "key_length", head)
+    value = _number(header, prefix + "value_length", head)
+    return 2 * all_heads * (key + value)
+
+
+def _heads(header: Header, prefix: str) -> int:
+    """Return the number of attention heads: the most, where it differs by layer."""
+    heads = header.metadata.get(prefix + "head_count")
+    if isinstance(heads, tuple):
+        return int(max(heads, default=1))
+    return _number(header, prefix + "head_count", 1)
+
+
+def _number(header: Header, key: str, default: int | None = None) -> int:
+    value = header.metadata.get(key, default)
+    if value is None:
+        raise GgufError(f"does not say its {key}")
+    if not isinstance(value, int) or value < 0:
+        raise GgufError(f"says {key} is {value!r}, not a number")
+    return value
+
+
+def _text(header: Header, key: str) -> str | None:
+    value = header.metadata.get(key)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,59 @@
+"""From what a user calls a model to the file that holds it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from apr.home import home
+
+DEMO = "demo"
+
+
+class ModelNotFound(Exception):  # noqa: N818 - named after what happened, as FileNotFoundError is
+    """No file goes by that name. The message says what was looked for, where, and what to do."""
+
+
+def resolve(name: str | None, env: Mapping[str, str]) -> Path:
+    """Return the absolute path of the model that `name`, or else `$APR_MODEL`, stands for.
+
+    A name is `demo` (the model that comes with apr), a path to a `.gguf` file, or a bare name that
+    is looked up, with and without `.gguf`, in `$APR_HOME/models` and then in `./models`.
+
+    Raises:
+        ModelNotFound: there is no such file.
+    """
+    wanted = name or env.get("APR_MODEL")
+    if not wanted:
+        raise ModelNotFound(f"No model named: neither --model nor APR_MODEL is set.\n{_advice()}")
+    candidates = list(_candidates(wanted, env))
+    for path in candidates:
+        if path.is_file():
+            return path.absolute()
+    looked = "\n".join(f"  {path}" for path in candidates)
+    raise ModelNotFound(f"No model {wanted!r}. Looked for\n{looked}\n{_advice()}")
+
+
+def _candidates(name: str, env: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the places that a name may mean, the likeliest first."""
+    if name == DEMO:
+        yield demo()
+        return
+    path = Path(name).expanduser()
+    if path.is_absolute() or len(path.parts) > 1 or path.suffix == ".gguf":
+        yield path
+    if len(path.parts) == 1:
+        for folder in (home(env) / "models", Path("models")):
+            if path.suffix != ".gguf":
+                yield folder / f"{name}.gguf"
+            yield folder / name
+
+
+def demo() -> Path:
+    """Return where the model that comes with apr is: a file of the package itself."""
+    return Path(__file__).parent.parent / "data" / "demo.gguf"
+
+
+def _advice() -> str:
+    return (
+        "Use --model demo (a tiny model that comes with apr), --model PATH.gguf,\n"
+        "or --base-url URL for a server that already runs a model."
+    )
