@@ -1,0 +1,183 @@
+r"""Git's ignore rules, for walking a tree from the top: does this entry match, and what did it say?
+
+`pathspec` takes a quarter of the time that `apr` may spend before its first request to import, and
+treats bytes above 127 and some `**` otherwise than git does. The rules here are those of
+gitignore(5) and of git's `wildmatch.c`; the tests hold them against real git.
+
+A directory that is ignored is not entered, so a pattern only ever has to match an entry itself,
+never something below it. Paths and patterns are bytes, as they are for git.
+"""
+
+import re
+from typing import NamedTuple
+
+_SPECIAL = re.compile(rb"[*?\[\\]")
+_CLASSES = {
+    b"alnum": rb"0-9A-Za-z",
+    b"alpha": rb"A-Za-z",
+    b"blank": rb" \t",
+    b"cntrl": rb"\x00-\x1f\x7f",
+    b"digit": rb"0-9",
+    b"graph": rb"!-~",
+    b"lower": rb"a-z",
+    b"print": rb" -~",
+    b"punct": rb"!-/:-@\[-`{-~",
+    b"space": rb" \t-\r",
+    b"upper": rb"A-Z",
+    b"xdigit": rb"0-9A-Fa-f",
+}
+
+
+class _Pattern(NamedTuple):
+    regex: bytes
+    negated: bool
+    directories_only: bool
+    whole_path: bool
+    """Match the path below the ignore file's directory; otherwise the last component alone."""
+
+
+class IgnoreRules:
+    """The patterns of one ignore file. Paths given to it are relative to that file's directory."""
+
+    def __init__(self, text: bytes) -> None:
+        lines = text.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        patterns = [p for line in lines if (p := _parse(line.removesuffix(b"\r")))]
+        self._for_files = _compile([p for p in patterns if not p.directories_only])
+        self._for_directories = _compile(patterns)
+
+    def ignores(self, path: bytes, *, is_directory: bool) -> bool | None:
+        """Say if the entry is ignored (True), taken back in (False) or not mentioned (None)."""
+        regex, negated = self._for_directories if is_directory else self._for_files
+        # The patterns stand in reverse, because the last one that matches decides.
+        if regex is None or (match := regex.match(path)) is None or match.lastindex is None:
+            return None
+        return not negated[match.lastindex - 1]
+
+
+def _compile(patterns: list[_Pattern]) -> tuple[re.Pattern[bytes] | None, list[bool]]:
+    if not patterns:
+        return None, []
+    # `(?>…)` because a path has only one last component to try.
+    anchors = [b"" if pattern.whole_path else rb"(?>.*/)?" for pattern in patterns]
+    alternatives = [
+        b"(%s%s)" % (anchor, pattern.regex)
+        for anchor, pattern in zip(anchors, patterns, strict=True)
+    ]
+    regex = re.compile(rb"(?:%s)\Z" % b"|".join(reversed(alternatives)), re.DOTALL)
+    return regex, [pattern.negated for pattern in reversed(patterns)]
+
+
+def _parse(line: bytes) -> _Pattern | None:
+    if line.startswith(b"#"):
+        return None
+    text = _strip_trailing_spaces(line)
+    negated = text.startswith(b"!")
+    text = text.removeprefix(b"!")
+    directories_only = text.endswith(b"/")
+    text = text.removesuffix(b"/")
+    whole_path = b"/" in text
+    text = text.removeprefix(b"/")
+    regex = _translate(text, whole_path=whole_path)
+    return None if regex is None else _Pattern(regex, negated, directories_only, whole_path)
+
+
+def _strip_trailing_spaces(line: bytes) -> bytes:
+    kept = len(line.rstrip(b" "))
+    backslashes = kept - len(line[:kept].rstrip(b"\\"))
+    return line[: kept + (backslashes % 2 and kept < len(line))]
+
+
+def _translate(glob: bytes, *, whole_path: bool) -> bytes | None:
+    """Return the glob as a regular expression, or None where git would never match it.
+
+    Everything that follows a star is an atomic group: the leftmost place where the text between two
+    stars fits is as good as any other, and so are the leftmost directories for what stands between
+    two `**`. Nothing is tried twice, so a hostile pattern costs no more than its length.
+    """
+    special = _SPECIAL.search(glob)
+    if not glob or special is None:
+        return re.escape(glob) if glob else None
+    sections = [[b""]]  # one after each `**/`, of parts: one after each `*`
+    at = 0
+    while at < len(glob):
+        char = glob[at : at + 1]
+        if char == b"*":
+            end = len(glob) - len(glob[at:].lstrip(b"*"))
+            # Git matches the text before the first special character apart from the rest, so a
+            # `**` right after it counts as standing at the start.
+            starts = at == special.start() or glob[at - 1 : at] == b"/"
+            if whole_path and end - at > 1 and starts and glob[end : end + 1] == b"/":
+                sections.append([rb"(?:[^/]*/)*?"])
+                end += 1
+            else:
+                deep = whole_path and end - at > 1 and starts and end == len(glob)
+                sections[-1].append(rb".*" if deep else rb"[^/]*?")
+            at = end
+            continue
+        if char == b"[":
+            bracket = _translate_bracket(glob, at)
+            if bracket is None:
+                return None
+            regex, at = bracket
+        elif char == b"?":
+            regex, at = rb"[^/]", at + 1
+        else:
+            at += char == b"\\"
+            if at == len(glob):
+                return None
+            regex, at = re.escape(glob[at : at + 1]), at + 1
+        sections[-1][-1] += regex
+    *early, last = sections
+    first, *stars = last
+    return b"".join(
+        [
+            *(b"(?>%s)" % _atomic(section) for section in early),
+            _atomic([first, *stars[:-1]]),
+            *stars[-1:],
+        ]
+    )
+
+
+def _atomic(parts: list[bytes]) -> bytes:
+    return parts[0] + b"".join(b"(?>%s)" % part for part in parts[1:])
+
+
+def _translate_bracket(glob: bytes, at: int) -> tuple[bytes, int] | None:
+    """Translate the bracket expression at `at`; return it and its end, None if it is malformed."""
+    at += 1
+    negated = glob[at : at + 1] in (b"!", b"^")
+    at += negated
+    members = b""
+    previous = -1  # what a following `-` would make a range from
+    first = True
+    while first or glob[at : at + 1] != b"]":
+        if at >= len(glob):
+            return None
+        first = False
+        char = glob[at]
+        closing = glob.find(b"]", at + 2) if glob[at : at + 2] == b"[:" else -1
+        if char == ord("-") and previous >= 0 and glob[at + 1 : at + 2] not in (b"", b"]"):
+            at += 1 + (glob[at + 1 : at + 2] == b"\\")
+            if at >= len(glob):
+                return None
+            if previous <= glob[at]:
+                members += rb"\x%02x-\x%02x" % (previous, glob[at])
+            previous = -1
+        elif closing > at + 2 and glob[closing - 1 : closing] == b":":
+            name = glob[at + 2 : closing - 1]
+            if name not in _CLASSES:
+                return None
+            members += _CLASSES[name]
+            previous = -1
+            at = closing
+        else:
+            at += char == ord("\\")
+            if at >= len(glob):
+                return None
+            previous = glob[at]
+            members += rb"\x%02x" % previous
+        at += 1
+    inside = rb"[%s%s]" % (b"^" if negated else b"", members) if members else rb"[^\x00-\xff]"
+    if negated and not members:
+        inside = b"."
+    return rb"(?!/)" + inside, at + 1
