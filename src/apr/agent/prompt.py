@@ -70,5 +70,7 @@ def _branch(directory: Path) -> str | None:
             head = (git / "HEAD").read_text().strip()
         except (OSError, UnicodeDecodeError):
             continue
-        return head.removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else None
+        return (
+            head.removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else None
+        )
     return None

@@ -1,0 +1,54 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each does its own set-up.
+
+VENV ?= .venv
+REFERENCE_VENV ?= .venv-reference
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint types unit test-reference bench format clean
+
+help:
+	@echo 'make demo            install, and watch a local model fix a bug and be scored'
+	@echo 'make test            everything CI runs: lint, types, tests with coverage'
+	@echo 'make test-reference  the engine against PyTorch (installs PyTorch in its own environment)'
+	@echo 'make bench           the benchmarks'
+	@echo 'make format          format the code'
+	@echo 'make clean           remove what these commands made'
+
+demo:
+	@tools/setup.sh $(VENV) ''
+	@$(BIN)/python tools/demo.py
+
+test: lint types unit
+
+lint:
+	@tools/setup.sh $(VENV) test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types:
+	@tools/setup.sh $(VENV) test
+	$(BIN)/mypy
+
+unit:
+	@tools/setup.sh $(VENV) test
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+test-reference:
+	@tools/setup.sh $(REFERENCE_VENV) reference
+	$(REFERENCE_VENV)/bin/python -m pytest tests/reference
+
+bench:
+	@tools/setup.sh $(VENV) test
+	$(BIN)/python benchmarks/agent_overhead.py
+	$(BIN)/python benchmarks/meter.py
+
+format:
+	@tools/setup.sh $(VENV) test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) $(REFERENCE_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -1,0 +1,225 @@
+"""May this tool use happen? A pure decision on what the tool says it would touch.
+
+Rules are written `Tool` or `Tool(specifier)`; deny beats ask beats allow; a rule beats the mode.
+A compound command is allowed only if every part of it is.
+"""
+
+import fnmatch
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+from apr.tools.base import Access
+from ccpa.trace import DeniedBy
+
+Mode = Literal["default", "acceptEdits", "plan", "bypassPermissions", "dontAsk"]
+MODES: tuple[str, ...] = get_args(Mode)
+
+# An Edit rule speaks of every tool that writes files, a Read rule of every tool that reads them.
+_SPEAKS_FOR = {
+    "Edit": frozenset({"Edit", "Write", "NotebookEdit"}),
+    "Read": frozenset({"Read", "Glob", "Grep"}),
+}
+
+# Writing here changes what runs later without anybody's asking: never a matter of course.
+PROTECTED = (".git", ".claude", ".apr", ".mcp.json", ".envrc", ".vscode", ".idea", ".husky")
+
+# These can neither read nor change a file; what they redirect or substitute is judged on its own.
+_HARMLESS = frozenset({"cd", "pwd", "echo", "printf", "true", "false", ":", "[", "[[", "test"})
+
+
+class BadRule(ValueError):
+    """A permission rule that cannot be read."""
+
+
+class Rule(Struct, frozen=True):
+    """One rule. No specifier: every use of the tool."""
+
+    tool: str
+    specifier: str | None = None
+
+    def __str__(self) -> str:
+        return self.tool if self.specifier is None else f"{self.tool}({self.specifier})"
+
+
+class Decision(Struct, frozen=True):
+    """`reason` is written for the model, who reads it when the answer is not yes."""
+
+    behavior: Literal["allow", "ask", "deny"]
+    reason: str = ""
+    by: DeniedBy | None = None
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """Everything a decision depends on besides the tool use itself."""
+
+    root: Path
+    mode: Mode = "default"
+    allow: tuple[Rule, ...] = ()
+    ask: tuple[Rule, ...] = ()
+    deny: tuple[Rule, ...] = ()
+    directories: tuple[Path, ...] = ()
+    """Further directories that count as the project's own."""
+
+
+def parse_rules(texts: Iterable[str]) -> tuple[Rule, ...]:
+    """Read rules; one text may hold several, separated by commas or white space outside brackets.
+
+    Raises:
+        BadRule: naming the text.
+    """
+    return tuple(_parse_rule(part) for text in texts for part in _split(text))
+
+
+def decide(policy: Policy, tool: str, access: Access) -> Decision:
+    """Decide on one tool use."""
+    if rule := _first(policy.deny, policy, tool, access, any):
+        return Decision("deny", f"The rule {rule} forbids this {tool} call.", "rule")
+    if policy.mode == "bypassPermissions":
+        return Decision("allow")
+    if policy.mode == "plan" and access.kind in {"write", "execute"}:
+        return Decision("deny", f"Plan mode: {tool} may not change anything.", "mode")
+    if rule := _first(policy.ask, policy, tool, access, any):
+        return Decision("ask", f"The rule {rule} asks for a person's consent to {tool}.", "rule")
+    return _by_kind(policy, tool, access)
+
+
+def _by_kind(policy: Policy, tool: str, access: Access) -> Decision:
+    if _first(policy.allow, policy, tool, access, all):
+        return Decision("allow")
+    match access.kind:
+        case "none":
+            return Decision("allow")
+        case "execute":
+            if _every_part_allowed(policy, tool, access):
+                return Decision("allow")
+            return Decision("ask", f"No rule allows the command: {access.command}", "mode")
+    outside = [path for path in access.paths if not _inside(policy, path)]
+    if outside:
+        return Decision("ask", f"{outside[0]} is outside the project {policy.root}.", "mode")
+    if access.kind == "read":
+        return Decision("allow")
+    guarded = [path for path in access.paths if _guarded(policy, path)]
+    if guarded:
+        return Decision("ask", f"{guarded[0]} configures tools; changing it needs consent.", "mode")
+    if policy.mode == "acceptEdits":
+        return Decision("allow")
+    return Decision("ask", f"In {policy.mode} mode {tool} needs consent to write.", "mode")
+
+
+def _every_part_allowed(policy: Policy, tool: str, access: Access) -> bool:
+    """Whether rules allow each command in the text, and each file it writes by redirection."""
+    if access.command is None:
+        return False
+    from apr.agent.commands import dissect  # the grammar loads only where a rule needs it
+
+    parts = dissect(access.command)
+    if parts is None or not parts.commands:
+        return False
+    targets = tuple((policy.root / target).resolve() for target in parts.writes)
+    if targets and decide(policy, "Edit", Access(kind="write", paths=targets)).behavior != "allow":
+        return False
+    rules = [rule for rule in policy.allow if rule.tool == tool]
+    return all(
+        part.split(maxsplit=1)[0] in _HARMLESS
+        or any(_command_matches(rule, part) for rule in rules)
+        for part in parts.commands
+    )
+
+
+def _first(
+    rules: tuple[Rule, ...],
+    policy: Policy,
+    tool: str,
+    access: Access,
+    quantifier: Callable[[Iterable[bool]], bool],
+) -> Rule | None:
+    return next((rule for rule in rules if _matches(rule, policy, tool, access, quantifier)), None)
+
+
+def _matches(
+    rule: Rule,
+    policy: Policy,
+    tool: str,
+    access: Access,
+    quantifier: Callable[[Iterable[bool]], bool],
+) -> bool:
+    """Whether a rule speaks of this use: to forbid, of any part of it; to allow, of all."""
+    if rule.specifier is None:
+        return fnmatch.fnmatchcase(tool, rule.tool)
+    if tool != rule.tool and tool not in _SPEAKS_FOR.get(rule.tool, ()):
+        return False
+    if access.command is not None:
+        if quantifier is all:
+            return rule.specifier == access.command.strip()
+        from apr.agent.commands import dissect
+
+        parts = dissect(access.command)
+        texts = (access.command.strip(), *(parts.commands if parts else ()))
+        return any(_command_matches(rule, text) for text in texts)
+    if not access.paths:
+        return False
+    return quantifier(_path_matches(rule.specifier, policy, path) for path in access.paths)
+
+
+def _command_matches(rule: Rule, command: str) -> bool:
+    """`git diff:*` is a prefix at a word's end, `*` elsewhere a wildcard, anything else exact."""
+    specifier = rule.specifier or ""
+    if specifier.endswith(":*"):
+        prefix = specifier[:-2]
+        return command == prefix or command.startswith((prefix + " ", prefix + "\t"))
+    return command == specifier or ("*" in specifier and fnmatch.fnmatchcase(command, specifier))
+
+
+def _path_matches(specifier: str, policy: Policy, path: Path) -> bool:
+    """Gitignore syntax: `//x` from the root directory, `~/x` from home, else from the project."""
+    from pathspec import GitIgnoreSpec  # 40 ms, paid only where there are path rules
+
+    base, pattern = policy.root, specifier.removeprefix("./")
+    if specifier.startswith("//"):
+        base, pattern = Path("/"), specifier[1:]
+    elif specifier.startswith("~/"):
+        base, pattern = Path.home().resolve(), specifier[1:]
+    elif "/" in pattern.rstrip("/") and not pattern.startswith(("/", "**/")):
+        pattern = "/" + pattern
+    if not path.is_relative_to(base):
+        return False
+    return GitIgnoreSpec.from_lines([pattern]).match_file(str(path.relative_to(base)))
+
+
+def _inside(policy: Policy, path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in (policy.root, *policy.directories))
+
+
+def _guarded(policy: Policy, path: Path) -> bool:
+    folders = (policy.root, *policy.directories)
+    return any(
+        part in PROTECTED
+        for folder in folders
+        if path.is_relative_to(folder)
+        for part in path.relative_to(folder).parts
+    )
+
+
+def _split(text: str) -> list[str]:
+    """Split at commas and white space that stand outside brackets."""
+    parts, depth, start = [], 0, 0
+    for at, char in enumerate(text):
+        depth += (char == "(") - (char == ")")
+        if depth == 0 and (char == "," or char.isspace()):
+            parts.append(text[start:at])
+            start = at + 1
+    parts.append(text[start:])
+    return [part for part in parts if part]
+
+
+def _parse_rule(text: str) -> Rule:
+    tool, bracket, rest = text.partition("(")
+    if not bracket and ")" not in text:
+        return Rule(tool)
+    if not tool or not rest.endswith(")") or rest == ")":
+        raise BadRule(f"not a permission rule: {text!r} (write Tool or Tool(specifier))")
+    specifier = rest[:-1]
+    return Rule(tool) if specifier in {"*", ":*"} else Rule(tool, specifier)

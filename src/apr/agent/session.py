@@ -1,0 +1,93 @@
+"""What a session counts as it goes: its id, its turns, its tokens, its time."""
+
+import datetime
+import os
+import time
+from pathlib import Path
+
+from apr import __version__
+from ccpa.trace import FIRST_PROMPT_TURN, SessionEnd, SessionStart, SessionStop, Usage
+from ccpa.workspace import snapshot, tree_of
+
+
+def uuid7() -> str:
+    """Return a new UUID version 7 (RFC 9562, 5.7): 48 bits of Unix milliseconds, then chance."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0b11 << 62) | 0b10 << 62
+    text = f"{value:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+class Session:
+    """The books of one session. It opens and closes the trace and numbers its turns.
+
+    Args:
+        root: the project.
+        model: the model's name, for the trace.
+        permission_mode: the mode it starts in, for the trace.
+        trace: the file the trace goes to, which is no part of the project; None where no trace is
+            wanted, and then the working tree is not read at all.
+    """
+
+    def __init__(self, root: Path, *, model: str, permission_mode: str, trace: Path | None) -> None:
+        self.id = uuid7()
+        self.root = root
+        self.model = model
+        self.permission_mode = permission_mode
+        self.tokens_in = 0
+        self.tokens_out = 0
+        self.turn = FIRST_PROMPT_TURN - 1
+        self._trace = trace
+        self._started = time.monotonic()
+
+    def next_turn(self) -> int:
+        """Number the conversation's next message."""
+        self.turn += 1
+        return self.turn
+
+    def count(self, usage: Usage) -> None:
+        """Add what a model call cost."""
+        self.tokens_in += usage.input_tokens
+        self.tokens_out += usage.output_tokens
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the session began."""
+        return int((time.monotonic() - self._started) * 1000)
+
+    def start(self) -> SessionStart:
+        """Return the trace's first record."""
+        return SessionStart(
+            v=1,
+            session_id=self.id,
+            ts=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+            actor="apr-code",
+            model=self.model,
+            cwd_sha256=self._tree() or "0" * 64,
+            agent_version=__version__,
+            schema_version=3,
+            cwd=str(self.root),
+            permission_mode=self.permission_mode,
+        )
+
+    def end(self, stop_reason: SessionStop, error: str | None = None) -> SessionEnd:
+        """Return the trace's last record."""
+        return SessionEnd(
+            v=1,
+            turn=max(self.turn, FIRST_PROMPT_TURN),
+            stop_reason=stop_reason,
+            elapsed_ms=self.elapsed_ms,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            cwd_sha256_after=self._tree(),
+            error=error,
+        )
+
+    def _tree(self) -> str | None:
+        if self._trace is None:
+            return None
+        entries = dict(snapshot(self.root).entries)
+        if self._trace.is_relative_to(self.root):
+            entries.pop(self._trace.relative_to(self.root).as_posix(), None)
+        return tree_of(entries)

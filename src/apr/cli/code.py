@@ -1,0 +1,227 @@
+"""`apr code`: work on a task in a project."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import stat
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+from apr.agent.events import Event
+from apr.agent.loop import Agent
+from apr.agent.permissions import MODES, BadRule, Policy, parse_rules
+from apr.agent.prompt import first_prompt, look_around, system_prompt
+from apr.agent.session import Session
+from apr.errors import AprError
+from apr.providers.base import Provider, Request
+from apr.tools.base import Context
+from apr.tools.files import FileLedger
+from apr.tools.registry import BUILTIN, specs
+from apr.tools.shells import Shells
+from ccpa.trace import SessionEnd
+
+MAX_TOKENS = 8192
+_STDIN_PATIENCE_S = 3.0
+
+EPILOG = """\
+examples:
+  apr code --model demo "fix the failing test"
+  git diff | apr code -p "review this change"
+  apr code --permission-mode acceptEdits --allowedTools "Bash(npm test:*)" "make the tests pass"
+  apr code --base-url http://127.0.0.1:8080/v1 --model qwen3-coder "explain src/main.c"
+  apr code --emit-trace run.ccpa-trace.jsonl --output-format json "rename Foo to Bar"
+
+Nobody can be asked while a run is headless: what would need consent is denied, and the run goes on.
+exit codes: 0 done, 1 the run ended in an error, 2 wrong usage or input, 3 no such model,
+130 interrupted."""
+
+
+class Sink(Protocol):
+    """Something that shows, stores or transmits a run."""
+
+    def __call__(self, event: Event) -> None:
+        """Take the next event."""
+        ...
+
+    def close(self) -> None:
+        """The run is over."""
+        ...
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    parser.description = "Work on a task in a project, with a model on this machine."
+    parser.epilog = EPILOG
+    add("prompt", nargs="?", help="the task; standard input is added to it when piped in")
+    add("-p", "--print", action="store_true", help="run headless (implied by a prompt or a pipe)")
+    add("-C", "--project", metavar="DIR", default=".", help="the project (default: here)")
+    add("--add-dir", metavar="DIR", action="append", default=[], help="also part of the project")
+    add("--model", metavar="NAME", help="demo, a .gguf file, or a name under ~/.apr/models")
+    add("--base-url", metavar="URL", help="use this server (OpenAI chat completions) instead")
+    add("--api-key-env", metavar="VAR", help="environment variable that holds the server's key")
+    add("--ctx", metavar="N", type=_positive, help="tokens of context for a local model")
+    add("--keep-alive", metavar="S", type=float, default=600.0, help="seconds an idle engine stays")
+    add("--max-turns", metavar="N", type=_positive, help="end after N answers of the model")
+    add("--max-tokens", metavar="N", type=_positive, default=MAX_TOKENS, help="per answer")
+    add(
+        "--temperature", metavar="T", type=float, help="sampling temperature (default: the model's)"
+    )
+    add("--permission-mode", choices=MODES, default="default")
+    add("--allowedTools", "--allowed-tools", dest="allow", metavar="RULES", action="append")
+    add("--disallowedTools", "--disallowed-tools", dest="deny", metavar="RULES", action="append")
+    add("--system-prompt", metavar="TEXT", help="instead of the built-in system prompt")
+    add("--append-system-prompt", metavar="TEXT", help="added to the system prompt")
+    add("--output-format", choices=("text", "json"), default="text")
+    add("--emit-trace", metavar="PATH", type=Path, help="write every action to this file")
+    add("--trace-version", type=int, choices=(2, 3), default=3)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run headless; return the exit code."""
+    root = _directory(args.project)
+    prompt = _prompt(args.prompt)
+    policy = _policy(args, root)
+    provider, model = _provider(args)
+    trace = args.emit_trace.resolve() if args.emit_trace else None
+    session = Session(root, model=model, permission_mode=policy.mode, trace=trace)
+    context = Context(root=root, cwd=root, files=FileLedger(), shells=Shells())
+    offered = tuple(tool for tool in BUILTIN if not _taken_away(policy, tool.name))
+    request = Request(
+        system=system_prompt(args.append_system_prompt, replace=args.system_prompt),
+        messages=(),
+        tools=specs(offered),
+        max_tokens=args.max_tokens,
+        temperature=args.temperature,
+    )
+    agent = Agent(provider, offered, policy, context, session, request, max_turns=args.max_turns)
+    preface = first_prompt(look_around(root), "")
+    return asyncio.run(
+        _drive(agent, agent.converse([prompt], preface=preface), _sinks(args, trace))
+    )
+
+
+async def _drive(agent: Agent, events: AsyncIterator[Event], sinks: list[Sink]) -> int:
+    """Send the stream to every sink, and leave nothing running behind."""
+    task = asyncio.current_task()
+    if task is not None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    failed = False
+    try:
+        async for event in events:
+            for sink in sinks:
+                sink(event)
+            failed = isinstance(event, SessionEnd) and event.stop_reason == "error"
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        for sink in sinks:
+            sink.close()
+        await agent.context.shells.close()
+        await agent.provider.close()
+    return int(failed)
+
+
+def _sinks(args: argparse.Namespace, trace: Path | None) -> list[Sink]:
+    """Return the sinks the options ask for; the trace is written before anything is shown."""
+    sinks: list[Sink] = []
+    if trace is not None:
+        from apr.ui.trace import TraceWriter
+
+        sinks.append(TraceWriter(trace, version=args.trace_version, warn=_warn))
+    if args.output_format == "json":
+        from apr.ui.result import ResultPrinter
+
+        sinks.append(ResultPrinter(sys.stdout))
+    else:
+        from apr.ui.text import TextPrinter
+
+        sinks.append(TextPrinter(sys.stdout, sys.stderr))
+    return sinks
+
+
+def _provider(args: argparse.Namespace) -> tuple[Provider, str]:
+    """Return the wire to the model, and the name the trace gives the model."""
+    if args.base_url:
+        from apr.providers.openai_chat import OpenAIChat
+
+        key = os.environ.get(args.api_key_env) if args.api_key_env else None
+        if args.api_key_env and not key:
+            raise AprError(f"--api-key-env: the environment variable {args.api_key_env} is not set")
+        name = args.model or os.environ.get("APR_MODEL") or "default"
+        return OpenAIChat(args.base_url, name, api_key=key), name
+    if args.api_key_env:
+        raise AprError("--api-key-env goes with --base-url: a local model needs no key")
+    from apr.models.resolve import resolve
+    from apr.providers.local import LocalModel
+
+    path = resolve(args.model, os.environ)
+    name = path.stem
+    return LocalModel(path, name, context=args.ctx, keep_alive=args.keep_alive), name
+
+
+def _policy(args: argparse.Namespace, root: Path) -> Policy:
+    try:
+        allow, deny = parse_rules(args.allow or ()), parse_rules(args.deny or ())
+    except BadRule as error:
+        raise AprError(str(error)) from None
+    directories = tuple(_directory(name) for name in args.add_dir)
+    return Policy(
+        root=root, mode=args.permission_mode, allow=allow, deny=deny, directories=directories
+    )
+
+
+def _taken_away(policy: Policy, tool: str) -> bool:
+    """Whether a rule forbids every use of the tool: then the model need not know of it."""
+    return any(rule.tool == tool and rule.specifier is None for rule in policy.deny)
+
+
+def _directory(name: str) -> Path:
+    path = Path(name).expanduser().resolve()
+    if not path.is_dir():
+        raise AprError(f"not a directory: {name}")
+    return path
+
+
+def _prompt(argument: str | None) -> str:
+    """Return the task: the argument, what is piped in, or both, the argument first."""
+    piped = _piped(wait_for_ever=argument is None)
+    parts = [part for part in (argument, piped) if part and part.strip()]
+    if not parts:
+        raise AprError('what is the task? Give it as an argument: apr code "fix the failing test"')
+    return "\n\n".join(parts)
+
+
+def _piped(*, wait_for_ever: bool) -> str | None:
+    """Read standard input where something is piped in.
+
+    A program that starts us may leave a pipe open that nothing will ever come through: beside a
+    prompt argument we wait for its first byte only so long.
+    """
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):
+        return None
+    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
+        return None
+    if not wait_for_ever and not select.select([sys.stdin], [], [], _STDIN_PATIENCE_S)[0]:
+        _warn("nothing came through standard input; going on without it")
+        return None
+    return sys.stdin.buffer.read().decode(errors="replace")
+
+
+def _positive(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if (number := int(text)) > 0:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+
+
+def _warn(text: str) -> None:
+    print(f"apr: {text}", file=sys.stderr)

@@ -1,0 +1,86 @@
+"""The `apr` command. A subcommand's module is imported only when it is used."""
+
+import argparse
+import importlib
+import os
+import sys
+from typing import Protocol
+
+from apr import __version__
+from apr.errors import AprError
+from apr.ui.terminal import plain
+
+COMMANDS = {
+    "code": "work on a task in a project, with a model on this machine",
+    "engine": "serve a local model, see or stop the engines that run",
+}
+INTERRUPTED = 130
+
+EPILOG = """\
+examples:
+  apr code "fix the failing test"
+  apr code --model ./qwen3-coder.gguf --permission-mode acceptEdits "rename Foo to Bar"
+  apr engine status
+
+exit codes: 0 done, 1 the run failed, 2 wrong usage or input, 3 no such model, 130 interrupted.
+Each command has its own --help."""
+
+
+class Command(Protocol):
+    """What a module of this package offers."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's arguments, description and examples."""
+        ...
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it; return the exit code."""
+        ...
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        args, command = _parse(argv)
+        code = command.run(args)
+        sys.stdout.flush()
+    except AprError as error:
+        print(f"apr: {plain(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("apr: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone. Python would complain once more while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _parse(argv: list[str]) -> tuple[argparse.Namespace, Command]:
+    parser = argparse.ArgumentParser(
+        prog="apr",
+        description="A coding agent for open-weight models on your own machine.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"apr {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    wanted = next((word for word in argv if not word.startswith("-")), None)
+    command: Command | None = None
+    for name, help_text in COMMANDS.items():
+        sub = subparsers.add_parser(
+            name, help=help_text, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name == wanted:
+            command = importlib.import_module(f"apr.cli.{name}")
+            command.configure(sub)
+    args = parser.parse_args(argv)
+    if command is None:  # argparse has refused already whatever is no command
+        parser.error("a command is required")
+    return args, command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

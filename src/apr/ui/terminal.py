@@ -1,0 +1,23 @@
+"""Untrusted text on a terminal: what a model, a file or a command says must not drive it."""
+
+import os
+from typing import TextIO
+
+# C0 and C1 controls but tab and newline; also the marks that turn the direction of text round.
+_CONTROLS = {
+    code: f"\\x{code:02x}"
+    for code in (*range(0x20), *range(0x7F, 0xA0))
+    if code not in {0x09, 0x0A}
+}
+_BIDI = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_VISIBLE = _CONTROLS | _BIDI
+
+
+def plain(text: str) -> str:
+    r"""Return the text with every control character made visible (`\x1b`)."""
+    return text.translate(_VISIBLE)
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether colour is wanted on this stream: a terminal, no `NO_COLOR`, not dumb."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
