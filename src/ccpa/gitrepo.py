@@ -7,45 +7,37 @@ Everything read here may be hostile: nothing is followed to where it could hang 
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-_BLOCK = 1 << 20
 _MAX_SYMREF_DEPTH = 5
 
 
-def open_regular(path: bytes) -> int | None:
+def open_regular(path: bytes) -> tuple[int, os.stat_result] | None:
     """Open a regular file without following a link or waiting for a pipe's other end.
 
-    Return the descriptor, or None if the path is no regular file.
+    Return its descriptor and status, or None if the path is no regular file.
 
     Raises:
         OSError: it cannot be opened.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        return descriptor, status
     os.close(descriptor)
     return None
 
 
-def blocks(descriptor: int) -> Iterator[bytes]:
-    """Read from where the descriptor stands to the end, a bounded piece at a time."""
-    while block := os.read(descriptor, _BLOCK):
-        yield block
-
-
 def read_small(path: bytes) -> bytes | None:
-    """Return what is in a regular file of git's own, or None."""
+    """Return what is in a regular file of git's own, or None where there is none to read."""
     try:
-        descriptor = open_regular(path)
+        opened = open_regular(path)
     except OSError:
         return None
-    if descriptor is None:
+    if opened is None:
         return None
-    try:
-        return b"".join(blocks(descriptor))
-    finally:
-        os.close(descriptor)
+    with os.fdopen(opened[0], "rb") as file:
+        return file.read()
 
 
 def git_directory(root: bytes) -> bytes | None:

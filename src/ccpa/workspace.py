@@ -28,7 +28,6 @@ from typing import NamedTuple
 
 from ccpa.gitignore import IgnoreRules
 from ccpa.gitrepo import (
-    blocks,
     checked_out_commit,
     common_directory,
     git_directory,
@@ -43,7 +42,7 @@ EXECUTABLE = "100755"
 SYMLINK = "120000"
 GITLINK = "160000"
 
-_SMALL_FILE_LIMIT = 1 << 16
+_BLOCK = 1 << 20
 _GONE = (FileNotFoundError, NotADirectoryError)
 
 
@@ -198,7 +197,8 @@ class _Walk:
             if rules and _is_ignored(path, rules, is_directory=is_directory):
                 self.ignored_something = True
             elif not is_directory:
-                self._file(path, is_symlink=item.is_symlink())
+                if item.is_symlink() or item.is_file(follow_symlinks=False):
+                    self._file(path, is_symlink=item.is_symlink())
             elif (commit := checked_out_commit(item.path)) is not None:
                 self.entries[path] = Entry(GITLINK, commit)
             else:
@@ -249,32 +249,30 @@ def _hash_file(path: bytes) -> Entry | None:
     Raises:
         OSError: it cannot be read.
     """
-    if not stat.S_ISREG(os.lstat(path).st_mode):
-        return None  # opening a device may do something; a socket cannot be opened
-    descriptor = open_regular(path)
-    if descriptor is None:
+    opened = open_regular(path)
+    if opened is None:
         return None
+    descriptor, status = opened
     try:
-        status = os.fstat(descriptor)
         mode = EXECUTABLE if status.st_mode & stat.S_IXUSR else FILE
-        if status.st_size <= _SMALL_FILE_LIMIT:
-            return Entry(mode, _blob(b"".join(blocks(descriptor))))
-        return Entry(mode, _hash_big_file(descriptor))
+        while (digest := _hash_blob(descriptor, status.st_size)) is None:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            status = os.fstat(descriptor)
+        return Entry(mode, digest)
     finally:
         os.close(descriptor)
 
 
-def _hash_big_file(descriptor: int) -> str:
-    """Hash block by block. The size comes first in a blob, so a file that changes is read again."""
-    while True:
-        size = os.fstat(descriptor).st_size
-        digest = hashlib.sha256(b"blob %d\0" % size)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        length = 0
-        for block in blocks(descriptor):
-            length += len(block)
-            digest.update(block)
-            if length > size:
-                break
-        if length == size:
-            return digest.hexdigest()
+def _hash_blob(descriptor: int, size: int) -> str | None:
+    """Hash `size` bytes, a bounded piece at a time; None if the file has become shorter than that.
+
+    A blob starts with its size, and a log may grow faster than it is read: it counts as it was.
+    """
+    digest = hashlib.sha256(b"blob %d\0" % size)
+    while size:
+        block = os.read(descriptor, min(size, _BLOCK))
+        if not block:
+            return None
+        digest.update(block)
+        size -= len(block)
+    return digest.hexdigest()
