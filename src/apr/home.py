@@ -1,7 +1,6 @@
 """Where apr keeps what outlives a run: `$APR_HOME`, or `~/.apr`."""
 
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def private_directory(path: Path) -> Path:
     status = path.stat()
     if status.st_uid != os.geteuid():
         raise PermissionError(
-            f"{path} belongs to another user; set APR_HOME to a directory of yours"
+            f"{path} belongs to another user; set APR_HOME to a directory of your own"
         )
     if status.st_mode & 0o077:
         path.chmod(0o700)
@@ -30,15 +29,15 @@ def private_directory(path: Path) -> Path:
 
 
 def open_private(path: Path) -> int:
-    """Create `path` anew, readable by its owner only, and return its file descriptor (write only).
+    """Create `path` anew, readable by its owner only, and return its file descriptor.
 
     What was there is unlinked first: whoever has it open keeps the old file, and a link planted
     there is never followed.
     """
     path.unlink(missing_ok=True)
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
 def beside(path: Path) -> Path:
     """Return an unused name in the same directory, for a file that `path` is to be replaced by."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}")

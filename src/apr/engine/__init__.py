@@ -1,1 +1,1 @@
-"""The local inference engine: a process of its own that serves one GGUF over loopback HTTP."""
+"""The local inference engine: a process of its own that loads one GGUF file and serves HTTP."""

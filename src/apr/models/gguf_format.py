@@ -218,9 +218,7 @@ class _Cursor:
         if form is None:
             raise GgufError(f"{what} is an array of the unknown or nested type {kind}")
         if count * form.size > len(self.data) - self.at:
-            raise GgufError(
-                f"cut short, or broken: claims {count:,} elements for {what}, more than the file can hold"
-            )
+            raise GgufError(f"cut short, or broken: {what} claims {count:,} elements")
         if count > SHORT_ARRAY:
             self.at += count * form.size
             return Array(count)
@@ -230,9 +228,7 @@ class _Cursor:
         """Pass over strings. A vocabulary has 300,000, so this loop does nothing it need not."""
         unpack, data, at, end = _U64.unpack_from, self.data, self.at, len(self.data)
         if count * _U64.size > end - at:
-            raise GgufError(
-                f"cut short, or broken: claims {count:,} elements for {what}, more than the file can hold"
-            )
+            raise GgufError(f"cut short, or broken: {what} claims {count:,} elements")
         try:
             for _ in range(count):
                 at += 8 + unpack(data, at)[0]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from apr.errors import AprError
 from apr.models.gguf_format import Array, GgufError, Header, parse
 
 NOT_CHAT_MODELS = frozenset(
@@ -24,7 +25,7 @@ NOT_CHAT_MODELS = frozenset(
 """Architectures of llama.cpp that embed text or decode images and sound, and generate no text."""
 
 
-class BadModel(Exception):  # noqa: N818 - named after what it says
+class BadModel(AprError):  # noqa: N818 - named after what it says
     """The file cannot be a model that the engine could load. The message names file and fault."""
 
 

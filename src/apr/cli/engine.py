@@ -1,0 +1,145 @@
+"""`apr engine`: serve a local model, see which engines run, stop them."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from apr.engine import state as engines
+from apr.engine.state import EngineError, EngineState
+from apr.ui.terminal import plain
+
+EPILOG = """\
+examples:
+  apr engine status
+  apr engine stop --all
+  apr engine serve --model ./qwen3-coder.gguf --ctx 32768 --keep-alive 1h
+
+`apr code` starts an engine by itself, and leaves it warm for the next run."""
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments, description and examples."""
+    parser.description = "Serve a local model, see which engines run, stop them."
+    parser.epilog = EPILOG
+    commands = parser.add_subparsers(dest="engine_command", metavar="COMMAND", required=True)
+    status = commands.add_parser("status", help="list the engines that run")
+    status.add_argument("--json", action="store_true", help="print a JSON array")
+    stop = commands.add_parser("stop", help="end engines")
+    stop.add_argument("model", nargs="?", help="only those for this model (its name or process id)")
+    stop.add_argument("--all", action="store_true", help="end all of them")
+    stop.add_argument("--json", action="store_true", help="print what was ended as a JSON array")
+    _configure_serve(commands.add_parser("serve", help="load a model and serve it on loopback"))
+
+
+def _configure_serve(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--model", metavar="MODEL", help="demo, a name, or a path; default: APR_MODEL")
+    add("--ctx", type=int, metavar="N", help="tokens of context; default: what memory allows")
+    add(
+        "--keep-alive",
+        type=duration,
+        default="10m",
+        metavar="TIME",
+        help="end after this time without requests: 90s, 10m, 1h, never (default 10m)",
+    )
+    add("--parent-pid", type=int, metavar="PID", help="end when this process has ended")
+    add("--private", action="store_true", help="`apr code` does not attach to it")
+    add("--slots", type=int, default=4, metavar="N", help="conversations at a time (default 4)")
+    add("--threads", type=int, metavar="N", help="default: one for each core")
+    add("--port", type=int, default=0, metavar="N", help="default: any that is free")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; return the exit code.
+
+    Raises:
+        AprError: what is told to the user.
+    """
+    if args.engine_command == "serve":
+        return _serve(args)
+    return _stop(args) if args.engine_command == "stop" else _status(args)
+
+
+def duration(text: str) -> float | None:
+    """Return seconds from `90`, `90s`, `10m` or `1h`; None from `never`."""
+    if text == "never":
+        return None
+    number, unit = (text[:-1], text[-1]) if text[-1:] in UNITS else (text, "s")
+    try:
+        seconds = float(number) * UNITS[unit]
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 10m, 1h or never")
+    return seconds
+
+
+def _serve(args: argparse.Namespace) -> int:
+    import os
+
+    from apr.engine.serve import Options, serve
+    from apr.models.resolve import resolve
+
+    for name in ("ctx", "slots", "threads"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise EngineError(f"--{name} must be at least 1")
+    serve(
+        Options(
+            model=resolve(args.model, os.environ),
+            ctx=args.ctx,
+            keep_alive=args.keep_alive,
+            parent_pid=args.parent_pid,
+            private=args.private,
+            slots=args.slots,
+            threads=args.threads,
+            port=args.port,
+        )
+    )
+
+
+def _status(args: argparse.Namespace) -> int:
+    _show([engine for _, engine in engines.running(engines.directory())], as_json=args.json)
+    return 0
+
+
+def _stop(args: argparse.Namespace) -> int:
+    from apr.engine.process import end
+
+    folder = engines.directory()
+    found = [engine for _, engine in engines.running(folder)]
+    if args.model:
+        wanted = {args.model, str(Path(args.model).absolute())}
+        found = [e for e in found if wanted & {e.model_name, e.model, str(e.pid)}]
+        if not found:
+            raise EngineError(f"No engine runs for {args.model}. See: apr engine status")
+    elif len(found) > 1 and not args.all:
+        _show(found, as_json=False, file=sys.stderr)
+        raise EngineError("More than one engine runs: name one, or use --all.")
+    for engine in found:
+        if not end(engine.pid, engine.started):
+            raise EngineError(f"Process {engine.pid} does not end, not even when killed.")
+    engines.sweep(folder)
+    _show(found, as_json=args.json)
+    return 0
+
+
+def _show(found: list[EngineState], *, as_json: bool, file: Any = None) -> None:
+    if as_json:
+        keys = ("pid", "model", "model_name", "context", "keep_alive", "base_url", "engine")
+        rows = [{key: getattr(engine, key) for key in keys} for engine in found]
+        print(msgspec.json.encode(rows).decode())
+        return
+    if not found:
+        print("No engine runs.", file=sys.stderr)
+        return
+    for engine in found:
+        print(
+            f"{engine.pid:>8}  {plain(engine.model_name)}  {engine.context:,} tokens  "
+            f"{engine.base_url}  {plain(engine.model)}",
+            file=file,
+        )

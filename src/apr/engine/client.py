@@ -1,0 +1,228 @@
+"""Attach to the engine that serves a model, or start it. This side loads no native code.
+
+A warm engine is found in a directory listing and checked with one `GET /health`. A cold one is
+started detached, in a session of its own and with little of our environment, so that neither
+Ctrl-C nor our end takes it away from the next run.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from apr.engine import state as engines
+from apr.engine.state import EngineError, EngineState
+from apr.home import open_private
+
+Progress = Callable[[str], None]
+
+ANSWER_BOUND_S = 10.0
+"""A living engine answers `/health` in a millisecond, whatever it computes meanwhile."""
+START_BOUND_S = 60.0
+SLOWEST_DISK = 20e6
+"""Bytes a second: a model is given the time to be read at this rate, besides `START_BOUND_S`."""
+POLL_S = 0.01
+TAIL_BYTES = 4096
+
+# What an engine may need of our environment: no keys and tokens of other programs.
+PASSED_ON = frozenset(
+    {
+        "APR_HOME", "HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR",
+        "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "OMP_NUM_THREADS",
+        "CUDA_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
+    }
+)  # fmt: skip
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """A model that can be asked: OpenAI chat completions at `base_url`, with `api_key`."""
+
+    base_url: str
+    api_key: str
+    model_name: str
+    template: str | None
+    """The model's chat template, in Jinja."""
+    context: int
+    """Tokens that one conversation may have."""
+    pid: int
+
+
+async def attach(
+    model: Path,
+    *,
+    ctx: int | None = None,
+    keep_alive: float = 600.0,
+    on_progress: Progress | None = None,
+) -> Endpoint:
+    """Return an engine that serves `model`: one that runs already, or else a new one.
+
+    Args:
+        model: the GGUF file.
+        ctx: tokens of context that it must have at least, as far as the model was trained for
+            them; None takes what there is, and gives a new engine what memory allows.
+        keep_alive: seconds that a new engine stays without requests. 0 asks for an engine of our
+            own, which is not shared and ends with this process.
+        on_progress: told, for people, what is being waited for.
+
+    Raises:
+        EngineError: it could not be started, or does not answer.
+    """
+    tell = on_progress or (lambda _text: None)
+    folder = engines.directory()
+    if not keep_alive:
+        return _endpoint(await _start(folder, model, ctx, 0, tell))
+    while True:
+        async with _lock(folder, engines.identity(model), tell):
+            found = _find(folder, model, ctx)
+            if found is None:
+                return _endpoint(await _start(folder, model, ctx, keep_alive, tell))
+            path, engine = found
+            os.utime(path)  # it counts its idle time from here
+        if await _answers(engine.port):
+            return _endpoint(engine)
+        if any(state.pid == engine.pid for _, state in engines.running(folder, engine.identity)):
+            raise EngineError(
+                f"The engine for {engine.model_name} (process {engine.pid}) does not answer.\n"
+                "Stop it with: apr engine stop"
+            )
+
+
+def _find(folder: Path, model: Path, ctx: int | None) -> tuple[Path, EngineState] | None:
+    """Return the roomiest engine for the model, if one has the context asked for."""
+    fitting = [
+        (path, engine)
+        for path, engine in engines.running(folder, engines.identity(model))
+        if not engine.private
+        and (ctx is None or engine.context >= min(ctx, engine.trained_context))
+    ]
+    return max(fitting, key=lambda found: found[1].context, default=None)
+
+
+def _endpoint(engine: EngineState) -> Endpoint:
+    return Endpoint(
+        base_url=engine.base_url,
+        api_key=engine.api_key,
+        model_name=engine.model_name,
+        template=engine.template,
+        context=engine.context,
+        pid=engine.pid,
+    )
+
+
+@asynccontextmanager
+async def _lock(folder: Path, identity: str, tell: Progress) -> AsyncIterator[None]:
+    """Be the only one who starts or picks an engine for this model."""
+    told = False
+    while True:
+        with engines.try_lock(folder, identity) as held:
+            if held:
+                yield
+                return
+        if not told:
+            tell("waiting for the engine that another apr is starting")
+            told = True
+        await asyncio.sleep(POLL_S)
+
+
+async def _answers(port: int) -> bool:
+    """Whether the engine there is well."""
+    request = f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+    try:
+        async with asyncio.timeout(ANSWER_BOUND_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(request.encode())
+                return (await reader.readline()).split()[1:2] == [b"200"]
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+
+
+async def _start(
+    folder: Path, model: Path, ctx: int | None, keep_alive: float, tell: Progress
+) -> EngineState:
+    """Start an engine and wait until it has announced itself."""
+    engines.sweep(folder)
+    identity = engines.identity(model)
+    size = engines.size(identity)
+    log_path = folder / f"{identity}.log"
+    log = open_private(log_path)
+    try:
+        process = _spawn(_command(model, ctx, keep_alive), log)
+        tell(f"loading {model.stem} ({size / 1e9:.1f} GB)")
+        deadline = time.monotonic() + START_BOUND_S + size / SLOWEST_DISK
+        try:
+            while True:
+                for _, engine in engines.running(folder, identity):
+                    if engine.pid == process.pid:
+                        # Nobody waits for an engine; a thread does, lest it become a zombie.
+                        threading.Thread(target=process.wait, daemon=True).start()
+                        return engine
+                if process.poll() is not None:
+                    raise EngineError(_failure(model, process.returncode, _tail(log), log_path))
+                if time.monotonic() > deadline:
+                    raise EngineError(f"{model} is still not loaded. The engine's log: {log_path}")
+                await asyncio.sleep(POLL_S)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            process.wait()
+            raise
+    finally:
+        os.close(log)
+
+
+def _spawn(command: list[str], log: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        cwd="/",
+        env={name: value for name, value in os.environ.items() if name in PASSED_ON},
+        start_new_session=True,
+    )
+
+
+def _command(model: Path, ctx: int | None, keep_alive: float) -> list[str]:
+    command = [sys.executable, "-P", "-m", "apr.engine", "--model", str(model.absolute())]
+    if ctx is not None:
+        command += ["--ctx", str(ctx)]
+    if keep_alive:
+        return [*command, "--keep-alive", str(keep_alive)]
+    return [*command, "--keep-alive", "never", "--private", "--parent-pid", str(os.getpid())]
+
+
+def _tail(log: int) -> str:
+    """Return the end of the log."""
+    size = os.fstat(log).st_size
+    return os.pread(log, TAIL_BYTES, max(0, size - TAIL_BYTES)).decode("utf-8", "replace")
+
+
+def _failure(model: Path, code: int, tail: str, log_path: Path) -> str:
+    """Say why an engine ended before it was ready."""
+    if code > 0:
+        # It has said so itself, behind whatever the native code has printed.
+        log, told, reason = f"\n{tail}".rpartition("\napr: ")
+        if told:
+            _, native, detail = log.rpartition("error loading model: ")
+            return reason.strip() + (f": {detail.splitlines()[0]}" if native else "")
+        what = f"ended with exit code {code}"
+    else:
+        try:
+            what = f"was ended by {signal.Signals(-code).name}"
+        except ValueError:
+            what = f"was ended by signal {-code}"
+    if code == -signal.SIGKILL:
+        what += " (the system does this when memory runs out)"
+    return f"The engine {what} while it loaded {model}. Its log, {log_path}, ends:\n{tail.strip()}"

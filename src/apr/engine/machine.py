@@ -1,0 +1,96 @@
+"""What the machine can give to a model: memory and processors."""
+
+import os
+from pathlib import Path
+
+from msgspec import Struct
+
+from apr.engine.state import EngineError
+from apr.models.header import ModelInfo
+
+MIB = 1 << 20
+OVERHEAD = 256 * MIB
+"""What a loaded model takes beside weights, context and logits: the program, compute buffers."""
+BATCH = 512
+"""Tokens evaluated at once (llama.cpp's `n_ubatch`): each has a row of logits."""
+LEAST_CONTEXT = 2048
+"""Less is of no use to an agent; a model that was trained for less is taken as it is."""
+MOST_CACHE_MIB = 8192
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+class Plan(Struct, frozen=True):
+    """What to load a model with."""
+
+    context: int
+    """Tokens."""
+    cache_mib: int
+    """Memory for the prompts of conversations that are not in a slot at the moment."""
+
+
+def plan(info: ModelInfo, wanted: int | None, free: int) -> Plan:
+    """Divide `free` bytes of memory.
+
+    Without a wish the context is what the model was trained for, or as much of it as half of the
+    memory beside the weights holds. No model has more context than it was trained for.
+
+    Raises:
+        EngineError: the model, or the wanted context, does not fit.
+    """
+    left = free - info.size - OVERHEAD - BATCH * info.vocabulary * 4
+    per_token = max(1, info.kv_bytes_per_token)
+    if wanted is None:
+        least = min(LEAST_CONTEXT, info.context_length)
+        fitting = max(left // 2 // per_token, 0) // 256 * 256
+        context = min(info.context_length, max(fitting, least))
+    else:
+        context = min(wanted, info.context_length)
+    left -= context * per_token
+    if left < 0:
+        raise EngineError(
+            f"Not enough memory for {info.name} with a context of {context:,} tokens: it needs "
+            f"{(free - left) / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free.\n"
+            "Close other programs, stop idle engines (apr engine stop --all), ask for a smaller "
+            "context (--ctx), or use a smaller model."
+        )
+    return Plan(context, min(MOST_CACHE_MIB, left // 2 // MIB))
+
+
+def free_memory() -> int:
+    """Return the bytes that a new process can have without anybody's memory being swapped out."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:  # macOS: most of the memory, as nothing tells what could be freed
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4 * 3
+    fields = dict(line.split(":", 1) for line in lines)
+    free = int(fields["MemAvailable"].split()[0]) * 1024
+    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
+    if limit is None or used is None:
+        return free
+    cached = _cgroup("memory.stat", after="file") or 0  # counted as used, but given back on demand
+    return min(free, limit - used + cached)
+
+
+def processors() -> int | None:
+    """Return how many processors we are confined to; None where that is all there are."""
+    count = total = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    quota = _cgroup("cpu.max")
+    if quota and (period := _cgroup("cpu.max", after=str(quota))):
+        count = min(count, max(1, round(quota / period)))
+    return count if count < total else None
+
+
+def _cgroup(name: str, *, after: str | None = None) -> int | None:
+    """Read a number of this process's control group (version 2); None where there is no limit.
+
+    It is the first word of the file `name`, or the one that follows the word `after`.
+    """
+    try:
+        group = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+        words = (_CGROUP / group / name).read_text().split()
+        return int(words[words.index(after) + 1 if after else 0])
+    except (OSError, ValueError, IndexError):
+        return None

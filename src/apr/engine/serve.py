@@ -1,0 +1,192 @@
+"""The engine process: one model, loaded once, served on loopback until nobody needs it any more.
+
+It ends by itself: when it has had no request for its keep-alive time, when the process it belongs
+to is gone, or on SIGTERM. The state file tells others where it is and with which key to ask.
+"""
+
+import contextlib
+import os
+import re
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from apr.engine import machine, process
+from apr.engine import state as engines
+from apr.engine.machine import Plan
+from apr.engine.state import EngineError, EngineState
+from apr.models import header
+from apr.models.header import ModelInfo
+
+SLOTS = 4
+"""Conversations that keep their place in the KV cache: the main one and its subagents'."""
+ERRORS_ONLY = 1
+TICK_S = 0.5
+"""How often it is looked for requests and for the owner. Signals are seen at once."""
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How to serve a model."""
+
+    model: Path
+    ctx: int | None = None
+    keep_alive: float | None = 600.0
+    """Seconds without requests after which the engine ends; None for never."""
+    parent_pid: int | None = None
+    """A process that the engine ends with."""
+    private: bool = False
+    """Whether `attach` leaves it alone: it is for those who were told of it."""
+    slots: int = SLOTS
+    threads: int | None = None
+    port: int = 0
+    """0 for any that is free."""
+
+
+def serve(options: Options) -> NoReturn:
+    """Load the model, serve it until nobody needs it, and end the process.
+
+    Raises:
+        EngineError: it cannot be loaded.
+        BadModel: the file is damaged or no model.
+    """
+    owner = options.parent_pid
+    owner_started = None if owner is None else process.started(owner)
+    if owner is not None and owner_started is None:
+        raise EngineError(f"--parent-pid: there is no process {owner}")
+    identity = engines.identity(options.model)
+    info = header.check(options.model)
+    plan = machine.plan(info, options.ctx, machine.free_memory())
+    key = os.urandom(24).hex()
+    folder = engines.directory()
+    server = _load(options, info, plan, key)
+    wake = _wake_on_signals()
+    path = engines.announce(
+        folder,
+        EngineState(
+            pid=os.getpid(),
+            started=process.started(os.getpid()) or "",
+            private=options.private,
+            port=urlsplit(server.listening_address).port or 0,
+            api_key=key,
+            model=str(options.model.absolute()),
+            model_name=options.model.stem,
+            identity=identity,
+            context=plan.context,
+            trained_context=info.context_length,
+            keep_alive=options.keep_alive,
+            template=info.chat_template,
+            engine=f"xllamacpp {sys.modules['xllamacpp'].__version__}",
+        ),
+    )
+    sys.stderr.write(
+        f"Serving {info.path} at {server.listening_address}/v1, the key is in {path}\n"
+    )
+    idle = _Idleness(server, path, options.keep_alive)
+    # Without the state file nobody can find the engine, so then it ends as well.
+    with contextlib.suppress(FileNotFoundError):
+        while not select.select([wake], [], [], TICK_S)[0]:
+            if owner is not None and process.started(owner) != owner_started:
+                break
+            if idle.is_over() and _retire(folder, identity, path, idle):
+                break
+    path.unlink(missing_ok=True)
+    # Not through the native destructors: they wait for the batch in work, and nobody wants it.
+    os._exit(0)
+
+
+class _Idleness:
+    """How long the engine has had nothing to do.
+
+    There is no event to wait for, but there are counters: an engine is busy while a request is in
+    work, and was used if anything has changed since the last look. A client that attaches touches
+    the state file, and so gets the whole keep-alive time for its first request.
+    """
+
+    def __init__(self, server: Any, path: Path, keep_alive: float | None) -> None:
+        self._server = server
+        self._path = path
+        self._keep_alive = keep_alive
+        self._signs: tuple[str, int] | None = None
+        self._since = time.monotonic()
+
+    def is_over(self) -> bool:
+        """Whether it has been idle for longer than it should be kept alive.
+
+        Raises:
+            FileNotFoundError: the state file was removed.
+        """
+        signs = (self._server.handle_metrics(), self._path.stat().st_mtime_ns)
+        if signs != self._signs or re.search(r"(?m)^llamacpp:requests_\w+ [1-9]", signs[0]):
+            self._signs = signs
+            self._since = time.monotonic()
+        return self._keep_alive is not None and time.monotonic() - self._since >= self._keep_alive
+
+
+def _retire(folder: Path, identity: str, path: Path, idle: _Idleness) -> bool:
+    """Withdraw the engine, unless somebody is attaching to it at this very moment."""
+    with engines.try_lock(folder, identity) as held:
+        if not held or not idle.is_over():
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+
+def _wake_on_signals() -> int:
+    """Return a descriptor that becomes readable when the process is told to end.
+
+    A handler alone would not do: the signal may reach any of the engine's threads, and Python runs
+    handlers in the main one, which sleeps.
+    """
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    signal.set_wakeup_fd(writable)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: None)
+    return readable
+
+
+def _load(options: Options, info: ModelInfo, plan: Plan, key: str) -> Any:
+    """Return the native server with the model in it, listening.
+
+    Raises:
+        EngineError: it cannot be; what llama.cpp had to say is on standard error.
+    """
+    try:
+        import xllamacpp
+    except ImportError as error:
+        advice = ""
+        if "libgomp" in str(error):
+            advice = (
+                "\nInstall the OpenMP runtime: apt install libgomp1 (Fedora: dnf install libgomp)"
+            )
+        raise EngineError(f"The inference engine cannot be loaded: {error}{advice}") from error
+    params = xllamacpp.CommonParams()
+    params.model.path = str(options.model.absolute())
+    params.model_alias = {options.model.stem}
+    params.hostnames = ["127.0.0.1"]
+    params.port = options.port
+    params.api_keys = [key]
+    params.cors_origins = ""  # no web page has business here
+    params.ui = False
+    params.offline = True
+    params.use_jinja = True
+    params.endpoint_props = True
+    params.endpoint_metrics = True
+    params.verbosity = ERRORS_ONLY
+    params.n_ctx = plan.context
+    params.n_parallel = options.slots
+    params.kv_unified = True  # the slots share the context: any of them may take the whole
+    params.cache_ram_mib = plan.cache_mib
+    threads = options.threads or machine.processors()
+    if threads is not None:
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    try:
+        return xllamacpp.Server(params)
+    except RuntimeError as error:
+        raise EngineError(f"llama.cpp cannot load {info.path}") from error
