@@ -16,14 +16,22 @@ from ccpa.trace import AssistantTurn
 class ScriptedModel:
     """A model that says what it has been given to say, one turn a request.
 
-    `requests` holds the JSON body of each request for a turn, in order; `surplus` counts those that
-    came when the script was at its end.
+    `requests` holds the JSON body of each request for a turn, in order, and `headers` its headers;
+    `surplus` counts those that came when the script was at its end. With `pause_after` set, each
+    stream stands still after that many chunks until `go_on` is called.
     """
 
     def __init__(self, turns: Iterable[AssistantTurn]) -> None:
         self._left = list(turns)
         self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
         self.surplus = 0
+        self.pause_after: int | None = None
+        self._go_on = threading.Event()
+
+    def go_on(self) -> None:
+        """End the pause, of this stream and of all later ones."""
+        self._go_on.set()
 
     @property
     def unsaid(self) -> int:
@@ -47,14 +55,21 @@ class ScriptedModel:
         except msgspec.MsgspecError as error:
             return _error(400, f"the request body: {error}")
         self.requests.append(body)
+        self.headers.append(request.headers)
         if not self._left:
             self.surplus += 1
             return _error(400, "the script is at its end: this call is not in the recording")
         turn = self._left.pop(0)
         model = str(body.get("model", "scripted"))
         if body.get("stream"):
-            return HttpResponse(200, "text/event-stream", _async(chat.streamed(turn, model)))
+            return HttpResponse(200, "text/event-stream", self._stream(chat.streamed(turn, model)))
         return HttpResponse(200, "application/json", chat.whole(turn, model))
+
+    async def _stream(self, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+        for number, chunk in enumerate(chunks):
+            if number == self.pause_after:
+                await asyncio.to_thread(self._go_on.wait)
+            yield chunk
 
 
 @contextmanager
@@ -79,11 +94,6 @@ async def _close(server: asyncio.Server) -> None:
     for task in rest:
         task.cancel()
     await asyncio.gather(*rest, return_exceptions=True)
-
-
-async def _async(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    for chunk in chunks:
-        yield chunk
 
 
 def _error(status: int, message: str) -> HttpResponse:
