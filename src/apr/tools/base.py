@@ -11,17 +11,11 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
+from apr.tools.errors import ToolError as ToolError
 from apr.tools.files import FileLedger
 from apr.tools.shells import Shells
 
 InputT = TypeVar("InputT", bound=Struct, contravariant=True)
-
-
-class ToolError(Exception):
-    """The tool refuses before doing anything (bad input, no such file, stale edit).
-
-    The model is told in `<tool_use_error>`; the message says how to do better.
-    """
 
 
 class Access(Struct, frozen=True, kw_only=True):
@@ -99,4 +93,6 @@ def _compact(schema: dict[str, Any]) -> dict[str, Any]:
         variants = [v for v in prop.pop("anyOf", [prop]) if v != {"type": "null"}]
         properties[name] = {**{k: v for k, v in prop.items() if k != "default"}, **variants[0]}
         properties[name].pop("default", None)
+        if "enum" in properties[name]:  # chat templates print the type of every property
+            properties[name]["type"] = "string"
     return {"type": "object", "properties": properties, "required": schema.get("required", [])}

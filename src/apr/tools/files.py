@@ -1,0 +1,150 @@
+"""Regular files: looked at whole, replaced at once, and remembered as what the model saw.
+
+A model may only change what it has seen as it is now. The `FileLedger` holds, for each file that
+was read or written in this session, a stamp of its content at that time.
+"""
+
+import hashlib
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from apr.tools.errors import ToolError
+from apr.tools.paths import explain, kind
+
+WHOLE = 10_000_000
+"""Bytes up to which a file is held in memory, compared by content, and edited."""
+
+# Non-blocking: opening or reading a pipe or a device never hangs. No following: the path is
+# resolved, so a link there now was put there since.
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """A regular file as it is now. `data` is None where it is larger than `WHOLE`."""
+
+    data: bytes | None
+    stamp: bytes
+    status: os.stat_result
+
+    @property
+    def size(self) -> int:
+        """The size in bytes."""
+        return self.status.st_size if self.data is None else len(self.data)
+
+
+def open_file(path: Path, name: str) -> int:
+    """Open a regular file for reading and return its descriptor.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        ToolError: it is something else than a regular file, or must not be read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # before opening: that alone may act on a device
+            raise ToolError(f"{name} is {kind(path)}, not a file.")
+        descriptor = os.open(path, _OPEN)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise ToolError(f"{name} is not a file.")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise explain(error, name) from None
+    return descriptor
+
+
+def look(path: Path, name: str) -> Snapshot:
+    """Return the file as it is now; `name` is what messages call it. Raises as `open_file` does."""
+    descriptor = open_file(path, name)
+    try:
+        status = os.fstat(descriptor)
+        # One byte more than allowed: files of /proc say 0 and hold something, others grow.
+        data = b"" if status.st_size > WHOLE else _read(descriptor, WHOLE + 1)
+    except OSError as error:
+        raise explain(error, name) from None
+    finally:
+        os.close(descriptor)
+    if status.st_size > WHOLE or len(data) > WHOLE:
+        stamp = b"%d:%d" % (status.st_size, status.st_mtime_ns)
+        return Snapshot(data=None, stamp=stamp, status=status)
+    return Snapshot(data=data, stamp=stamp_of(data), status=status)
+
+
+def stamp_of(data: bytes) -> bytes:
+    """Return what tells this content from any other."""
+    return hashlib.sha256(data).digest()
+
+
+def replace(path: Path, name: str, data: bytes, before: os.stat_result | None) -> None:
+    """Make `data` the file's content at once: whoever reads it sees the old or the new file whole.
+
+    Mode and owner are kept from `before`, the status of the file that is replaced.
+
+    Raises:
+        ToolError: the file or its directory cannot be written.
+    """
+    if before is not None and not os.access(path, os.W_OK):
+        raise ToolError(f"{name} is read-only.")
+    temporary = path.with_name(f".{path.name[:100]}.{os.urandom(6).hex()}.tmp")
+    try:
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
+        )
+        try:
+            with open(descriptor, "wb") as file:  # noqa: PTH123
+                file.write(data)
+                if before is not None:
+                    _keep_owner_and_mode(descriptor, before)
+            os.replace(temporary, path)  # noqa: PTH105
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+    except OSError as error:
+        raise explain(error, name) from None
+
+
+class FileLedger:
+    """Which files the model has seen in this session, and as what."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Path, bytes] = {}
+
+    def note(self, path: Path, stamp: bytes) -> None:
+        """Remember that the model knows this file with this content."""
+        self._seen[path] = stamp
+
+    def check(self, path: Path, stamp: bytes, name: str) -> None:
+        """Let a change go ahead only if the model has seen the file as it is.
+
+        Raises:
+            ToolError: it was never read, or has changed since.
+        """
+        seen = self._seen.get(path)
+        if seen is None:
+            raise ToolError(f"{name} has not been read in this session. Read it first.")
+        if seen != stamp:
+            raise ToolError(f"{name} has changed since it was read. Read it again.")
+
+
+def _read(descriptor: int, most: int) -> bytes:
+    """Read up to `most` bytes; a regular file may give fewer than asked for at a time."""
+    data = os.read(descriptor, most)
+    if not data:
+        return data
+    pieces = [data]
+    while (most := most - len(data)) > 0 and (data := os.read(descriptor, most)):
+        pieces.append(data)
+    return b"".join(pieces)
+
+
+def _keep_owner_and_mode(descriptor: int, before: os.stat_result) -> None:
+    now = os.fstat(descriptor)
+    if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
+        with suppress(PermissionError):  # only root may give files away; the content matters more
+            os.fchown(descriptor, before.st_uid, before.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(before.st_mode))

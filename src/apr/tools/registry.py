@@ -1,0 +1,34 @@
+"""The tools there are, in the order in which a model is offered them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from apr.providers.base import ToolSpec
+from apr.tools.base import Tool, parameters
+from apr.tools.bash import Bash
+from apr.tools.bash_output import BashOutput
+from apr.tools.edit import Edit
+from apr.tools.glob import Glob
+from apr.tools.grep import Grep
+from apr.tools.kill_shell import KillShell
+from apr.tools.read import Read
+from apr.tools.write import Write
+
+BUILTIN: tuple[Tool[Any], ...] = (Read(), Write(), Edit(), Glob(), Grep(), Bash())
+"""Always offered."""
+BACKGROUND: tuple[Tool[Any], ...] = (BashOutput(), KillShell())
+"""Of use where Bash may run commands in the background."""
+
+ALIASES = {"TaskOutput": "BashOutput", "TaskStop": "KillShell"}
+"""Names by which tools are also called."""
+
+
+def find(tools: Iterable[Tool[Any]], name: str) -> Tool[Any] | None:
+    """Return the tool of this name or alias, None if it is not among them."""
+    wanted = ALIASES.get(name, name)
+    return next((tool for tool in tools if tool.name in (name, wanted)), None)
+
+
+def specs(tools: Iterable[Tool[Any]]) -> tuple[ToolSpec, ...]:
+    """Return the tools as a model is shown them."""
+    return tuple(ToolSpec(tool.name, tool.description, parameters(tool)) for tool in tools)
