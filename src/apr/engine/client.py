@@ -31,7 +31,8 @@ START_BOUND_S = 60.0
 SLOWEST_DISK = 20e6
 """Bytes a second: a model is given the time to be read at this rate, besides `START_BOUND_S`."""
 POLL_S = 0.01
-TAIL_BYTES = 4096
+TAIL_BYTES = 8192
+TAIL_LINES = 12
 
 # What an engine may need of our environment: no keys and tokens of other programs.
 PASSED_ON = frozenset(
@@ -210,19 +211,31 @@ def _tail(log: int) -> str:
 
 
 def _failure(model: Path, code: int, tail: str, log_path: Path) -> str:
-    """Say why an engine ended before it was ready."""
-    if code > 0:
-        # It has said so itself, behind whatever the native code has printed.
-        log, told, reason = f"\n{tail}".rpartition("\napr: ")
-        if told:
-            _, native, detail = log.rpartition("error loading model: ")
-            return reason.strip() + (f": {detail.splitlines()[0]}" if native else "")
-        what = f"ended with exit code {code}"
+    """Say why an engine ended before it was ready.
+
+    It says itself what it found out, in the last lines of its log; what llama.cpp found out stands
+    before that. Of a crash there are only the signal and the log.
+    """
+    log, told, reason = f"\n{tail}".rpartition("\napr: ")
+    if code > 0 and told:
+        _, found, detail = log.rpartition("error loading model: ")
+        if found:
+            return f"{reason.strip()}: {detail.splitlines()[0]}"
+        if not log.strip():
+            return reason.strip()
+        what = reason.strip()
+    elif code > 0:
+        what = f"The engine ended with exit code {code} while it loaded {model}."
     else:
-        try:
-            what = f"was ended by {signal.Signals(-code).name}"
-        except ValueError:
-            what = f"was ended by signal {-code}"
-    if code == -signal.SIGKILL:
-        what += " (the system does this when memory runs out)"
-    return f"The engine {what} while it loaded {model}. Its log, {log_path}, ends:\n{tail.strip()}"
+        what = f"The engine was ended by {_signal_name(-code)} while it loaded {model}."
+        if code == -signal.SIGKILL:
+            what += " The system does this when memory runs out."
+    lines = (log if told else tail).strip().splitlines()[-TAIL_LINES:]
+    return "\n".join([what, f"The end of its log, {log_path}:", *lines])
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"

@@ -166,6 +166,8 @@ def _load(options: Options, info: ModelInfo, plan: Plan, key: str) -> Any:
                 "\nInstall the OpenMP runtime: apt install libgomp1 (Fedora: dnf install libgomp)"
             )
         raise EngineError(f"The inference engine cannot be loaded: {error}{advice}") from error
+    # A failed assertion ends the process; ggml would first start a debugger on it, if there is one.
+    os.environ["GGML_NO_BACKTRACE"] = "1"
     params = xllamacpp.CommonParams()
     params.model.path = str(options.model.absolute())
     params.model_alias = {options.model.stem}

@@ -110,6 +110,10 @@ def _describe(path: Path, header: Header, parts: dict[Path, Header]) -> ModelInf
     tensors = [tensor for part in parts.values() for tensor in part.tensors.values()]
     layers = _number(header, f"{architecture}.block_count")
     _complete({tensor.name for tensor in tensors}, layers)
+    experts = _number(header, f"{architecture}.expert_count", 0)
+    experts_used = _number(header, f"{architecture}.expert_used_count", 0)
+    if experts_used > experts:
+        raise GgufError(f"claims to use {experts_used:,} of {experts:,} experts")
     tokens = header.metadata.get("tokenizer.ggml.tokens")
     if not isinstance(tokens, Array):
         raise GgufError("has no vocabulary (tokenizer.ggml.tokens)")
@@ -123,8 +127,8 @@ def _describe(path: Path, header: Header, parts: dict[Path, Header]) -> ModelInf
         name=_text(header, "general.name") or path.stem,
         parameters=sum(tensor.weights for tensor in tensors),
         layers=layers,
-        experts=_number(header, f"{architecture}.expert_count", 0),
-        experts_used=_number(header, f"{architecture}.expert_used_count", 0),
+        experts=experts,
+        experts_used=experts_used,
         context_length=_number(header, f"{architecture}.context_length"),
         vocabulary=tokens.count,
         quantisation=sizes.most_common(1)[0][0],
