@@ -220,7 +220,7 @@ VERSION_3_FIELDS: dict[type[Struct], tuple[str, ...]] = {
 }
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Record)
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
 def encode(record: Record) -> bytes:
@@ -232,7 +232,7 @@ def decode(line: bytes | str) -> Record:
     """Read one line.
 
     Raises:
-        msgspec.ValidationError: the line is JSON but no record; the message ends in the field's path.
+        msgspec.ValidationError: the line is JSON but no record; the message ends in the field.
         msgspec.DecodeError: the line is not JSON.
     """
     return _decoder.decode(line)

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _run(arguments)
         sys.stdout.flush()
     except CcpaError as error:
-        print(f"ccpa: {error}", file=sys.stderr)  # noqa: T201
+        print(f"ccpa: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED

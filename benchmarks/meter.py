@@ -1,0 +1,220 @@
+"""How fast the meter is: `python benchmarks/meter.py [validate]`.
+
+Generates its own traces from a seed, measures each command as a process of its own (user + system CPU
+seconds, and peak resident memory), and fits the exponent of cost against records: 1.0 is linear.
+"""
+
+import argparse
+import json
+import math
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ccpa.trace import (
+    AssistantTurn,
+    HookEvent,
+    Record,
+    SessionEnd,
+    SessionStart,
+    SideEffects,
+    TextBlock,
+    ToolResult,
+    ToolUseBlock,
+    Usage,
+    UserPrompt,
+    encode,
+)
+
+SIZES = (25_000, 50_000, 100_000, 200_000)
+REPEATS = 3
+WORDS = (
+    "def return import class self value path error result config test parse token stream index buffer "
+    "queue worker commit branch merge schema record module handle request response header payload"
+).split()
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process used."""
+
+    cpu_s: float
+    peak_mb: float
+    exit_status: int
+
+
+def generate_trace(path: Path, records: int, seed: int) -> None:
+    """Write a valid trace of about so many records and 850 bytes a record, the same for the same seed.
+
+    A long coding session: searches, reads of files, edits and commands, with hooks round some of them.
+    """
+    chance = random.Random(seed)
+    with path.open("wb") as file:
+        for record in _session(chance, records):
+            file.write(encode(record))
+
+
+def _session(chance: random.Random, records: int) -> Iterator[Record]:
+    digest = f"{chance.getrandbits(256):064x}"
+    yield SessionStart(
+        v=1,
+        session_id="01999999-0000-7000-8000-000000000000",
+        ts="2026-01-01T00:00:00Z",
+        actor="apr-code",
+        model="benchmark",
+        cwd_sha256=digest,
+        schema_version=3,
+    )
+    yield UserPrompt(v=1, turn=0, text=_text(chance, 400))
+    turn, written = 1, 2
+    while written < records - 2:
+        use = _tool_use(chance, written)
+        yield AssistantTurn(
+            v=1,
+            turn=turn,
+            blocks=[TextBlock(_text(chance, 120)), use],
+            stop_reason="tool_use",
+            usage=Usage(input_tokens=chance.randrange(50_000), output_tokens=chance.randrange(900)),
+            latency_ms=chance.randrange(9000),
+        )
+        if written % 5 == 0:
+            yield HookEvent(
+                v=1, turn=turn, event="PreToolUse", decision="allow", exit_code=0, matcher=use.name
+            )
+            written += 1
+        yield ToolResult(
+            v=1,
+            turn=turn + 1,
+            tool_use_id=use.id,
+            ok=True,
+            content=_text(chance, 1450),
+            side_effects=SideEffects(files_read=[f"src/module_{written % 97}.py"]),
+            duration_ms=chance.randrange(4000),
+        )
+        turn, written = turn + 2, written + 2
+    yield AssistantTurn(v=1, turn=turn, blocks=[TextBlock("Done.")], stop_reason="end_turn")
+    yield SessionEnd(v=1, turn=turn, stop_reason="end_turn", elapsed_ms=1, cwd_sha256_after=digest)
+
+
+def _tool_use(chance: random.Random, number: int) -> ToolUseBlock:
+    path = f"/work/project/src/module_{chance.randrange(97)}.py"
+    name, value = chance.choice(
+        (
+            ("Read", {"file_path": path, "offset": chance.randrange(500), "limit": 200}),
+            ("Grep", {"pattern": _text(chance, 20), "path": "/work/project", "-n": True}),
+            ("Edit", {"file_path": path, "old_string": _text(chance, 90), "new_string": "pass"}),
+            ("Bash", {"command": f'python -m pytest -k "{_text(chance, 20)}"', "timeout": 120000}),
+        )
+    )
+    return ToolUseBlock(
+        id=f"toolu_{number:012x}{chance.getrandbits(48):012x}", name=name, input=value
+    )
+
+
+def _text(chance: random.Random, size: int) -> str:
+    """Return text like source code: words, quotes, newlines, some of it beyond ASCII."""
+    words = chance.choices(WORDS, k=size // 7)
+    for index in range(7, len(words), 8):
+        words[index] = chance.choice(('"quoted"', "naïve →", "x = 1\n", "\\n", "\t# note\n"))
+    return " ".join(words)
+
+
+def measure(command: Sequence[str]) -> Cost:
+    """Run a command with its output thrown away, and return what it used."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss: bytes there, kilobytes else
+    return Cost(
+        cpu_s=usage.ru_utime + usage.ru_stime,
+        peak_mb=usage.ru_maxrss / unit,
+        exit_status=process.returncode,
+    )
+
+
+def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """Return the slope of log cost over log size, by least squares."""
+    fit = statistics.linear_regression([math.log(x) for x in sizes], [math.log(y) for y in costs])
+    return fit.slope
+
+
+def ccpa(*arguments: str | Path) -> list[str]:
+    """Return the command line of `ccpa` in this interpreter."""
+    return [sys.executable, "-m", "ccpa.cli.main", *map(str, arguments)]
+
+
+def benchmark_validate(folder: Path, seed: int) -> dict[str, Any]:
+    """Measure `ccpa validate` over growing traces, in our own form and in that of another writer."""
+    rows = []
+    for records in SIZES:
+        path = folder / f"{records}.ccpa-trace.jsonl"
+        generate_trace(path, records, seed)
+        rows.append(_validate_row(path, records, "canonical"))
+    foreign = folder / "foreign.ccpa-trace.jsonl"
+    _rewrite_with_json(path, foreign)
+    fitted = exponent([row["records"] for row in rows], [row["cpu_s"] for row in rows])
+    rows.append(_validate_row(foreign, SIZES[-1], "other key order, spaces"))
+    return {"rows": rows, "exponent": round(fitted, 3)}
+
+
+def _validate_row(path: Path, records: int, form: str) -> dict[str, Any]:
+    costs = [measure(ccpa("validate", path)) for _ in range(REPEATS)]
+    if any(cost.exit_status for cost in costs):
+        raise SystemExit(f"{path} was found invalid")
+    cpu = [cost.cpu_s for cost in costs]
+    megabytes = path.stat().st_size / 1e6
+    return {
+        "form": form,
+        "records": records,
+        "mb": round(megabytes, 1),
+        "cpu_s": round(statistics.median(cpu), 3),
+        "cpu_min_max": [round(min(cpu), 3), round(max(cpu), 3)],
+        "mb_per_cpu_s": round(megabytes / statistics.median(cpu), 1),
+        "peak_mb": round(max(cost.peak_mb for cost in costs), 1),
+    }
+
+
+def _rewrite_with_json(source: Path, target: Path) -> None:
+    """Write the same records as the standard library does: keys sorted, spaces, ASCII only."""
+    with source.open("rb") as lines, target.open("w") as file:
+        file.writelines(json.dumps(json.loads(line), sort_keys=True) + "\n" for line in lines)
+
+
+PARTS: dict[str, Callable[[Path, int], dict[str, Any]]] = {"validate": benchmark_validate}
+
+
+def main() -> None:
+    """Run the parts that were asked for, all by default, and print what they measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    args = parser.parse_args()
+    results = {}
+    for part in args.parts or PARTS:
+        with tempfile.TemporaryDirectory(prefix="ccpa-bench-") as folder:
+            results[part] = PARTS[part](Path(folder), args.seed)
+        if not args.json:
+            _print(part, results[part])
+    if args.json:
+        print(json.dumps(results, indent=2))
+
+
+def _print(part: str, result: dict[str, Any]) -> None:
+    print(f"{part}: cost grows with records^{result['exponent']}")
+    rows = result["rows"]
+    print("  ".join(f"{name:>24}" if name == "form" else f"{name:>14}" for name in rows[0]))
+    for row in rows:
+        cells = ("-".join(map(str, v)) if isinstance(v, list) else str(v) for v in row.values())
+        print("  ".join(f"{cell:>24}" if i == 0 else f"{cell:>14}" for i, cell in enumerate(cells)))
+
+
+if __name__ == "__main__":
+    main()
