@@ -25,7 +25,7 @@ NOT_CHAT_MODELS = frozenset(
 """Architectures of llama.cpp that embed text or decode images and sound, and generate no text."""
 
 
-class BadModel(AprError):  # noqa: N818 - named after what it says
+class BadModel(AprError):
     """The file cannot be a model that the engine could load. The message names file and fault."""
 
 
@@ -154,26 +154,24 @@ def _kv_bytes_per_token(header: Header, architecture: str, layers: int) -> int:
     Models in which only some layers attend to everything take less.
     """
     prefix = f"{architecture}.attention."
-    heads = header.metadata.get(
-        prefix + "head_count_kv", header.metadata.get(prefix + "head_count")
-    )
-    if isinstance(heads, tuple):
-        all_heads = int(sum(heads))
-    else:
-        all_heads = layers * _number(header, prefix + "head_count_kv", _heads(header, prefix))
-    width = _number(header, f"{architecture}.embedding_length")
-    head = width // max(1, _heads(header, prefix))
-    key = _number(header, prefix + "key_length", head)
-    value = _number(header, prefix + "value_length", head)
-    return 2 * all_heads * (key + value)
+    heads = _per_layer(header, prefix + "head_count", (1,))
+    kv_heads = _per_layer(header, prefix + "head_count_kv", heads)
+    width = _number(header, f"{architecture}.embedding_length") // max(1, *heads)
+    key = _number(header, prefix + "key_length", width)
+    value = _number(header, prefix + "value_length", width)
+    in_all_layers = sum(kv_heads) if len(kv_heads) > 1 else layers * kv_heads[0]
+    return 2 * in_all_layers * (key + value)
 
 
-def _heads(header: Header, prefix: str) -> int:
-    """Return the number of attention heads: the most, where it differs by layer."""
-    heads = header.metadata.get(prefix + "head_count")
-    if isinstance(heads, tuple):
-        return int(max(heads, default=1))
-    return _number(header, prefix + "head_count", 1)
+def _per_layer(header: Header, key: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a number that a model may give once, or for each layer."""
+    value = header.metadata.get(key, default)
+    if not isinstance(value, tuple):
+        return (_number(header, key),)
+    numbers = tuple(number for number in value if isinstance(number, int) and number >= 0)
+    if not numbers or len(numbers) != len(value):
+        raise GgufError(f"says {key} is {value!r}, not numbers")
+    return numbers
 
 
 def _number(header: Header, key: str, default: int | None = None) -> int:

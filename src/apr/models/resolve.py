@@ -9,7 +9,7 @@ from apr.home import home
 DEMO = "demo"
 
 
-class ModelNotFound(AprError):  # noqa: N818 - named after what happened, as FileNotFoundError is
+class ModelNotFound(AprError):
     """No file goes by that name. The message says what was looked for, where, and what to do."""
 
     exit_code = 3
