@@ -1,5 +1,7 @@
-"""What the tests of `apr` share: a small project and an empty home."""
+"""What the tests of `apr` share: a small project, an empty home, a tiny model."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,12 @@ def project(tmp_path: Path) -> Path:
     (folder / "src" / "calc.py").write_text(CALC)
     (folder / "README.md").write_text("# Calc\n\nIt adds.\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model with random weights: the real thing, in everything but wits."""
+    path = tmp_path_factory.mktemp("models") / "tiny.gguf"
+    make = Path(__file__).parents[2] / "tools" / "make_random_model.py"
+    subprocess.run([sys.executable, make, path], check=True, capture_output=True)
+    return path
