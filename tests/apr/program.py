@@ -14,7 +14,8 @@ from ccpa.trace import (
     TurnStop,
     Usage,
     read,
-)from ccpa.validate import Problem, check
+)
+from ccpa.validate import Problem, check
 
 APR = str(Path(sys.executable).parent / "apr")
 

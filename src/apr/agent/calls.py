@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from apr.agent.permissions import Policy, decide
 from apr.tools.base import Context, Outcome, Tool, ToolError
-from apr.tools.registry import find, parse
+from apr.tools.inputs import parse
+from apr.tools.registry import find
 from ccpa.trace import DeniedBy, SideEffects, ToolResult, ToolUseBlock
 
 Tools = Mapping[str, Tool[Any]]

@@ -19,6 +19,8 @@ class Parts(Struct, frozen=True):
 
     commands: tuple[str, ...]
     writes: tuple[str, ...]
+    bare: tuple[str, ...]
+    """The commands that have variables set for them, without these: `X=1 rm y` is `rm y`."""
 
 
 def dissect(command: str) -> Parts | None:
@@ -32,6 +34,7 @@ def dissect(command: str) -> Parts | None:
         return None
     commands: list[str] = []
     writes: list[str] = []
+    bare: list[str] = []
     nodes = [root]
     while nodes:
         node = nodes.pop()
@@ -39,6 +42,9 @@ def dissect(command: str) -> Parts | None:
         match node.type:
             case "command" | "declaration_command" | "unset_command" | "test_command":
                 commands.append(_text(node))
+                name = node.child_by_field_name("name")
+                if name is not None and name.start_byte > node.start_byte:
+                    bare.append(source[name.start_byte : node.end_byte].decode())
             case "variable_assignment" if node.parent is not None and node.parent.type != "command":
                 commands.append(_text(node))
             case "function_definition":
@@ -49,7 +55,7 @@ def dissect(command: str) -> Parts | None:
                     return None
                 if target and target not in _SAFE_TARGETS:
                     writes.append(target)
-    return Parts(tuple(commands), tuple(writes))
+    return Parts(tuple(commands), tuple(writes), tuple(bare))
 
 
 def _written(redirect: "Node") -> str | None:

@@ -194,12 +194,12 @@ class Agent:
         try:
             while (text := await progress.get()) is not None:
                 yield ToolProgress(batch[0].id, text)
-            outcomes = iter(await running)
         finally:
-            running.cancel()
-            await asyncio.wait([asyncio.ensure_future(running)])
+            running.cancel()  # of no effect once it is done
+            await asyncio.wait([running])
+        ran = iter(running.result())
         for call, item in zip(batch, admitted, strict=True):
-            came_to = next(outcomes) if isinstance(item, Ready) else item
+            came_to = item if isinstance(item, Refused) else next(ran)
             yield report(turn, call, came_to, self.context.root)
 
 

@@ -40,6 +40,10 @@ class Rule(Struct, frozen=True):
     tool: str
     specifier: str | None = None
 
+    def speaks_of(self, tool: str) -> bool:
+        """Whether the rule is about this tool, by name or as one of its kind."""
+        return fnmatch.fnmatchcase(tool, self.tool) or tool in _SPEAKS_FOR.get(self.tool, ())
+
     def __str__(self) -> str:
         return self.tool if self.specifier is None else f"{self.tool}({self.specifier})"
 
@@ -147,17 +151,17 @@ def _matches(
     quantifier: Callable[[Iterable[bool]], bool],
 ) -> bool:
     """Whether a rule speaks of this use: to forbid, of any part of it; to allow, of all."""
-    if rule.specifier is None:
-        return fnmatch.fnmatchcase(tool, rule.tool)
-    if tool != rule.tool and tool not in _SPEAKS_FOR.get(rule.tool, ()):
+    if not rule.speaks_of(tool):
         return False
+    if rule.specifier is None:
+        return True
     if access.command is not None:
         if quantifier is all:
             return rule.specifier == access.command.strip()
         from apr.agent.commands import dissect
 
         parts = dissect(access.command)
-        texts = (access.command.strip(), *(parts.commands if parts else ()))
+        texts = (access.command.strip(), *(parts.commands + parts.bare if parts else ()))
         return any(_command_matches(rule, text) for text in texts)
     if not access.paths:
         return False

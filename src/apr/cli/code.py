@@ -179,7 +179,7 @@ def _policy(args: argparse.Namespace, root: Path) -> Policy:
 
 def _taken_away(policy: Policy, tool: str) -> bool:
     """Whether a rule forbids every use of the tool: then the model need not know of it."""
-    return any(rule.tool == tool and rule.specifier is None for rule in policy.deny)
+    return any(rule.speaks_of(tool) and rule.specifier is None for rule in policy.deny)
 
 
 def _directory(name: str) -> Path:

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from apr.engine.client import EngineError, attach
+from apr.engine.client import attach
+from apr.engine.state import EngineError
 from apr.providers.base import ModelEvent, ProviderError, Request
 from apr.providers.openai_chat import OpenAIChat
 from apr.providers.toolcalls import family_of

@@ -1,6 +1,6 @@
 """The tools there are, in the order in which a model is offered them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from apr.providers.base import ToolSpec
@@ -14,19 +14,24 @@ from apr.tools.kill_shell import KillShell
 from apr.tools.read import Read
 from apr.tools.write import Write
 
-BUILTIN: tuple[Tool[Any], ...] = (Read(), Write(), Edit(), Glob(), Grep(), Bash())
-"""Always offered."""
-BACKGROUND: tuple[Tool[Any], ...] = (BashOutput(), KillShell())
-"""Of use where Bash may run commands in the background."""
+BUILTIN: tuple[Tool[Any], ...] = (
+    Read(),
+    Write(),
+    Edit(),
+    Glob(),
+    Grep(),
+    Bash(),
+    BashOutput(),
+    KillShell(),
+)
 
 ALIASES = {"TaskOutput": "BashOutput", "TaskStop": "KillShell"}
 """Names by which tools are also called."""
 
 
-def find(tools: Iterable[Tool[Any]], name: str) -> Tool[Any] | None:
+def find(name: str, tools: Mapping[str, Tool[Any]]) -> Tool[Any] | None:
     """Return the tool of this name or alias, None if it is not among them."""
-    wanted = ALIASES.get(name, name)
-    return next((tool for tool in tools if tool.name in (name, wanted)), None)
+    return tools.get(name) or tools.get(ALIASES.get(name, ""))
 
 
 def specs(tools: Iterable[Tool[Any]]) -> tuple[ToolSpec, ...]:

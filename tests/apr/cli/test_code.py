@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.apr.program import apr, calls, environment, problems, records, says, start_apr
 
 from ccpa.scripted.server import ScriptedModel, serving
 from ccpa.trace import (
@@ -19,7 +20,6 @@ from ccpa.trace import (
     ToolResult,
     UserPrompt,
 )
-from tests.apr.program import apr, calls, environment, problems, records, says, start_apr
 
 READ = calls(("Read", {"file_path": "src/calc.py"}), text="I read the file first.")
 FIX = {"file_path": "src/calc.py", "old_string": "a - b", "new_string": "a + b"}
@@ -232,7 +232,16 @@ def test_rules_allow_and_forbid(home: Path, project: Path) -> None:
 def test_a_tool_that_is_forbidden_altogether_is_not_offered(home: Path, project: Path) -> None:
     model = ScriptedModel([says("Hello.")])
     with serving(model) as url:
-        apr("code", "--base-url", url, "--disallowedTools", "Bash,Write", "hi", home=home, cwd=project)
+        apr(
+            "code",
+            "--base-url",
+            url,
+            "--disallowedTools",
+            "Bash,Write",
+            "hi",
+            home=home,
+            cwd=project,
+        )
     offered = [tool["function"]["name"] for tool in model.requests[0]["tools"]]
     assert "Read" in offered
     assert not {"Bash", "Write"} & set(offered)
@@ -418,7 +427,9 @@ def test_a_background_shell_does_not_outlive_the_run(home: Path, project: Path) 
         says("Started."),
     ]
     with serving(ScriptedModel(script)) as url:
-        done = apr("code", "--base-url", url, "--allowedTools", "Bash", "go", home=home, cwd=project)
+        done = apr(
+            "code", "--base-url", url, "--allowedTools", "Bash", "go", home=home, cwd=project
+        )
     assert done.returncode == 0
     wait_until(lambda: not alive(int((project / "pid").read_text())))
 
@@ -454,7 +465,9 @@ def test_text_appears_while_it_is_generated(home: Path, project: Path) -> None:
 def test_escape_sequences_of_a_model_stay_out_of_the_notes(home: Path, project: Path) -> None:
     script = [calls(("Bash", {"command": "\x1b]0;owned\x07ls"})), says("Done.")]
     with serving(ScriptedModel(script)) as url:
-        done = apr("code", "--base-url", url, "--allowedTools", "Bash", "go", home=home, cwd=project)
+        done = apr(
+            "code", "--base-url", url, "--allowedTools", "Bash", "go", home=home, cwd=project
+        )
     assert "\x1b" not in done.stderr
     assert "\\x1b]0;owned" in done.stderr
 
