@@ -101,8 +101,18 @@ class Provider(Protocol):
 
 
 class ProviderError(Exception):
-    """The model's server failed. `retryable` where asking again may help."""
+    """The model's server failed. `retryable` where asking again may help.
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
+    `retry_after` is the number of seconds the server asked to wait, where it did.
+    """
+
+    def __init__(
+        self, message: str, *, retryable: bool = False, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class ContextOverflow(ProviderError):
+    """The request is longer than the model's context. A shorter one may succeed."""

@@ -1,0 +1,329 @@
+"""A small HTTP/1.1 client: POST a body, stream the answer. h11 does the protocol.
+
+No proxies, no redirects followed, no compression: the other end is a model's server that the user
+named, and whatever stands in between should be seen rather than worked around.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import h11
+from msgspec import Struct
+
+from apr.providers.base import ProviderError
+
+if TYPE_CHECKING:
+    import ssl
+
+BROKE_OFF = "broke off in the middle of an answer"
+READ_SIZE = 64 * 1024
+LARGEST_HEAD = 64 * 1024
+LARGEST_BODY = 256 * 1024 * 1024
+"""Bytes of a streamed answer; one of real use is a thousand times smaller."""
+
+
+class Timeouts(Struct, frozen=True, kw_only=True):
+    """Seconds. A first byte can take minutes: a slow machine evaluates a large prompt first."""
+
+    connect: float = 10
+    first_byte: float = 1800
+    idle: float = 300
+    """Between two pieces of an answer that has begun."""
+    drain: float = 0.25
+    """For the end of the message, once all that matters has been read."""
+
+
+class Origin(Struct, frozen=True):
+    """Where a server is, and the path that its interface starts at."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def netloc(self) -> str:
+        """The host and port as they stand in a URL and in the Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = {"http": 80, "https": 443}[self.scheme]
+        return host if self.port == usual else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.netloc}{self.path}"
+
+
+def parse_url(url: str) -> Origin:
+    """Split a server's base URL.
+
+    Raises:
+        ProviderError: it is not an http or https URL with a host.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        scheme, host, port = parts.scheme.lower(), parts.hostname, parts.port
+    except ValueError as error:
+        raise ProviderError(f"{url!r} is not a server's URL: {error}.") from None
+    extras = parts.username or parts.password or parts.query or parts.fragment
+    if scheme not in ("http", "https") or not host or extras:
+        raise ProviderError(
+            f"{url!r} is not a server's URL. Write it as http://HOST:PORT/v1, "
+            "without a query or a password."
+        )
+    return Origin(scheme, host, port or (443 if scheme == "https" else 80), parts.path.rstrip("/"))
+
+
+class Response:
+    """The head of an answer, and its body as it comes. Close it, or read it to its end."""
+
+    def __init__(self, connection: "_Connection", head: h11.Response, client: "Client") -> None:
+        self.status = head.status_code
+        self.headers: dict[str, str] = {
+            name.decode("ascii"): value.decode("latin-1") for name, value in head.headers
+        }
+        self._connection = connection
+        self._client = client
+        self._open = True
+        self._size = 0
+
+    async def chunk(self) -> bytes:
+        """Return the next piece of the body as it arrives, b"" at its end.
+
+        Raises:
+            ProviderError: the connection broke, went silent, or the body is too large.
+        """
+        while self._open:
+            event = await self._connection.next_event(self._client.timeouts.idle)
+            if isinstance(event, h11.EndOfMessage):
+                self._open = False
+                self._client.keep(self._connection)
+            elif isinstance(event, h11.Data) and event.data:
+                self._size += len(event.data)
+                if self._size > LARGEST_BODY:
+                    self.close()
+                    raise ProviderError(
+                        f"{self._client.origin} sent more than {LARGEST_BODY} bytes."
+                    )
+                return bytes(event.data)
+        return b""
+
+    async def read(self, limit: int) -> bytes:
+        """Return the body, cut at `limit` bytes."""
+        body = bytearray()
+        while chunk := await self.chunk():
+            body += chunk
+            if len(body) >= limit:
+                self.close()
+        return bytes(body[:limit])
+
+    async def drain(self) -> None:
+        """Read what little is left, so that the connection can serve again; give up soon."""
+        try:
+            async with asyncio.timeout(self._client.timeouts.drain):
+                await self.read(READ_SIZE)
+        except (ProviderError, TimeoutError):
+            self.close()
+
+    def close(self) -> None:
+        """Drop the connection if the body was not read to its end, so that the server stops."""
+        if self._open:
+            self._open = False
+            self._connection.abort()
+
+
+class Client:
+    """Requests to one server, over connections that are kept open between them."""
+
+    def __init__(self, origin: Origin, timeouts: Timeouts | None = None) -> None:
+        self.origin = origin
+        self.timeouts = timeouts or Timeouts()
+        self._idle: list[_Connection] = []
+        self._tls: ssl.SSLContext | None = None
+
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Response:
+        """Send a JSON body to `path` under the origin's; return when the answer's head is there.
+
+        Raises:
+            ProviderError: no connection, a broken one, or no answer in time.
+        """
+        head = h11.Request(
+            method="POST",
+            target=self.origin.path + path,
+            headers=[
+                ("Host", self.origin.netloc),
+                ("Accept-Encoding", "identity"),
+                ("Content-Type", "application/json"),
+                ("Content-Length", str(len(body))),
+                *headers.items(),
+            ],
+        )
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                return await self._exchange(connection, head, body)
+            except _Stale:
+                continue  # closed by the server between two requests: it has not seen this one
+        try:
+            return await self._exchange(await self._connect(), head, body)
+        except _Stale as stale:
+            raise ProviderError(
+                f"{self.origin} closed the connection without an answer. If the server runs on "
+                "this machine, it may have crashed: look at its output.",
+                retryable=True,
+            ) from stale
+
+    def keep(self, connection: "_Connection") -> None:
+        """Take back a connection whose answer has been read."""
+        if connection.reusable():
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    async def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def _exchange(
+        self, connection: "_Connection", head: h11.Request, body: bytes
+    ) -> Response:
+        try:
+            await connection.send(head, body, self.timeouts.first_byte)
+            event = await connection.next_event(self.timeouts.first_byte, first=True)
+            while isinstance(event, h11.InformationalResponse):
+                event = await connection.next_event(self.timeouts.first_byte)
+        except BaseException:
+            connection.abort()
+            raise
+        assert isinstance(event, h11.Response)  # noqa: S101 - h11 lets nothing else come first
+        return Response(connection, event, self)
+
+    async def _connect(self) -> "_Connection":
+        origin, limit = self.origin, self.timeouts.connect
+        if origin.scheme == "https" and self._tls is None:
+            import ssl
+
+            self._tls = ssl.create_default_context()
+        try:
+            async with asyncio.timeout(limit):
+                reader, writer = await asyncio.open_connection(
+                    origin.host, origin.port, ssl=self._tls, limit=READ_SIZE
+                )
+        except TimeoutError:
+            raise ProviderError(
+                f"{origin} did not accept a connection within {limit:g} s.", retryable=True
+            ) from None
+        except OSError as error:
+            raise _cannot_connect(origin, error) from error
+        return _Connection(reader, writer, str(origin))
+
+
+class _Stale(Exception):
+    """The connection ended before a byte of the answer."""
+
+
+class _Connection:
+    """A socket and the state of the protocol on it."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, where: str
+    ) -> None:
+        self.where = where
+        self._reader = reader
+        self._writer = writer
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
+
+    async def send(self, head: h11.Request, body: bytes, limit: float) -> None:
+        """Send a request, within `limit` seconds."""
+        try:
+            events = (head, h11.Data(data=body), h11.EndOfMessage())
+            self._writer.write(b"".join(self._http.send(event) or b"" for event in events))
+            async with asyncio.timeout(limit):
+                await self._writer.drain()
+        except h11.LocalProtocolError as error:
+            raise ProviderError(
+                f"The request cannot be sent: {error}. Is the API key right?"
+            ) from None
+        except TimeoutError:
+            raise self._broken(f"did not take the request within {limit:g} s") from None
+        except OSError:
+            return  # a server that refuses may answer before it has read it all: that tells more
+
+    async def next_event(self, limit: float, *, first: bool = False) -> h11.Event:
+        """Return the next part of the answer, waiting `limit` seconds for each piece of it.
+
+        Raises:
+            _Stale: `first`, and the connection ended before a byte came.
+            ProviderError: it ended in the middle, stayed silent, or is not HTTP.
+        """
+        data = b"-"
+        try:
+            while (event := self._http.next_event()) is h11.NEED_DATA:
+                data = await self._receive(limit)
+                if first and not data:
+                    raise _Stale
+                first = False
+                self._http.receive_data(data)
+        except h11.RemoteProtocolError as error:
+            self.abort()
+            if data:
+                raise self._broken(f"does not speak HTTP/1.1 as it should ({error})") from error
+            raise self._broken(BROKE_OFF) from error
+        if isinstance(event, h11.ConnectionClosed) or not isinstance(event, h11.Event):
+            self.abort()
+            raise self._broken(BROKE_OFF)
+        return event
+
+    async def _receive(self, limit: float) -> bytes:
+        try:
+            async with asyncio.timeout(limit):
+                return await self._reader.read(READ_SIZE)
+        except TimeoutError:
+            self.abort()
+            raise self._broken(f"has been silent for {limit:g} s") from None
+        except OSError:
+            return b""
+
+    def _broken(self, what: str) -> ProviderError:
+        return ProviderError(f"The model's server at {self.where} {what}.", retryable=True)
+
+    def reusable(self) -> bool:
+        """Make ready for the next request; False if the server will not have one."""
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+            return False
+        self._http.start_next_cycle()
+        return not self._reader.at_eof() and not self._http.trailing_data[0]
+
+    def abort(self) -> None:
+        self._writer.transport.abort()
+
+    async def close(self) -> None:
+        self._writer.close()
+        try:
+            await self._writer.wait_closed()
+        except OSError:
+            return
+
+
+def _cannot_connect(origin: Origin, error: Exception) -> ProviderError:
+    """Say why there is no connection, and what to do."""
+    import socket
+    import ssl
+
+    if isinstance(error, ConnectionRefusedError):
+        return ProviderError(
+            f"Nothing listens at {origin} (connection refused). Start the server, or name another "
+            "with --base-url.",
+            retryable=True,
+        )
+    if isinstance(error, socket.gaierror):
+        return ProviderError(
+            f"There is no host {origin.host!r}, named in {origin}: {error.strerror}."
+        )
+    if isinstance(error, ssl.SSLError):
+        return ProviderError(
+            f"No secure connection to {origin}: {error}. If the server speaks plain HTTP, use "
+            "http://; if it has a certificate of your own, name that in SSL_CERT_FILE."
+        )
+    return ProviderError(f"No connection to {origin}: {error}.", retryable=True)

@@ -1,0 +1,233 @@
+"""The chunks of a chat completion -> events as they come, and the `Completion` at the end."""
+
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from apr.agent.events import PrefillProgress, TextDelta, ThinkingDelta
+from apr.providers.base import AssistantMessage, Completion, Request, UserMessage
+from apr.providers.openai_calls import CallDelta, PartialCalls
+from apr.providers.toolcalls.hermes_json import CUT_OFF, INVALID, read_arguments
+from apr.providers.toolcalls.pieces import Call, Piece, Text, Thinking
+from apr.providers.toolcalls.repair import NotJSON, loads
+from apr.providers.toolcalls.stream import Parser
+from ccpa.trace import Block, TextBlock, ThinkingBlock, ToolUseBlock, TurnStop, Usage
+
+_STOPS: dict[str, TurnStop] = {"length": "max_tokens", "max_tokens": "max_tokens"}
+
+
+class Delta(Struct, frozen=True):
+    """What a chunk adds to the message, or the whole message of an answer that is not streamed."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: Any = None
+    tool_calls: list[CallDelta] | None = None
+
+
+class Choice(Struct, frozen=True):
+    """One alternative; there is one. `stop_reason` is vLLM's name for the stop sequence met."""
+
+    delta: Delta | None = None
+    message: Delta | None = None
+    finish_reason: str | None = None
+    stop_reason: Any = None
+
+
+class PromptDetails(Struct, frozen=True):
+    """Which tokens of the prompt were not evaluated anew."""
+
+    cached_tokens: int | None = None
+
+
+class TokenCounts(Struct, frozen=True):
+    """The standard's account of tokens."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: PromptDetails | None = None
+
+
+class Timings(Struct, frozen=True):
+    """llama.cpp's account: `prompt_n` tokens were evaluated, `cache_n` remembered."""
+
+    prompt_n: int = 0
+    cache_n: int = 0
+    predicted_n: int = 0
+
+
+class Progress(Struct, frozen=True):
+    """llama.cpp's progress through the prompt; `processed` includes `cache`."""
+
+    total: int = 0
+    cache: int = 0
+    processed: int = 0
+
+
+class Chunk(Struct, frozen=True):
+    """One event of the stream."""
+
+    choices: list[Choice] | None = None
+    usage: TokenCounts | None = None
+    timings: Timings | None = None
+    prompt_progress: Progress | None = None
+    error: Any = None
+    model: str | None = None
+
+
+class Answer:
+    """One answer as it comes in."""
+
+    def __init__(self, request: Request, model: str, ids: "ToolUseIds", *, raw: bool) -> None:
+        self.finish_reason: str | None = None
+        self._request = request
+        self._model = model
+        self._ids = ids
+        self._keep_raw = raw
+        self._tools = {tool.name: tool for tool in request.tools}
+        self._parser = Parser(request.tools)
+        self._calls = PartialCalls(frozenset(self._tools))
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._stop_sequence = False
+        self._counts: TokenCounts | None = None
+        self._timings: Timings | None = None
+
+    def take(self, chunk: Chunk) -> list[TextDelta | ThinkingDelta | PrefillProgress]:
+        """Take a chunk; return what can be shown of it."""
+        events: list[TextDelta | ThinkingDelta | PrefillProgress] = []
+        if progress := chunk.prompt_progress:
+            events.append(PrefillProgress(progress.processed, progress.total, progress.cache))
+        self._counts = chunk.usage or self._counts
+        self._timings = chunk.timings or self._timings
+        self._model = chunk.model or self._model
+        for choice in chunk.choices or ():
+            self.finish_reason = choice.finish_reason or self.finish_reason
+            self._stop_sequence |= isinstance(choice.stop_reason, str)
+            delta = choice.delta or choice.message
+            if delta is None:
+                continue
+            reasoning = delta.reasoning_content or delta.reasoning
+            if isinstance(reasoning, str) and reasoning:
+                self._reasoning.append(reasoning)
+                events.append(ThinkingDelta(reasoning))
+            if delta.content:
+                self._content.append(delta.content)
+                events += self._parser.feed(delta.content)
+            for call in delta.tool_calls or ():
+                self._calls.add(call)
+        return events
+
+    def finish(self) -> tuple[list[TextDelta | ThinkingDelta], Completion]:
+        """End the answer: return what is left to show, and the whole."""
+        cut = _STOPS.get(self.finish_reason or "") == "max_tokens"
+        parsed = self._parser.finish(cut=cut)
+        structured = [
+            self._structured(call.name, call.arguments, cut=cut) for call in self._calls.calls
+        ]
+        given = [call.id for call in self._calls.calls]
+        blocks: list[Block] = []
+        malformed: dict[str, str] = {}
+        if self._reasoning:
+            blocks.append(ThinkingBlock("".join(self._reasoning)))
+        recovered = [piece for piece in parsed.pieces if not _among(piece, structured)]
+        for piece, id_ in [*((p, "") for p in recovered), *zip(structured, given, strict=True)]:
+            block = self._block(piece, id_)
+            if block is None:
+                continue
+            blocks.append(block)
+            if isinstance(block, ToolUseBlock) and isinstance(piece, Call) and piece.reason:
+                malformed[block.id] = piece.reason
+        return parsed.deltas, Completion(
+            blocks=tuple(blocks),
+            stop_reason=self._stop(blocks),
+            usage=self._usage(),
+            model=self._model,
+            raw="".join(self._content) if self._keep_raw else None,
+            malformed=malformed,
+        )
+
+    def _structured(self, name: str, arguments: str, *, cut: bool) -> Call:
+        call = read_arguments(name or INVALID, arguments, self._tools)
+        if cut and call.reason and not _readable(arguments):
+            call = msgspec.structs.replace(call, reason=CUT_OFF)
+        if call.reason and not call.input:
+            call = msgspec.structs.replace(call, input={"raw": arguments})
+        return call
+
+    def _block(self, piece: Piece, given_id: str) -> Block | None:
+        match piece:
+            case Text(text):
+                return TextBlock(text) if text else None
+            case Thinking(text):
+                return ThinkingBlock(text) if text else None
+            case Call(name, arguments):
+                return ToolUseBlock(self._ids.take(self._request, given_id), name, arguments)
+
+    def _stop(self, blocks: Iterable[Block]) -> TurnStop:
+        stop = _STOPS.get(self.finish_reason or "")
+        if stop:
+            return stop
+        if any(isinstance(block, ToolUseBlock) for block in blocks):
+            return "tool_use"
+        return "stop_sequence" if self._stop_sequence else "end_turn"
+
+    def _usage(self) -> Usage:
+        """Return the server's own counts; what it does not say is 0, never a guess."""
+        counts = self._counts or TokenCounts()
+        timings = self._timings or Timings()
+        details = counts.prompt_tokens_details or PromptDetails()
+        prompt = timings.prompt_n + timings.cache_n
+        return Usage(
+            input_tokens=prompt if counts.prompt_tokens is None else counts.prompt_tokens,
+            output_tokens=(
+                timings.predicted_n
+                if counts.completion_tokens is None
+                else counts.completion_tokens
+            ),
+            cache_read_tokens=timings.cache_n or details.cached_tokens or 0,
+        )
+
+
+def _among(piece: Piece, calls: list[Call]) -> bool:
+    """Whether a call found in the text is one that the server has also sent as a call."""
+    return isinstance(piece, Call) and any(
+        (piece.name, piece.input) == (call.name, call.input) for call in calls
+    )
+
+
+def _readable(arguments: str) -> bool:
+    try:
+        loads(arguments)
+    except NotJSON:
+        return False
+    return True
+
+
+class ToolUseIds:
+    """Gives tool uses their ids: the server's where it has good ones, else ids made here.
+
+    Those are unique in a session and the same when it is repeated: a digest of the conversation's
+    first prompt, and a number that rises with every call of the session.
+    """
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def take(self, request: Request, given: str) -> str:
+        """Return the id for the next tool use that answers `request`."""
+        for message in request.messages:
+            if isinstance(message, AssistantMessage):
+                self._used.update(b.id for b in message.blocks if isinstance(b, ToolUseBlock))
+        candidate = given
+        if not candidate or candidate in self._used:
+            prompt = next((m.text for m in request.messages if isinstance(m, UserMessage)), "")
+            digest = zlib.crc32(prompt.encode("utf-8", "surrogatepass"))
+            number = len(self._used) + 1
+            while (candidate := f"toolu_{digest:08x}{number:04d}") in self._used:
+                number += 1
+        self._used.add(candidate)
+        return candidate
