@@ -51,7 +51,12 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 
 def run_shell(
-    command: str, *, cwd: Path, environment: dict[str, str], timeout_s: float
+    command: str,
+    *,
+    cwd: Path,
+    environment: dict[str, str],
+    timeout_s: float,
+    stdin: bytes = b"",
 ) -> Finished:
     """Run a bash command to its end, stdout and stderr merged, and kill what it leaves running.
 
@@ -63,13 +68,15 @@ def run_shell(
         raise CcpaError("bash was not found on PATH; fixtures' commands need it: install bash")
     if not cwd.is_dir():
         raise CcpaError(f"{cwd}: no such directory to run a fixture's command in")
-    # A file, not a pipe: a background process that keeps its end open would keep us waiting.
-    with tempfile.TemporaryFile() as output:
+    # Files, not pipes: a background process that keeps its end open would keep us waiting.
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output:
+        given.write(stdin)
+        given.seek(0)
         process = subprocess.Popen(
             [bash, "-c", command],
             cwd=cwd,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=given,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

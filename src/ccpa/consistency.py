@@ -1,0 +1,205 @@
+"""Could the teacher's trace have happened? Its tool uses are done again on the fixture's workspace.
+
+Every result is held against what the tool comes to here: contents exactly, searches as sets, the
+words around an edit not at all. What cannot be done again (the web, other agents, MCP servers) is
+checked for shape, and counted apart. Commands of the trace and hooks of the workspace are really
+run, in a scratch copy but not in a sandbox: only for corpora that one trusts.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, field
+
+from ccpa import trace
+from ccpa.fixtures import Fixture, materialise, read_trace
+from ccpa.rerun import Outcome, Workbench, rerun
+from ccpa.rerun.compare import differs
+from ccpa.rerun.hooks import SETTINGS_FILES, declared, run_hook, settings
+from ccpa.rerun.worktree import enter_worktree
+from ccpa.workspace import tree_id
+
+DEFAULT_CWD = "/workspace"
+"""Where a session is taken to have run if its trace does not say."""
+
+
+class Inconsistency(Struct, frozen=True, kw_only=True):
+    """Something in a trace that could not have happened. `record` counts from 1, as lines do."""
+
+    record: int
+    tool: str
+    problem: str
+
+
+class Replay(Struct, kw_only=True):
+    """What came of doing a trace's tool uses again."""
+
+    inconsistencies: list[Inconsistency] = field(default_factory=list)
+    rerun: int = 0
+    """Results that were produced again and compared."""
+    shape_only: dict[str, int] = field(default_factory=dict)
+    """Results that could only be looked at, by tool."""
+
+
+def check_teacher(fixture: Fixture) -> list[Inconsistency]:
+    """Return everything in the teacher's trace that could not have happened on the workspace.
+
+    Raises:
+        FixtureError: the trace cannot be read or the workspace cannot be set up.
+    """
+    return replay_teacher(fixture).inconsistencies
+
+
+def replay_teacher(fixture: Fixture) -> Replay:
+    """Do the teacher's tool uses again; a fixture without a workspace has nothing to do it on.
+
+    Raises:
+        FixtureError: the trace cannot be read or the workspace cannot be set up.
+    """
+    records = read_trace(fixture.teacher_trace)
+    if fixture.workspace is None:
+        return Replay()
+    with tempfile.TemporaryDirectory(prefix="ccpa-check-") as scratch:
+        place = Path(scratch).resolve()
+        materialise(fixture, place / "workspace")
+        (place / "home").mkdir()
+        checker = _Checker(fixture, records, place)
+        for number, record in enumerate(records, start=1):
+            checker.check(number, record)
+    return checker.replay
+
+
+class _Checker:
+    def __init__(self, fixture: Fixture, records: list[trace.Record], place: Path) -> None:
+        start = next((r for r in records if isinstance(r, trace.SessionStart)), None)
+        self.fixture = fixture
+        self.replay = Replay()
+        self.uses: dict[str, trace.ToolUseBlock] = {}
+        self.blocked: set[str | None] = set()
+        self.prompt = ""
+        self.last_words: dict[str | None, str] = {}
+        self.bench = Workbench(
+            root=place / "workspace",
+            home=place / "home",
+            cwd=(start.cwd if start else None) or DEFAULT_CWD,
+            resumed=bool(start and start.parent_session_id),
+        )
+
+    def check(self, number: int, record: trace.Record) -> None:
+        """Take in one record; add what is wrong with it to the replay."""
+        problem: str | None = None
+        tool = record.__struct_config__.tag
+        if isinstance(record, trace.SessionStart):
+            problem = self._tree(record.cwd_sha256, "starts from")
+        elif isinstance(record, trace.UserPrompt):
+            self.prompt = record.text
+        elif isinstance(record, trace.AssistantTurn):
+            self._assistant(record)
+        elif isinstance(record, trace.HookEvent):
+            problem = self._hook(record)
+        elif isinstance(record, trace.ToolResult):
+            use = self.uses.get(record.tool_use_id)
+            tool = use.name if use else tool
+            problem = self._result(use, record) if use else "answers no tool use"
+        elif isinstance(record, trace.SessionEnd) and record.cwd_sha256_after is not None:
+            problem = self._tree(record.cwd_sha256_after, "ends with")
+        if problem is not None:
+            found = Inconsistency(record=number, tool=str(tool), problem=problem)
+            self.replay.inconsistencies.append(found)
+
+    def _tree(self, claimed: str, verb: str) -> str | None:
+        actual = tree_id(self.bench.root)
+        return None if claimed == actual else f"{verb} tree {claimed}, but the files are {actual}"
+
+    def _assistant(self, record: trace.AssistantTurn) -> None:
+        for block in record.blocks:
+            if isinstance(block, trace.ToolUseBlock):
+                self.uses[block.id] = block
+            elif isinstance(block, trace.TextBlock):
+                self.last_words[record.parent_tool_use_id] = block.text
+
+    def _hook(self, record: trace.HookEvent) -> str | None:
+        use = self.uses.get(record.tool_use_id or "")
+        subject = use.name if use else record.matcher or ""
+        if record.decision == "block":
+            self.blocked.add(record.tool_use_id)
+        commands = declared(self.bench.root, record.event, subject)
+        if not commands:
+            return f"no hook is declared for {record.event} of {subject!r}"
+        given: dict[str, Any] = {
+            "session_id": "check",
+            "cwd": self.bench.cwd,
+            "hook_event_name": record.event,
+            "prompt": self.prompt,
+        }
+        if use is not None:
+            given |= {"tool_name": use.name, "tool_input": use.input, "tool_use_id": use.id}
+        outcomes = [run_hook(self.bench, command, given) for command in commands]
+        wanted = (record.exit_code, (record.output or "").strip())
+        if any((done.exit_code, done.output) == wanted for done in outcomes):
+            return None
+        done = outcomes[0]
+        return f"the hook exits {done.exit_code} and says {done.output!r}, not {wanted}"
+
+    def _result(self, use: trace.ToolUseBlock, record: trace.ToolResult) -> str | None:
+        if record.denied_by is not None:
+            self._count("denied")
+            return self._denied(use, record)
+        self.bench.agent = record.parent_tool_use_id
+        enter_worktree(self.bench, use.input)
+        outcome = rerun(self.bench, use.name, use.input)
+        if outcome is None:
+            self._count(use.name)
+            return self._shape(use, record)
+        self.replay.rerun += 1
+        return _effects(record, outcome) or differs(self.bench, record, outcome)
+
+    def _count(self, name: str) -> None:
+        self.replay.shape_only[name] = self.replay.shape_only.get(name, 0) + 1
+
+    def _shape(self, use: trace.ToolUseBlock, record: trace.ToolResult) -> str | None:
+        if not record.content.strip():
+            return "the result is empty"
+        words = self.last_words.get(use.id)
+        if words is not None and record.ok and words not in record.content:
+            return f"the result does not hold the subagent's last words, {words!r}"
+        return None
+
+    def _denied(self, use: trace.ToolUseBlock, record: trace.ToolResult) -> str | None:
+        if record.ok:
+            return "a denied tool use cannot have gone well"
+        if record.denied_by == "hook" and use.id not in self.blocked:
+            return "denied by a hook, but no hook blocked this tool use"
+        if record.denied_by == "rule" and use.name not in self._denied_tools():
+            return f"denied by a rule, but no settings have a rule that denies {use.name}"
+        return None
+
+    def _denied_tools(self) -> set[str]:
+        files = [settings(self.bench.root / file) for file in SETTINGS_FILES]
+        files.append(self.fixture.settings.managed or {})
+        rules = list(self.fixture.settings.deny)
+        for file in files:
+            rules += file.get("permissions", {}).get("deny", [])
+        return {rule.partition("(")[0] for rule in rules}
+
+
+def _effects(record: trace.ToolResult, outcome: Outcome) -> str | None:
+    """Compare what the record says was done with what was done."""
+    if record.ok != outcome.ok:
+        said = "went well" if record.ok else "failed"
+        return f"the result says that it {said}, but: {outcome.content}"
+    effects = record.side_effects
+    if effects is None:
+        return None
+    if effects.exit_code is not None and effects.exit_code != outcome.exit_code:
+        return f"the exit code is {outcome.exit_code}, not {effects.exit_code}"
+    if outcome.exit_code is not None:
+        return None  # what a command reads and writes is for each agent to find out as it can
+    for what, recorded, actual in (
+        ("read", effects.files_read, outcome.files_read),
+        ("written", effects.files_written, outcome.files_written),
+    ):
+        if recorded and tuple(recorded) != actual:
+            return f"files {what}: {list(actual)}, not {recorded}"
+    return None
