@@ -146,7 +146,9 @@ def _print(checked: Iterator[Checked]) -> list[Checked]:
         for problem in report.problems:
             place = f"{name}:{problem.line}: {one_line(problem.field)}"
             print(f"{place}: {one_line(problem.message)}")
-        print(f"{name}: {_summary(report)}")
+        hidden = report.problem_count - len(report.problems)
+        more = f" ({hidden:,} of them not listed: --max-errors 0 lists all)" if hidden else ""
+        print(f"{name}: {_summary(report)}{more}")
     return outcomes
 
 
@@ -174,6 +176,8 @@ def _show(checked: Iterator[Checked]) -> list[Checked]:
         for problem in report.problems:
             row = f"  line {problem.line}", one_line(problem.field), one_line(problem.message)
             table.add_row(*row)
+        if hidden := report.problem_count - len(report.problems):
+            table.add_row("", "", Text(f"and {hidden:,} more: --max-errors 0 lists all", "dim"))
         screen.print(table)
     return outcomes
 
@@ -182,9 +186,7 @@ def _summary(report: Report) -> str:
     records = _counted(report.records, "record")
     if report.valid:
         return f"valid, {records}" + (", then a line cut short" if report.cut else "")
-    hidden = report.problem_count - len(report.problems)
-    more = f" ({hidden} more not listed; --max-errors 0 lists all)" if hidden else ""
-    return f"invalid, {_counted(report.problem_count, 'error')}{more}, {records}"
+    return f"invalid, {_counted(report.problem_count, 'error')}, {records}"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ccpa.trace import MAX_LINE_BYTES, SessionStart, record_type
-from ccpa.validate import repeats, shape
+from ccpa.validate import formats, repeats, shape
 from ccpa.validate.lines import blocks
 from ccpa.validate.sense import Session
 
@@ -181,9 +181,21 @@ class _Checker:
             self.tell(self.line, "$", str(reason))
             self.session.lose(None, self.line)
             return
+        faults += shape.faults(value, self.version)
         # The error itself is for what only the decoder objects to: numbers beyond all range.
-        self._tell_all((faults + shape.faults(value, self.version)) or [("$", str(error))])
-        self.session.lose(shape.kind_of(value), self.line)
+        self._tell_all(faults or [("$", str(error))])
+        record = shape.salvage(value, faults, self.version)
+        if record is None:
+            self._lose(value)
+        else:
+            self.session.take(record, self.line)
+
+    def _lose(self, value: Any) -> None:
+        """Go on after a value that leaving something out does not make a record."""
+        kind = shape.kind_of(value)
+        if kind is not None:
+            self._tell_all(formats.faults(kind, value.get))
+        self.session.lose(kind, self.line)
 
     def _tell_all(self, faults: list[shape.Fault]) -> None:
         for field, message in faults:

@@ -4,10 +4,9 @@ The rules are those of `docs/trace.md`. One fault is told once: after a wrong tu
 goes on from that number, and a line that could not be read excuses what only it could explain.
 """
 
-import datetime
 import json
-import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, get_args
 
 from ccpa.trace import (
@@ -23,6 +22,8 @@ from ccpa.trace import (
     UserPrompt,
     record_type,
 )
+from ccpa.validate import formats
+from ccpa.validate.wording import quoted
 
 Tell = Callable[[int, str, str], None]
 """Takes a fault: the line, the field as a JSON path, and what is wrong."""
@@ -31,12 +32,6 @@ REMEMBERED = 10_000
 """So many tool uses and subagents, the latest, are known: memory must not grow with the trace."""
 
 _BLOCKED = 2
-_SHOWN = 60
-_UUID7 = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE
-)
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", re.ASCII)
 
 
 class Conversation:
@@ -129,13 +124,7 @@ class Session:
             self.tell(line, "$.kind", "a second session_start: one file holds one session")
             return
         self.any_first_turn = record.parent_session_id is not None
-        if not _UUID7.fullmatch(record.session_id):
-            self.tell(
-                line, "$.session_id", f"not a UUIDv7 (RFC 9562): {_quoted(record.session_id)}"
-            )
-        if not _is_utc_time(record.ts):
-            self.tell(line, "$.ts", f"not an RFC 3339 time in UTC: {_quoted(record.ts)}")
-        self._digest(record.cwd_sha256, "$.cwd_sha256", line)
+        self._formats(record, line)
 
     def _user_prompt(self, record: UserPrompt, line: int) -> None:
         main = self.main
@@ -155,7 +144,7 @@ class Session:
         for index, block in enumerate(record.blocks):
             if type(block) is ToolUseBlock:
                 if block.id in uses:
-                    message = f"{_quoted(block.id)} is the id of an earlier tool use of this turn"
+                    message = f"{quoted(block.id)} is the id of an earlier tool use of this turn"
                     self.tell(line, f"$.blocks[{index}].id", message)
                 uses[block.id] = None
         if (record.stop_reason == "tool_use") is not bool(uses):
@@ -180,14 +169,15 @@ class Session:
                 )
                 self.tell(line, "$.turn", message)
         elif use in conversation.answered:
-            self.tell(line, "$.tool_use_id", f"tool use {_quoted(use)} has a result already")
+            self.tell(line, "$.tool_use_id", f"tool use {quoted(use)} has a result already")
         elif not conversation.doubtful:
-            message = f"answers no tool use of the assistant turn before it: {_quoted(use)}"
+            message = f"answers no tool use of the assistant turn before it: {quoted(use)}"
             self.tell(line, "$.tool_use_id", message)
         conversation.turn = record.turn
         if record.denied_by is not None and record.ok:
             self.tell(line, "$.ok", f"true, though {record.denied_by} denied the tool use")
-        self._digest(record.content_sha256, "$.content_sha256", line)
+        if record.content_sha256 is not None:
+            self._formats(record, line)
 
     def _hook_event(self, record: HookEvent, line: int) -> None:
         self._beside(record, line)
@@ -204,7 +194,7 @@ class Session:
 
     def _compaction(self, record: Compaction, line: int) -> None:
         self._beside(record, line)
-        self._digest(record.summary_sha256, "$.summary_sha256", line)
+        self._formats(record, line)
 
     def _session_end(self, record: SessionEnd, line: int) -> None:
         main = self.main
@@ -214,7 +204,7 @@ class Session:
         last = max(main.turn, 0)
         if record.turn != last and not (main.doubtful or (main.turn < 0 and self.any_first_turn)):
             self.tell(line, "$.turn", f"the last message is turn {last}, not {record.turn}")
-        self._digest(record.cwd_sha256_after, "$.cwd_sha256_after", line)
+        self._formats(record, line)
 
     def _beside(self, record: HookEvent | SkillInvocation | Compaction, line: int) -> None:
         """Take a record that is no message: it belongs to the last message or to the next."""
@@ -238,7 +228,7 @@ class Session:
             return known
         if not (self.main.doubtful or parent in self.known_ids or parent in self.older_ids):
             self.tell(
-                line, "$.parent_tool_use_id", f"no tool use before has the id {_quoted(parent)}"
+                line, "$.parent_tool_use_id", f"no tool use before has the id {quoted(parent)}"
             )
         if len(self.subagents) == REMEMBERED:
             del self.subagents[next(iter(self.subagents))]
@@ -256,7 +246,7 @@ class Session:
         if conversation.open and not conversation.doubtful:
             asked = conversation.asked_line
             for use in conversation.open:
-                self.tell(line, "$", f"tool use {_quoted(use)} of line {asked} was never answered")
+                self.tell(line, "$", f"tool use {quoted(use)} of line {asked} was never answered")
             conversation.doubtful = True  # whether the results' turn was counted cannot be known
         conversation.open.clear()
         conversation.answered.clear()
@@ -269,20 +259,10 @@ class Session:
         conversation.turn = turn
         conversation.spoken_to = conversation.doubtful = False
 
-    def _digest(self, value: str | None, field: str, line: int) -> None:
-        if value is not None and not _SHA256.fullmatch(value):
-            self.tell(line, field, f"not 64 lower-case hexadecimal digits: {_quoted(value)}")
-
-
-def _is_utc_time(text: str) -> bool:
-    if not _TIME.fullmatch(text):
-        return False
-    try:
-        # A leap second is a time, though not to `datetime`.
-        datetime.datetime.fromisoformat(text[:19].replace(":60", ":59"))
-    except ValueError:
-        return False
-    return True
+    def _formats(self, record: Record, line: int) -> None:
+        kind = str(type(record).__struct_config__.tag)
+        for field, message in formats.faults(kind, partial(getattr, record)):
+            self.tell(line, field, message)
 
 
 def _is_json_object(text: str | None) -> bool:
@@ -290,9 +270,3 @@ def _is_json_object(text: str | None) -> bool:
         return isinstance(json.loads(text or ""), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def _quoted(text: str) -> str:
-    """Return untrusted text in quotes, short enough for a message."""
-    short = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
-    return json.dumps(short, ensure_ascii=False)

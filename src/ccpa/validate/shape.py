@@ -9,17 +9,19 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, get_args
 
+import msgspec
 from msgspec import Struct, inspect
 
 from ccpa.trace import VERSION_3_FIELDS, record_type
 from ccpa.validate import repeats
+from ccpa.validate.wording import any_of, quoted, shown, type_name
 
 Fault = tuple[str, str]
 """A field, as a JSON path from the record (`$.blocks[0].id`), and what is wrong with it."""
 
+REPEATED = "this key stands more than once in its object"
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_SHOWN = 60
 
 _LATER = {kind.__struct_config__.tag: fields for kind, fields in VERSION_3_FIELDS.items()}
 _PYTHON: dict[type[inspect.Type], Any] = {
@@ -66,7 +68,7 @@ def _json_faults(value: Any) -> Iterator[Fault]:
         path, item = waiting.pop()
         if isinstance(item, repeats.Object):
             for key in item.repeated:
-                yield _member(path, key), "this key stands more than once in its object"
+                yield _member(path, key), REPEATED
             for key in filter(_SURROGATE.search, item):
                 yield _member(path, key), "a key with half a surrogate pair: it is no text"
             waiting.extend((_member(path, key), member) for key, member in item.items())
@@ -85,7 +87,7 @@ def kind_of(value: Any) -> str | None:
 def faults(value: Any, version: Literal[2, 3]) -> list[Fault]:
     """Return all that keeps a JSON value from being a record of this version, field by field."""
     if not isinstance(value, dict):
-        return [("$", f"a record is an object, not {_name(value)}")]
+        return [("$", f"a record is an object, not {type_name(value)}")]
     known = _kinds(version)
     kind = kind_of(value)
     if kind in known:
@@ -94,7 +96,30 @@ def faults(value: Any, version: Literal[2, 3]) -> list[Fault]:
         return [("$.kind", "required, but missing")]
     if kind in _kinds(3):
         return [("$.kind", f"only version 3 has {kind}")]
-    return [("$.kind", f"must be {_any_of(known)}; it is {_shown(value['kind'])}")]
+    return [("$.kind", f"must be {any_of(known)}; it is {shown(value['kind'])}")]
+
+
+def salvage(value: Any, faults: list[Fault], version: Literal[2, 3]) -> Any:
+    """Return the record that is left when the fields at fault are left out, or None where none is.
+
+    So one unknown field, say, does not keep the rest of the record from being checked.
+    """
+    if not isinstance(value, dict):
+        return None
+    rest = {key: member for key, member in value.items() if not _is_at_fault(key, faults)}
+    try:
+        return msgspec.convert(rest, record_type(version))
+    except (msgspec.ValidationError, RecursionError):
+        return None
+
+
+def _is_at_fault(key: str, faults: list[Fault]) -> bool:
+    path = _member("$", key)
+    inside = (f"{path}.", f"{path}[")
+    return any(
+        field.startswith(inside) or (field == path and message != REPEATED)
+        for field, message in faults
+    )
 
 
 def _kinds(version: Literal[2, 3]) -> dict[str, inspect.StructType]:
@@ -132,11 +157,11 @@ def _value_faults(value: Any, wanted: inspect.Type, path: str) -> Iterator[Fault
             yield from _union_faults(value, options, path)
         case inspect.LiteralType(values=allowed):
             if not any(type(value) is type(one) and value == one for one in allowed):
-                yield path, f"must be {_any_of(allowed)}; it is {_shown(value)}"
+                yield path, f"must be {any_of(allowed)}; it is {shown(value)}"
         case _ if not isinstance(value, _PYTHON[type(wanted)]) or (
             isinstance(value, bool) and not isinstance(wanted, inspect.BoolType | inspect.AnyType)
         ):
-            yield path, f"must be {_NAMES[type(wanted)]}, not {_name(value)}"
+            yield path, f"must be {_NAMES[type(wanted)]}, not {type_name(value)}"
         case inspect.StructType():
             yield from _object_faults(value, wanted, path)
         case inspect.ListType(item_type=item_type, min_length=least):
@@ -146,12 +171,12 @@ def _value_faults(value: Any, wanted: inspect.Type, path: str) -> Iterator[Fault
                 yield from _value_faults(item, item_type, f"{path}[{index}]")
         case inspect.IntType(ge=least, le=most) | inspect.FloatType(ge=least, le=most):
             if least is not None and value < least:
-                yield path, f"must be at least {least}; it is {_shown(value)}"
+                yield path, f"must be at least {least}; it is {shown(value)}"
             if most is not None and value > most:
-                yield path, f"must be at most {most}; it is {_shown(value)}"
+                yield path, f"must be at most {most}; it is {shown(value)}"
         case inspect.StrType(pattern=pattern):
             if pattern is not None and not re.search(pattern, value):
-                yield path, f"must match {pattern}; it is {_shown(value)}"
+                yield path, f"must match {pattern}; it is {shown(value)}"
 
 
 def _union_faults(value: Any, options: tuple[inspect.Type, ...], path: str) -> Iterator[Fault]:
@@ -169,42 +194,10 @@ def _union_faults(value: Any, options: tuple[inspect.Type, ...], path: str) -> I
     if isinstance(tag, str) and tag in known:
         yield from _object_faults(value, known[tag], path)
     elif tag_field in value:
-        yield _member(path, tag_field), f"must be {_any_of(known)}; it is {_shown(tag)}"
+        yield _member(path, tag_field), f"must be {any_of(known)}; it is {shown(tag)}"
     else:
         yield _member(path, tag_field), "required, but missing"
 
 
 def _member(path: str, key: str) -> str:
-    return f"{path}.{key}" if _PLAIN_KEY.match(key) else f"{path}[{_shown(key)}]"
-
-
-def _any_of(allowed: Iterable[object]) -> str:
-    names = [str(one) for one in allowed]
-    return names[0] if len(names) == 1 else f"one of {', '.join(names)}"
-
-
-def _name(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case dict():
-            return "an object"
-        case list():
-            return "an array"
-        case str():
-            return "a string"
-        case int():
-            return "an integer"
-        case _:
-            return "a number with a fraction"
-
-
-def _shown(value: Any) -> str:
-    """Return a value as JSON, short enough for a message."""
-    if isinstance(value, dict | list):
-        return _name(value)
-    text = json.dumps(value[:_SHOWN] if isinstance(value, str) else value, ensure_ascii=False)
-    text = text.encode(errors="backslashreplace").decode()
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return f"{path}.{key}" if _PLAIN_KEY.match(key) else f"{path}[{quoted(key)}]"
