@@ -49,7 +49,12 @@ def measure(command: list[str], project: Path, turns: int) -> Run:
         environment = {"HOME": home, "PATH": os.environ["PATH"]}
         began = time.monotonic()
         process = subprocess.Popen(
-            words, cwd=project, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            words,
+            cwd=project,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -19,7 +19,8 @@ def main() -> None:
         body = json.dumps({"model": "m", "messages": messages, "stream": True})
         connection.request("POST", "/v1/chat/completions", body)
         calls = []
-        for line in connection.getresponse():
+        response = connection.getresponse()
+        for line in response.read().splitlines():
             if not line.startswith(b"data: {"):
                 continue
             for choice in json.loads(line[6:])["choices"]:

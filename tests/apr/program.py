@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from ccpa.trace import (
     AssistantTurn,
@@ -61,10 +63,12 @@ def records(trace: Path) -> list[Record]:
     return list(read(trace.read_bytes().splitlines()))
 
 
-def problems(trace: Path, *, prefix: bool = False) -> list[Problem]:
+def problems(
+    trace: Path, *, version: Literal[2, 3] | None = None, prefix: bool = False
+) -> list[Problem]:
     """Return what the meter finds wrong with a trace."""
     with trace.open("rb") as stream:
-        return check(stream, prefix=prefix).problems
+        return check(stream, version=version, prefix=prefix).problems
 
 
 def says(text: str, stop: TurnStop = "end_turn") -> AssistantTurn:
@@ -72,10 +76,12 @@ def says(text: str, stop: TurnStop = "end_turn") -> AssistantTurn:
     return _turn([TextBlock(text)], stop)
 
 
-def calls(*uses: tuple[str, dict[str, object]], first: int = 1, text: str = "") -> AssistantTurn:
+def calls(*uses: tuple[str, Mapping[str, object]], first: int = 1, text: str = "") -> AssistantTurn:
     """Return a turn of tool calls for a scripted model; ids count up from `toolu_<first>`."""
     blocks: list[Block] = [TextBlock(text)] if text else []
-    blocks += [ToolUseBlock(f"toolu_{n}", *use) for n, use in enumerate(uses, first)]
+    blocks += [
+        ToolUseBlock(f"toolu_{n}", name, dict(given)) for n, (name, given) in enumerate(uses, first)
+    ]
     return _turn(blocks, "tool_use")
 
 

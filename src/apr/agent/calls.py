@@ -66,7 +66,9 @@ def admit(
         return _not_usable(reason)
     tool = find(call.name, tools)
     if tool is None:
-        return _not_usable(f"There is no tool {call.name!r}. The tools are: {', '.join(tools)}.")
+        return _not_usable(
+            f"There is no tool named {call.name!r}. The tools are: {', '.join(tools)}."
+        )
     try:
         parsed = parse(tool, call.input)
         access = tool.access(parsed, context)

@@ -189,17 +189,24 @@ class Agent:
             yield ToolStarted(item.call)
         progress: asyncio.Queue[str | None] = asyncio.Queue()
         self.context.progress = progress.put_nowait if len(batch) == 1 else _ignore
-        running = asyncio.gather(*(execute(item, self.context) for item in ready))
-        running.add_done_callback(lambda _: progress.put_nowait(None))
+        tasks = [asyncio.create_task(execute(item, self.context)) for item in ready]
+        for task in tasks:
+            task.add_done_callback(lambda _: progress.put_nowait(None))
         try:
-            while (text := await progress.get()) is not None:
-                yield ToolProgress(batch[0].id, text)
+            unfinished = len(tasks)
+            while unfinished:
+                if (text := await progress.get()) is None:
+                    unfinished -= 1
+                else:
+                    yield ToolProgress(batch[0].id, text)
         finally:
-            running.cancel()  # of no effect once it is done
-            await asyncio.wait([running])
-        ran = iter(running.result())
-        for call, item in zip(batch, admitted, strict=True):
-            came_to = item if isinstance(item, Refused) else next(ran)
+            for task in tasks:
+                task.cancel()  # of no effect on what is done
+            if tasks:
+                await asyncio.wait(tasks)
+        ran = (task.result() for task in tasks)
+        for call, checked in zip(batch, admitted, strict=True):
+            came_to = checked if isinstance(checked, Refused) else next(ran)
             yield report(turn, call, came_to, self.context.root)
 
 
