@@ -185,7 +185,7 @@ def _load(options: Options, info: ModelInfo, plan: Plan, key: str) -> Any:
     params.n_parallel = options.slots
     params.kv_unified = True  # the slots share the context: any of them may take the whole
     params.cache_ram_mib = plan.cache_mib
-    threads = options.threads or machine.processors()
+    threads = options.threads or machine.threads(info)
     if threads is not None:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     try:
