@@ -59,7 +59,7 @@ class Bash:
         except TimeoutError:
             status = _TIMED_OUT
             notes.append(f"[timed out after {timeout:,} ms and was ended]")
-        if shell.directory is not None and not _move(context, shell.directory):
+        if shell.directory is not None and not _move(context, shell.directory.resolve()):
             notes.append("[cd left the project: the next command runs in its root]")
         kept = shell.output.take()
         output = kept.text.rstrip("\n")

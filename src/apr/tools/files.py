@@ -109,7 +109,7 @@ def replace(path: Path, name: str, data: bytes, before: os.stat_result | None) -
 
 
 class FileLedger:
-    """Which files the model has seen in this session, and as what."""
+    """Which files the model has seen in this session, in part or whole, and as what."""
 
     def __init__(self) -> None:
         self._seen: dict[Path, bytes] = {}

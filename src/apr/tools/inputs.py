@@ -25,22 +25,23 @@ def parse(tool: Tool[Any], given: dict[str, Any]) -> Struct:
         ToolError: it is no input of this tool; the message says which field is wrong and what the
             tool takes.
     """
-    schema = parameters(tool)
+    fields = frozenset(tool.Input.__struct_encode_fields__)
     present = {name: value for name, value in given.items() if value is not None}
-    renamed = {_field(name, schema["properties"], present): present[name] for name in present}
+    renamed = {_field(name, fields, present): present[name] for name in present}
     try:
         call: Struct = msgspec.convert(renamed, tool.Input, strict=False)
     except msgspec.ValidationError as error:
-        raise ToolError(f"{tool.name}: {_wrong(str(error))}. It takes {_takes(schema)}.") from None
+        takes = _takes(parameters(tool))
+        raise ToolError(f"{tool.name}: {_wrong(str(error))}. It takes {takes}.") from None
     return call
 
 
-def _field(name: str, fields: dict[str, Any], present: dict[str, Any]) -> str:
+def _field(name: str, fields: frozenset[str], present: dict[str, Any]) -> str:
     """Return the field that is meant by a name."""
     if name in fields:
         return name
     for synonyms in SYNONYMS:
-        meant = [other for other in synonyms & fields.keys() if other not in present]
+        meant = [other for other in synonyms & fields if other not in present]
         if name in synonyms and len(meant) == 1:
             return meant[0]
     return name

@@ -39,7 +39,7 @@ def explain(error: OSError, name: str) -> ToolError:
 
 
 def not_found(name: str, path: Path, root: Path, cwd: Path) -> ToolError:
-    """Return what to tell the model about a path that does not exist, and what it may have meant."""
+    """Return what to tell the model about a path that does not exist: what it may have meant."""
     message = f"{name} does not exist."
     there = Path(os.path.realpath(cwd / name))
     if cwd != root and there.exists():

@@ -27,7 +27,7 @@ WITHOUT_RANGE = 1_000_000
 class ReadInput(Struct, forbid_unknown_fields=True):
     """What Read takes."""
 
-    file_path: str
+    file_path: Annotated[str, Meta(description="Absolute, or relative to the project")]
     offset: Annotated[int, Meta(ge=0, description="First line, from 1")] | None = None
     limit: Annotated[int, Meta(ge=1, description=f"Number of lines; default {LINES}")] | None = None
 

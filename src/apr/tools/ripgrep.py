@@ -69,7 +69,7 @@ async def search(arguments: list[str], *, folder: Path, lines: int | None = None
         async with asyncio.timeout(SECONDS):
             output, cut = await _read(process, lines)
             if cut:
-                return Found(_split(output)[:-1] if lines is None else _split(output)[:lines], cut)
+                return Found(_split(output)[:-1][:lines], cut)  # the last one may be half a line
             complaint = await _stderr(process)
             status = await process.wait()
     except TimeoutError:
@@ -77,7 +77,7 @@ async def search(arguments: list[str], *, folder: Path, lines: int | None = None
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+            await process.communicate()  # what is left in its pipes would keep it waiting
     if status == 2 and complaint:
         raise ToolError(complaint)
     return Found(_split(output), unreadable=status == 2)
@@ -104,7 +104,7 @@ async def matching(pattern: str, text: str) -> str:
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+            await process.communicate()  # what is left in its pipes would keep it waiting
     if process.returncode == 2:
         raise ToolError(_clean(complaint))
     return output.decode(errors="replace")

@@ -230,7 +230,7 @@ async def _start(
     place, place_writer = os.pipe()
     # The command is an argument, not part of the script, so that its errors show its own text.
     script = (
-        f"trap 'command pwd -P 2>/dev/null >/dev/fd/{place_writer}' EXIT; "
+        f"trap '{{ command pwd -P; }} 2>/dev/null >/dev/fd/{place_writer}' EXIT; "
         'APR_COMMAND=$1; shift; eval "$APR_COMMAND"'
     )
     try:
