@@ -17,6 +17,9 @@ from ccpa.errors import CcpaError
 
 COMMANDS = {
     "validate": "check that traces have the right shape and make sense",
+    "diff": "compare a student's trace with a teacher's: the score, and every drift",
+    "explain": "one drift in full: both sides, what surrounds them, and why it is one",
+    "corpus": "score many pairs of traces, and gate on the result",
     "schema": "print the JSON Schema of a trace's records",
 }
 
@@ -107,7 +110,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        parser.exit(message=f"ccpa {version('apr-code')}\n")
+        print(f"ccpa {version('apr-code')}")
+        parser.exit()
 
 
 if __name__ == "__main__":

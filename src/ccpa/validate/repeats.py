@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 _SPACE_BEFORE_COLON = re.compile(rb'"[ \t\r\n]+:')
 _BACKSLASH = ord("\\")
 _MAX_DIGITS = 4000
-"""Of an integer: Python reads no more than 4300, to bound the time that takes."""
+"""Of an integer: Python reads no more than 4300, to bound the time that takes. The rest is dropped:
+such a number is beyond every limit, whatever it is."""
 
 
 def surely_none(written: bytes, again: bytes) -> bool:
@@ -88,8 +89,8 @@ def _remember(pairs: list[tuple[str, Any]]) -> Object:
     return made
 
 
-def _integer(digits: str) -> float:
-    return int(digits) if len(digits) < _MAX_DIGITS else float(digits)
+def _integer(digits: str) -> int:
+    return int(digits[:_MAX_DIGITS])
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -39,7 +39,7 @@ def type_name(value: Any) -> str:
         case int():
             return "an integer"
         case _:
-            return "a number with a fraction"
+            return "a number with a fraction or an exponent"
 
 
 def any_of(allowed: Iterable[object]) -> str:
