@@ -9,6 +9,7 @@ import msgspec
 
 from apr.engine import state as engines
 from apr.engine.state import EngineError, EngineState
+from apr.errors import AprError
 from apr.ui.terminal import plain
 
 EPILOG = """\
@@ -87,7 +88,7 @@ def _serve(args: argparse.Namespace) -> int:
     for name in ("ctx", "slots", "threads"):
         value = getattr(args, name)
         if value is not None and value < 1:
-            raise EngineError(f"--{name} must be at least 1")
+            raise AprError(f"--{name} must be at least 1")
     serve(
         Options(
             model=resolve(args.model, os.environ),

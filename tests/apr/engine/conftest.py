@@ -31,7 +31,7 @@ def folder(apr_home: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a model that needs a second or more for an answer of 600 tokens."""
+    """Return a model that takes longer for a prompt than an engine between two looks for work."""
     path = tmp_path_factory.mktemp("models") / "slow.gguf"
     make = Path(__file__).parents[3] / "tools" / "make_random_model.py"
     sizes = ["--width", "256", "--layers", "8", "--hidden", "256", "--experts", "0"]
