@@ -52,7 +52,7 @@ def test_a_command_imports_no_other_command_and_nothing_that_only_a_terminal_nee
 def test_every_command_has_the_help_that_is_listed_and_examples(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert load(name).HELP == COMMANDS[name]
+    assert COMMANDS[name] == load(name).HELP
     with pytest.raises(SystemExit) as exited:
         main([name, "--help"])
     assert exited.value.code == 0
