@@ -57,21 +57,31 @@ def replay_teacher(fixture: Fixture) -> Replay:
     Raises:
         FixtureError: the trace cannot be read or the workspace cannot be set up.
     """
-    records = read_trace(fixture.teacher_trace)
     if fixture.workspace is None:
         return Replay()
     with tempfile.TemporaryDirectory(prefix="ccpa-check-") as scratch:
-        place = Path(scratch).resolve()
-        materialise(fixture, place / "workspace")
-        (place / "home").mkdir()
-        checker = _Checker(fixture, records, place)
+        return apply_teacher(fixture, Path(scratch) / "workspace")
+
+
+def apply_teacher(fixture: Fixture, destination: Path) -> Replay:
+    """Set up the workspace at `destination`, which must not exist, and do the tool uses there.
+
+    Raises:
+        FixtureError: as `replay_teacher`, or there is no workspace.
+    """
+    records = read_trace(fixture.teacher_trace)
+    materialise(fixture, destination)
+    with tempfile.TemporaryDirectory(prefix="ccpa-home-") as home:
+        checker = _Checker(fixture, records, destination.resolve(), Path(home).resolve())
         for number, record in enumerate(records, start=1):
             checker.check(number, record)
     return checker.replay
 
 
 class _Checker:
-    def __init__(self, fixture: Fixture, records: list[trace.Record], place: Path) -> None:
+    def __init__(
+        self, fixture: Fixture, records: list[trace.Record], root: Path, home: Path
+    ) -> None:
         start = next((r for r in records if isinstance(r, trace.SessionStart)), None)
         self.fixture = fixture
         self.replay = Replay()
@@ -80,8 +90,8 @@ class _Checker:
         self.prompt = ""
         self.last_words: dict[str | None, str] = {}
         self.bench = Workbench(
-            root=place / "workspace",
-            home=place / "home",
+            root=root,
+            home=home,
             cwd=(start.cwd if start else None) or DEFAULT_CWD,
             resumed=bool(start and start.parent_session_id),
         )
@@ -121,12 +131,13 @@ class _Checker:
 
     def _hook(self, record: trace.HookEvent) -> str | None:
         use = self.uses.get(record.tool_use_id or "")
-        subject = use.name if use else record.matcher or ""
         if record.decision == "block":
             self.blocked.add(record.tool_use_id)
-        commands = declared(self.bench.root, record.event, subject)
-        if not commands:
-            return f"no hook is declared for {record.event} of {subject!r}"
+        subject = use.name if use else None
+        hooks = declared(self.bench.root, record.event, subject)
+        hooks = [hook for hook in hooks if hook.matcher == record.matcher]
+        if not hooks:
+            return f"no hook is declared for {record.event} with matcher {record.matcher!r}"
         given: dict[str, Any] = {
             "session_id": "check",
             "cwd": self.bench.cwd,
@@ -135,7 +146,7 @@ class _Checker:
         }
         if use is not None:
             given |= {"tool_name": use.name, "tool_input": use.input, "tool_use_id": use.id}
-        outcomes = [run_hook(self.bench, command, given) for command in commands]
+        outcomes = [run_hook(self.bench, hook.command, given) for hook in hooks]
         wanted = (record.exit_code, (record.output or "").strip())
         if any((done.exit_code, done.output) == wanted for done in outcomes):
             return None

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from ccpa.process import Finished, clean_environment, run_shell
 from ccpa.rerun.bench import Workbench
 
@@ -12,19 +14,26 @@ SETTINGS_FILES = (".claude/settings.json", ".claude/settings.local.json")
 TIMEOUT_S = 60.0
 
 
-def declared(root: Path, event: str, subject: str) -> list[str]:
-    """Return the commands that a project's settings declare for an event.
+class Hook(Struct, frozen=True):
+    """One hook of a project: its matcher (None matches everything) and its command."""
 
-    `subject` is what matchers are held against: a tool's name, or another word the event has.
+    matcher: str | None
+    command: str
+
+
+def declared(root: Path, event: str, subject: str | None) -> list[Hook]:
+    """Return the hooks that a project's settings declare for an event.
+
+    `subject` is what matchers are held against: a tool's name, or another word the event has; None
+    where it is not known, and any may match.
     """
-    commands: list[str] = []
+    found: list[Hook] = []
     for file in SETTINGS_FILES:
-        groups = settings(root / file).get("hooks", {}).get(event, [])
-        for group in groups:
-            matcher = group.get("matcher", "")
-            if matcher in ("", "*") or re.fullmatch(matcher, subject):
-                commands += [hook["command"] for hook in group.get("hooks", [])]
-    return commands
+        for group in settings(root / file).get("hooks", {}).get(event, []):
+            matcher = group.get("matcher") or None
+            if matcher in (None, "*") or subject is None or re.fullmatch(matcher, subject):
+                found += [Hook(matcher, hook["command"]) for hook in group.get("hooks", [])]
+    return found
 
 
 def settings(path: Path) -> dict[str, Any]:
