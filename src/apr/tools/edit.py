@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
@@ -14,8 +15,9 @@ from apr.tools.nearest import hint
 from apr.tools.paths import not_found, resolve
 from apr.tools.write import create, encode
 
+_COUNTED = 1000
 _LISTED = 10
-"""Lines named in the message about a text that occurs several times."""
+"""Occurrences counted, and those whose lines are named, of a text that should be unique."""
 
 
 class EditInput(Struct, forbid_unknown_fields=True):
@@ -82,23 +84,22 @@ def substitute(body: str, call: EditInput) -> tuple[str, int]:
         ToolError: the text to replace is not there, or not unique.
     """
     flat, old = body.replace("\r\n", "\n"), call.old_string.replace("\r\n", "\n")
-    starts = list(_occurrences(flat, old, step=len(old) if call.replace_all else 1))
-    if not starts:
-        raise ToolError(
-            f"old_string is not in {call.file_path}. {hint(flat, old, call.new_string)}"
-        )
-    if len(starts) > 1 and not call.replace_all:
-        raise ToolError(_not_unique(flat, starts, call.file_path))
+    if old not in flat:
+        advice = hint(flat, old, call.new_string)
+        raise ToolError(f"old_string is not in {call.file_path}. {advice}")
+    if not call.replace_all:
+        _check_unique(flat, old, call.file_path)
     returns = list(_returns(body))
-    pieces, end = [], 0
-    for start in starts:
+    pieces, end, count = [], 0, 0
+    for start in _occurrences(flat, old, step=len(old)):
+        count += 1
         # A `\r` before position p of the flat text puts p one further on in the body.
         first = start + bisect_left(returns, start)
         pieces.append(body[end:first])
         end = start + len(old) + bisect_left(returns, start + len(old))
         ending = text.newline(body[first:end]) or text.newline(body)
         pieces.append(text.with_newline(call.new_string, ending))
-    return "".join([*pieces, body[end:]]), len(starts)
+    return "".join([*pieces, body[end:]]), count
 
 
 def _occurrences(flat: str, old: str, step: int) -> Iterator[int]:
@@ -117,10 +118,14 @@ def _returns(body: str) -> Iterator[int]:
         start, count = body.find("\r\n", start + 2), count + 1
 
 
-def _not_unique(flat: str, starts: list[int], name: str) -> str:
+def _check_unique(flat: str, old: str, name: str) -> None:
+    starts = list(islice(_occurrences(flat, old, step=1), _COUNTED))
+    if len(starts) == 1:
+        return
+    count = len(starts) if len(starts) < _COUNTED else f"{_COUNTED} or more"
     lines = ", ".join(str(flat.count("\n", 0, start) + 1) for start in starts[:_LISTED])
     more = ", ..." if len(starts) > _LISTED else ""
-    return (
-        f"old_string occurs {len(starts)} times in {name} (lines {lines}{more}). "
+    raise ToolError(
+        f"old_string occurs {count} times in {name} (lines {lines}{more}). "
         "Add lines around it until it is unique, or set replace_all."
     )

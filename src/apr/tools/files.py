@@ -45,7 +45,8 @@ def open_file(path: Path, name: str) -> int:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # before opening: that alone may act on a device
-            raise ToolError(f"{name} is {kind(path)}, not a file.")
+            hint = " List it with Glob or `ls`." if path.is_dir() else ""
+            raise ToolError(f"{name} is {kind(path)}, not a file.{hint}")
         descriptor = os.open(path, _OPEN)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
@@ -95,7 +96,7 @@ def replace(path: Path, name: str, data: bytes, before: os.stat_result | None) -
             temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
         )
         try:
-            with open(descriptor, "wb") as file:  # noqa: PTH123
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 if before is not None:
                     _keep_owner_and_mode(descriptor, before)

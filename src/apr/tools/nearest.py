@@ -16,11 +16,11 @@ def hint(flat: str, old: str, new: str) -> str:
     wanted = old.strip("\n").split("\n")
     if all(_NUMBERED.match(line) for line in wanted):
         return "Leave out the line numbers that Read puts before each line."
-    if new.strip() and new in flat:
-        return "new_string is there already: the edit may have been made before."
     lines = flat.split("\n")
     if (at := _but_for_white_space(lines, wanted)) is not None:
         return _show("It is there with other white space", lines, at, len(wanted))
+    if _but_for_white_space(lines, new.strip("\n").split("\n")) is not None:
+        return "new_string is there already: the edit may have been made before."
     if (at := _most_alike(lines, wanted)) is not None:
         return _show("The nearest text is", lines, at, len(wanted))
     return "Read the file again and copy the text exactly."

@@ -2,9 +2,12 @@
 
 import asyncio
 import io
+import os
 import threading
-from collections.abc import Callable, Iterator
-from typing import Annotated, BinaryIO, ClassVar
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
@@ -12,7 +15,7 @@ from apr.tools import text
 from apr.tools.base import Access, Context, Outcome
 from apr.tools.errors import ToolError
 from apr.tools.files import look, open_file
-from apr.tools.paths import explain, kind, not_found, resolve
+from apr.tools.paths import explain, not_found, resolve
 
 LINES = 2000
 """Lines shown where no limit is given."""
@@ -50,18 +53,15 @@ class Read:
         """Show the lines, and note the file as seen."""
         name, path = call.file_path, resolve(call.file_path, context.root)
         try:
-            if path.is_dir():
-                raise ToolError(f"{name} is {kind(path)}. List it with Glob or `ls`.")
             file = look(path, name)
             if file.size > WITHOUT_RANGE and call.offset is None and call.limit is None:
                 raise ToolError(
                     f"{name} has {file.size:,} bytes. Give offset and limit, or use Grep."
                 )
             if file.data is None:
-                content = await _page_of_large(open_file(path, name), call)
+                content = await _page_of_large(path, call)
             else:
-                encoding = text.detect(file.data)
-                content = _page(io.BytesIO(file.data), encoding, call, total=True)
+                content = _page_of(file.data, call)
         except FileNotFoundError:
             raise not_found(name, path, context.root, context.cwd) from None
         except text.NotTextError as error:
@@ -72,14 +72,29 @@ class Read:
         return Outcome(content=content, files_read=(path,))
 
 
-async def _page_of_large(descriptor: int, call: ReadInput) -> str:
-    """Page through a file that is not held in memory, in a thread that stops when we do."""
+def _page_of(data: bytes, call: ReadInput) -> str:
+    """Return the page of a file that is held in memory."""
+    encoding = text.detect(data)
+    lines = encoding.decode(data).split("\n")
+    if not lines[-1]:
+        lines.pop()
+    if not lines:
+        return "[the file is empty]"
+    shown = (_shown(line, len(line)) for line in lines[_first(call) - 1 :])
+    return _page(shown, call, encoding, total=len(lines))
+
+
+async def _page_of_large(path: Path, call: ReadInput) -> str:
+    """Return the page of a file that is not held in memory, by a thread that stops when we do."""
     stop = threading.Event()
 
     def page() -> str:
-        with open(descriptor, "rb") as file:
+        with os.fdopen(open_file(path, call.file_path), "rb") as file:
             encoding = text.detect(file.read(text.SNIFFED), whole=False)
-            return _page(file, encoding, call, total=False, stopped=stop.is_set)
+            file.seek(len(encoding.mark))
+            reader = io.TextIOWrapper(file, encoding.codec, errors="replace", newline="\n")
+            lines = islice(_lines(reader, stop), _first(call) - 1, None)
+            return _page(lines, call, encoding, total=None)
 
     try:
         return await asyncio.to_thread(page)
@@ -87,54 +102,52 @@ async def _page_of_large(descriptor: int, call: ReadInput) -> str:
         stop.set()
 
 
-def _page(
-    stream: BinaryIO,
-    encoding: text.Encoding,
-    call: ReadInput,
-    *,
-    total: bool,
-    stopped: Callable[[], bool] = lambda: False,
-) -> str:
-    """Return the lines asked for, numbered, and what there is to say about them in brackets.
+def _lines(reader: io.TextIOWrapper, stop: threading.Event) -> Iterator[str]:
+    """Yield lines as they are shown, without ever holding a long one."""
+    while (piece := reader.readline(LINE + 2)) and not stop.is_set():  # 2: room for the line's end
+        length, rest = len(piece), piece
+        while not rest.endswith("\n") and (rest := reader.readline(1 << 16)) and not stop.is_set():
+            length += len(rest)
+        yield _shown(piece.removesuffix("\n"), length - rest.endswith("\n"))
 
-    With `total`, the lines that are not shown are counted too.
+
+def _page(
+    lines: Iterable[str], call: ReadInput, encoding: text.Encoding, *, total: int | None
+) -> str:
+    """Return lines, of which the first is the one asked for, numbered, with notes in brackets.
 
     Raises:
-        ToolError: the file ends before the first line asked for.
+        ToolError: there are no lines: the file ends before.
     """
-    stream.seek(len(encoding.mark))
-    reader = io.TextIOWrapper(stream, encoding.codec, errors="replace", newline="\n")
-    first = call.offset or 1
+    first = _first(call)
     last = first + (call.limit or LINES) - 1
     shown: list[str] = []
-    room, number, more = CHARACTERS, 0, False
-    for line in _lines(reader, stopped):
-        if number >= last or room <= 0:
+    room, more = CHARACTERS, False
+    for number, line in enumerate(lines, first):
+        if number > last or room <= 0:
             more = True
             break
-        number += 1
-        if number >= first:
-            shown.append(f"{number}\t{line}")
-            room -= len(line)
-    if not shown and number:
-        raise ToolError(f"offset {first} is past the end: {call.file_path} has {number} lines.")
-    if not number:
-        return "[the file is empty]"
+        shown.append(f"{number}\t{line}")
+        room -= len(line)
+    if not shown:
+        has = "" if total is None else f": it has {total} lines"
+        raise ToolError(f"offset {first} is past the end of {call.file_path}{has}.")
+    next_line = first + len(shown)
     if encoding.guessed:
         shown.append("[not UTF-8: shown as Latin-1]")
     if more:
-        of = f" of {number + 1 + sum(1 for _ in reader)}" if total else ""
-        shown.append(f"[lines {first}-{number}{of}; for more, set offset to {number + 1}]")
+        of = "" if total is None else f" of {total}"
+        shown.append(f"[lines {first}-{next_line - 1}{of}; for more, set offset to {next_line}]")
     return "\n".join(shown)
 
 
-def _lines(reader: io.TextIOWrapper, stopped: Callable[[], bool]) -> Iterator[str]:
-    """Yield lines without their ends; of a long one the beginning, whatever its length."""
-    while (piece := reader.readline(LINE + 2)) and not stopped():  # 2: room for the line's end
-        length, rest = len(piece), piece
-        while not rest.endswith("\n") and (rest := reader.readline(1 << 16)) and not stopped():
-            length += len(rest)
-        line = piece.removesuffix("\n").removesuffix("\r")
-        if len(line) > LINE or length > len(piece):
-            line = f"{line[:LINE]} [line cut: it has {length:,} characters]"
-        yield line
+def _first(call: ReadInput) -> int:
+    return call.offset or 1
+
+
+def _shown(line: str, length: int) -> str:
+    r"""Return a line without its `\r`, or the beginning of one that is longer than is shown."""
+    line = line.removesuffix("\r")
+    if len(line) <= LINE:
+        return line
+    return f"{line[:LINE]} [line cut: it has {length:,} characters]"

@@ -1,9 +1,7 @@
 """The `rg` program: which one, and a run of it that is bounded in time and output."""
 
 import asyncio
-import shutil
 import subprocess
-import sysconfig
 from functools import cache
 from pathlib import Path
 
@@ -17,8 +15,8 @@ BYTES = 16_000_000
 """Output after which a search is cut short."""
 
 _BASE = ("--no-config", "--no-messages", "--color=never")
-_EVERYWHERE = ("--hidden", "--no-require-git", "--glob=!.git")
-"""Dot files are searched, `.git` is not, and `.gitignore` counts outside a repository too."""
+_EVERYWHERE = ("--hidden", "--glob=!.git")
+"""Dot files are searched, `.git` is not."""
 
 
 class Found(Struct, frozen=True):
@@ -38,6 +36,9 @@ def program() -> str:
     Raises:
         ToolError: there is none.
     """
+    import shutil
+    import sysconfig
+
     packaged = Path(sysconfig.get_path("scripts"), "rg")
     system = shutil.which("rg")
     if not packaged.exists():
@@ -59,6 +60,7 @@ async def search(arguments: list[str], *, folder: Path, lines: int | None = None
         program(),
         *_BASE,
         *_EVERYWHERE,
+        *_ignoring(folder),
         *arguments,
         cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
@@ -108,6 +110,13 @@ async def matching(pattern: str, text: str) -> str:
     if process.returncode == 2:
         raise ToolError(_clean(complaint))
     return output.decode(errors="replace")
+
+
+def _ignoring(folder: Path) -> tuple[str, ...]:
+    """Let `.gitignore` count outside a repository too; inside, rg knows where git stops looking."""
+    if any((above / ".git").exists() for above in (folder, *folder.parents)):
+        return ()
+    return ("--no-require-git",)
 
 
 async def _read(process: asyncio.subprocess.Process, lines: int | None) -> tuple[bytes, bool]:

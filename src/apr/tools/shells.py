@@ -8,7 +8,6 @@ shows the environment of a process (Linux).
 import asyncio
 import codecs
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -43,7 +42,11 @@ _QUIET = {
 @cache
 def program() -> str:
     """Return the shell to run: bash, or whatever `sh` is."""
-    return "/bin/bash" if Path("/bin/bash").exists() else shutil.which("bash") or "/bin/sh"
+    if Path("/bin/bash").exists():
+        return "/bin/bash"
+    import shutil
+
+    return shutil.which("bash") or "/bin/sh"
 
 
 class Shell:
@@ -220,7 +223,8 @@ class Shells:
         try:
             await asyncio.gather(*(shell.kill() for shell in self._all))
         finally:
-            _signal_marked(self._token, signal.SIGKILL)
+            if self._count:
+                _signal_marked(self._token, signal.SIGKILL)
 
 
 async def _start(

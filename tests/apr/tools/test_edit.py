@@ -67,6 +67,13 @@ async def test_occurrences_that_overlap_are_not_unique(root: Path, call: Call) -
         await call("Edit", file_path="a", old_string="\n\n", new_string="\n")
 
 
+async def test_a_text_that_is_everywhere_is_not_counted_to_the_end(root: Path, call: Call) -> None:
+    (root / "a").write_text("x\n" * 5000)
+    await call("Read", file_path="a")
+    with pytest.raises(ToolError, match=r"1000 or more times in a \(lines 1, 2, .* 10, \.\.\.\)"):
+        await call("Edit", file_path="a", old_string="x", new_string="y")
+
+
 async def test_a_file_must_have_been_read_as_it_is(root: Path, file: Path, call: Call) -> None:
     (root / "b").write_text("x")
     with pytest.raises(ToolError, match="b has not been read"):

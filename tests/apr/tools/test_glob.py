@@ -40,6 +40,12 @@ async def test_ignored_files_and_git_are_left_out_but_dot_files_are_not(
     assert (await call("Glob", pattern="*.log")).content == "[no files match]"
 
 
+async def test_rules_of_folders_around_the_repository_do_not_count(root: Path, call: Call) -> None:
+    make(root, "a.py", ".git/HEAD")
+    (root.parent / ".gitignore").write_text("*.py\n")
+    assert (await call("Glob", pattern="*.py")).content == "a.py"
+
+
 async def test_what_it_prints_is_relative_to_the_project(root: Path, call: Call) -> None:
     make(root, "src/x/a.py")
     for fields in (

@@ -31,7 +31,7 @@ async def test_a_part_is_read_and_the_rest_announced(root: Path, call: Call) -> 
 
 async def test_an_offset_past_the_end_says_how_long_the_file_is(root: Path, call: Call) -> None:
     (root / "a").write_text("x\ny\n")
-    with pytest.raises(ToolError, match="offset 3 is past the end: a has 2 lines"):
+    with pytest.raises(ToolError, match="offset 3 is past the end of a: it has 2 lines"):
         await call("Read", file_path="a", offset=3)
 
 
@@ -54,7 +54,7 @@ async def test_a_long_line_is_cut_and_says_so(root: Path, call: Call) -> None:
     (root / "a").write_text("x" * 2000 + "\r\n" + "y" * 2001 + "\nz\n")
     first, second, third = (await call("Read", file_path="a")).content.split("\n")
     assert first == "1\t" + "x" * 2000
-    assert second == "2\t" + "y" * 2000 + " [line cut: it has 2,002 characters]"
+    assert second == "2\t" + "y" * 2000 + " [line cut: it has 2,001 characters]"
     assert third == "3\tz"
 
 
@@ -76,8 +76,11 @@ async def test_a_file_larger_than_memory_allows_is_paged_through(root: Path, cal
         file.write("é" * 6_000_000 + "\n" + "second\nthird\n")
     outcome = await call("Read", file_path="a", offset=1, limit=2)
     first, second, more = outcome.content.split("\n")
-    assert first == "1\t" + "é" * 2000 + " [line cut: it has 6,000,001 characters]"
+    assert first == "1\t" + "é" * 2000 + " [line cut: it has 6,000,000 characters]"
     assert (second, more) == ("2\tsecond", "[lines 1-2; for more, set offset to 3]")
+    assert (await call("Read", file_path="a", offset=3)).content == "3\tthird"
+    with pytest.raises(ToolError, match="offset 4 is past the end of a"):
+        await call("Read", file_path="a", offset=4)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
@@ -105,7 +108,9 @@ async def test_binary_files_are_refused(root: Path, call: Call, data: bytes) -> 
 
 async def test_a_directory_is_refused_with_a_hint(root: Path, call: Call) -> None:
     (root / "src").mkdir()
-    with pytest.raises(ToolError, match=r"src is a directory. List it with Glob or `ls`"):
+    with pytest.raises(
+        ToolError, match=r"src is a directory, not a file. List it with Glob or `ls`"
+    ):
         await call("Read", file_path="src")
 
 
