@@ -49,7 +49,7 @@ def _configure_serve(parser: argparse.ArgumentParser) -> None:
     )
     add("--parent-pid", type=int, metavar="PID", help="end when this process has ended")
     add("--private", action="store_true", help="`apr code` does not attach to it")
-    add("--slots", type=int, default=4, metavar="N", help="conversations at a time (default 4)")
+    add("--slots", type=int, metavar="N", help="conversations at a time; default: up to 4")
     add("--threads", type=int, metavar="N", help="default: one for each core")
     add("--port", type=int, default=0, metavar="N", help="default: any that is free")
 

@@ -16,6 +16,7 @@ BATCH = 512
 LEAST_CONTEXT = 2048
 """Less is of no use to an agent; a model that was trained for less is taken as it is."""
 MOST_CACHE_MIB = 8192
+MOST_SLOTS = 4
 SMALL = 32 * MIB
 """Bytes of weights below which a second thread gains nothing, not even on an idle machine."""
 
@@ -26,29 +27,35 @@ class Plan(Struct, frozen=True):
     """What to load a model with."""
 
     context: int
-    """Tokens."""
+    """Tokens that each conversation may have."""
+    slots: int
+    """Conversations that are computed at a time; each has memory for a whole context of its own.
+
+    llama.cpp could let them share one, but then fails all of them when together they fill it.
+    """
     cache_mib: int
     """Memory for the prompts of conversations that are not in a slot at the moment."""
 
 
-def plan(info: ModelInfo, wanted: int | None, free: int) -> Plan:
-    """Divide `free` bytes of memory.
+def plan(
+    info: ModelInfo, free: int, *, context: int | None = None, slots: int | None = None
+) -> Plan:
+    """Divide `free` bytes of memory; `context` and `slots` are wishes.
 
     Without a wish the context is what the model was trained for, or as much of it as half of the
-    memory beside the weights holds. No model has more context than it was trained for.
+    memory beside the weights holds; then half of what is left goes to more slots, and half of the
+    rest to the cache. No model has more context than it was trained for.
 
     Raises:
-        EngineError: the model, or the wanted context, does not fit.
+        EngineError: the model, or what was wished for, does not fit.
     """
     left = free - info.size - OVERHEAD - BATCH * info.vocabulary * 4
     per_token = max(1, info.kv_bytes_per_token)
-    if wanted is None:
-        least = min(LEAST_CONTEXT, info.context_length)
-        fitting = max(left // 2 // per_token, 0) // 256 * 256
-        context = min(info.context_length, max(fitting, least))
-    else:
-        context = min(wanted, info.context_length)
-    left -= context * per_token
+    if context is None:
+        fitting = max(left // 2 // per_token // (slots or 1), 0) // 256 * 256
+        context = max(fitting, LEAST_CONTEXT)
+    context = min(context, info.context_length)
+    left -= context * per_token * (slots or 1)
     if left < 0:
         raise EngineError(
             f"Not enough memory for {info.name} with a context of {context:,} tokens: it needs "
@@ -56,7 +63,10 @@ def plan(info: ModelInfo, wanted: int | None, free: int) -> Plan:
             "Close other programs, stop idle engines (apr engine stop --all), ask for a smaller "
             "context (--ctx), or use a smaller model."
         )
-    return Plan(context, min(MOST_CACHE_MIB, left // 2 // MIB))
+    if slots is None:
+        slots = 1 + min(MOST_SLOTS - 1, left // 2 // max(1, context * per_token))
+        left -= (slots - 1) * context * per_token
+    return Plan(context, slots, min(MOST_CACHE_MIB, left // 2 // MIB))
 
 
 def free_memory() -> int:

@@ -24,8 +24,6 @@ from apr.engine.state import EngineError, EngineState
 from apr.models import header
 from apr.models.header import ModelInfo
 
-SLOTS = 4
-"""Conversations that keep their place in the KV cache: the main one and its subagents'."""
 ERRORS_ONLY = 1
 TICK_S = 0.5
 """How often it is looked for requests and for the owner. Signals are seen at once."""
@@ -42,7 +40,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """A process that the engine ends with."""
     private: bool = False
     """Whether `attach` leaves it alone: it is for those who were told of it."""
-    slots: int = SLOTS
+    slots: int | None = None
+    """Conversations at a time; None for as many as memory allows."""
     threads: int | None = None
     port: int = 0
     """0 for any that is free."""
@@ -61,7 +60,7 @@ def serve(options: Options) -> NoReturn:
         raise EngineError(f"--parent-pid: there is no process {owner}")
     identity = engines.identity(options.model)
     info = header.check(options.model)
-    plan = machine.plan(info, options.ctx, machine.free_memory())
+    plan = machine.plan(info, machine.free_memory(), context=options.ctx, slots=options.slots)
     key = os.urandom(24).hex()
     folder = engines.directory()
     server = _load(options, info, plan, key)
@@ -181,9 +180,9 @@ def _load(options: Options, info: ModelInfo, plan: Plan, key: str) -> Any:
     params.endpoint_props = True
     params.endpoint_metrics = True
     params.verbosity = ERRORS_ONLY
-    params.n_ctx = plan.context
-    params.n_parallel = options.slots
-    params.kv_unified = True  # the slots share the context: any of them may take the whole
+    params.n_ctx = plan.context * plan.slots
+    params.n_parallel = plan.slots
+    params.kv_unified = False
     params.cache_ram_mib = plan.cache_mib
     threads = options.threads or machine.threads(info)
     if threads is not None:

@@ -30,38 +30,46 @@ CODER_30B = ModelInfo(
 )
 
 
+def needs(given: Plan) -> int:
+    """Return the memory that a plan commits, without overhead."""
+    kv = given.context * given.slots * CODER_30B.kv_bytes_per_token
+    return CODER_30B.size + kv + given.cache_mib * MIB
+
+
 def test_a_large_machine_gives_all_the_context_the_model_was_trained_for() -> None:
-    assert plan(CODER_30B, None, 128 * GIB) == Plan(context=262_144, cache_mib=8192)
+    assert plan(CODER_30B, 128 * GIB) == Plan(context=262_144, slots=2, cache_mib=8192)
 
 
 def test_a_small_machine_gives_half_of_what_is_left_beside_the_weights() -> None:
-    given = plan(CODER_30B, None, 24 * GIB)
-    kv = given.context * CODER_30B.kv_bytes_per_token
-    assert 2 * GIB < kv <= 3 * GIB
-    assert 0 < given.cache_mib * MIB <= 3 * GIB - kv // 2
+    given = plan(CODER_30B, 24 * GIB)
+    assert 2 * GIB < given.context * CODER_30B.kv_bytes_per_token <= 3 * GIB
+    assert given.slots == 1
+    assert given.cache_mib > 1024
 
 
 def test_all_of_it_fits_what_is_free() -> None:
-    for free in range(19 * GIB, 80 * GIB, GIB):
-        given = plan(CODER_30B, None, free)
-        used = CODER_30B.size + given.context * CODER_30B.kv_bytes_per_token
-        assert used + given.cache_mib * MIB < free
+    for free in range(20 * GIB, 200 * GIB, GIB):
+        assert needs(plan(CODER_30B, free)) < free
+        assert needs(plan(CODER_30B, free, slots=3)) < free
 
 
-def test_a_wish_is_granted_where_it_fits() -> None:
-    assert plan(CODER_30B, 32_768, 24 * GIB).context == 32_768
-    with pytest.raises(EngineError, match=r"65,536 tokens: it needs 26\.\d GB"):
-        plan(CODER_30B, 65_536, 24 * GIB)
+def test_wishes_are_granted_where_they_fit() -> None:
+    assert plan(CODER_30B, 24 * GIB, context=32_768).context == 32_768
+    assert plan(CODER_30B, 128 * GIB, context=32_768, slots=8).slots == 8
+    for context, slots in ((65_536, 1), (16_384, 4)):
+        with pytest.raises(EngineError, match=f"{context:,} tokens: it needs 26"):
+            plan(CODER_30B, 24 * GIB, context=context, slots=slots)
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:
     with pytest.raises(EngineError, match=r"Not enough memory for Coder with a context of 2,048"):
-        plan(CODER_30B, None, 16 * GIB)
+        plan(CODER_30B, 16 * GIB)
 
 
 def test_a_model_trained_for_little_context_is_taken_as_it_is() -> None:
     small = msgspec.structs.replace(CODER_30B, context_length=512)
-    assert plan(small, None, 24 * GIB).context == 512
+    given = plan(small, 24 * GIB)
+    assert (given.context, given.slots) == (512, 4)
 
 
 def test_a_small_model_is_computed_by_one_thread() -> None:

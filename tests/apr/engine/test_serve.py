@@ -136,7 +136,12 @@ async def test_the_next_turn_evaluates_only_what_is_new(tiny: Path) -> None:
     assert second["prompt_n"] < first["prompt_n"] / 10
 
 
-async def test_a_subagent_in_between_does_not_cost_the_conversation_its_cache(tiny: Path) -> None:
+@pytest.mark.parametrize("slots", [1, 4])
+async def test_a_subagent_in_between_does_not_cost_the_conversation_its_cache(
+    tiny: Path, folder: Path, slots: int
+) -> None:
+    serve("--model", tiny, "--slots", str(slots))
+    eventually(lambda: list(engines.running(folder)))
     endpoint = await attach(tiny)
     history = ("word " * 300, "a fixed answer")
     first = chat(endpoint, history[0])["timings"]
@@ -145,11 +150,16 @@ async def test_a_subagent_in_between_does_not_cost_the_conversation_its_cache(ti
     assert second["cache_n"] >= first["prompt_n"] - 1
 
 
-async def test_one_conversation_may_have_the_whole_context(tiny: Path) -> None:
-    endpoint = await attach(tiny, ctx=2048)
-    body = {"prompt": "!?" * 950, "max_tokens": 100, "ignore_eos": True}
-    usage = ask(endpoint, "/completions", body)["usage"]
-    assert usage["total_tokens"] == 2000
+async def test_each_of_many_conversations_may_have_the_whole_context(tiny: Path) -> None:
+    endpoint = await attach(tiny, ctx=1024)
+    bodies = [
+        {"prompt": text * 450, "max_tokens": 100, "ignore_eos": True}
+        for text in ("!?", "#%", "&*", "()", "[]", "{}")
+    ]
+    answers = await asyncio.gather(
+        *(asyncio.to_thread(ask, endpoint, "/completions", body) for body in bodies)
+    )
+    assert [answer["usage"]["total_tokens"] for answer in answers] == [1000] * len(bodies)
 
 
 async def test_hanging_up_cancels_the_generation(tiny: Path) -> None:
