@@ -1,7 +1,8 @@
 """A run as text: the answer on standard output as it comes, all else on standard error."""
 
-import json
 from typing import Any, TextIO
+
+import msgspec
 
 from apr.agent.events import Event, Notice, PrefillProgress, TextDelta, ToolStarted
 from apr.ui.terminal import coloured, plain
@@ -88,7 +89,7 @@ def summary(call: ToolUseBlock) -> str:
     """Return one line on what a call does: its tool and the input that says most."""
     values: dict[str, Any] = call.input
     telling = next((str(values[name]) for name in _TELLING if name in values), None)
-    text = json.dumps(values) if telling is None else telling
+    text = msgspec.json.encode(values).decode() if telling is None else telling
     return f"{call.name} {_first_line(text)}"
 
 

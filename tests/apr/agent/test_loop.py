@@ -1,0 +1,282 @@
+"""The loop, driven by a provider and tools that are written here, as anybody could write them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from msgspec import Struct
+
+from apr.agent.events import Event, TextDelta, ToolProgress, ToolStarted
+from apr.agent.loop import Agent
+from apr.agent.permissions import Policy
+from apr.agent.session import Session
+from apr.providers.base import (
+    AssistantMessage,
+    Completion,
+    ModelEvent,
+    ProviderError,
+    Request,
+    ToolMessage,
+    UserMessage,
+)
+from apr.tools.base import Access, Context, Outcome, Tool, ToolError
+from apr.tools.files import FileLedger
+from apr.tools.shells import Shells
+from ccpa.trace import (
+    AssistantTurn,
+    Block,
+    SessionEnd,
+    TextBlock,
+    ToolResult,
+    ToolUseBlock,
+    Usage,
+    UserPrompt,
+)
+
+
+class Script:
+    """A provider that says what it was given, and remembers what it was asked."""
+
+    def __init__(self, *answers: Completion | Exception) -> None:
+        self._answers = list(answers)
+        self.asked: list[Request] = []
+
+    async def stream(self, request: Request) -> AsyncIterator[ModelEvent]:
+        self.asked.append(request)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        for block in answer.blocks:
+            if isinstance(block, TextBlock):
+                yield TextDelta(block.text)
+        yield answer
+
+    async def close(self) -> None:
+        pass
+
+
+class Nothing(Struct, forbid_unknown_fields=True):
+    """An input without fields."""
+
+
+class Meet:
+    """A tool that only returns once another call of it runs at the same time."""
+
+    name: ClassVar[str] = "Meet"
+    description: ClassVar[str] = "Wait for the other."
+    Input = Nothing
+    read_only: ClassVar[bool] = True
+
+    def __init__(self, parties: int) -> None:
+        self._barrier = asyncio.Barrier(parties)
+        self._most = self._here = 0
+        self.most = 0
+
+    def access(self, call: Nothing, context: Context) -> Access:
+        return Access(kind="none")
+
+    async def run(self, call: Nothing, context: Context) -> Outcome:
+        self._here += 1
+        self.most = max(self.most, self._here)
+        place = await self._barrier.wait()
+        self._here -= 1
+        return Outcome(content=f"met as number {place}")
+
+
+class Meddle(Meet):
+    """The same, but it changes things."""
+
+    read_only: ClassVar[bool] = False
+
+
+class SpeakInput(Struct, forbid_unknown_fields=True):
+    """How it ends."""
+
+    error: str = ""
+
+
+class Speak:
+    """A tool that says things while it runs, and then fails in the way its input names."""
+
+    name: ClassVar[str] = "Speak"
+    description: ClassVar[str] = "Speak."
+    Input = SpeakInput
+    read_only: ClassVar[bool] = False
+
+    def access(self, call: SpeakInput, context: Context) -> Access:
+        return Access(kind="none")
+
+    async def run(self, call: SpeakInput, context: Context) -> Outcome:
+        context.progress("one ")
+        await asyncio.sleep(0)
+        context.progress("two")
+        errors = {"os": OSError(28, "No space left"), "tool": ToolError("no"), "bug": KeyError("k")}
+        if call.error:
+            raise errors[call.error]
+        return Outcome(content="one two")
+
+
+def answer(*blocks: Block, malformed: dict[str, str] | None = None) -> Completion:
+    wants_tool = any(isinstance(block, ToolUseBlock) for block in blocks)
+    return Completion(
+        blocks=blocks,
+        stop_reason="tool_use" if wants_tool else "end_turn",
+        usage=Usage(input_tokens=10, output_tokens=2),
+        model="script",
+        malformed=malformed or {},
+    )
+
+
+def use(name: str, number: int = 1, **given: Any) -> ToolUseBlock:
+    return ToolUseBlock(f"toolu_{number}", name, given)
+
+
+def agent(root: Path, provider: Script, *tools: Tool[Any], max_turns: int | None = None) -> Agent:
+    return Agent(
+        provider,
+        tools,
+        Policy(root=root),
+        Context(root=root, cwd=root, files=FileLedger(), shells=Shells()),
+        Session(root, model="script", permission_mode="default", trace=None),
+        Request(system="You are a test.", messages=()),
+        max_turns=max_turns,
+    )
+
+
+async def converse(some_agent: Agent, prompts: Iterable[str] = ("go",)) -> list[Event]:
+    return [event async for event in some_agent.converse(prompts)]
+
+
+def results(events: list[Event]) -> list[ToolResult]:
+    return [event for event in events if isinstance(event, ToolResult)]
+
+
+async def test_a_prompt_an_answer_and_the_end(tmp_path: Path) -> None:
+    script = Script(answer(TextBlock("Hello.")))
+    _, prompt, delta, turn, end = await converse(agent(tmp_path, script))
+    assert prompt == UserPrompt(v=1, turn=0, text="go")
+    assert delta == TextDelta("Hello.")
+    assert isinstance(turn, AssistantTurn)
+    assert isinstance(end, SessionEnd)
+    assert (end.turn, end.stop_reason, end.tokens_in, end.tokens_out) == (1, "end_turn", 10, 2)
+
+
+async def test_turns_are_numbered_over_the_whole_conversation(tmp_path: Path) -> None:
+    script = Script(answer(use("Speak")), answer(TextBlock("a")), answer(TextBlock("b")))
+    events = await converse(agent(tmp_path, script, Speak()), ["first", "second"])
+    numbered = (UserPrompt, AssistantTurn, ToolResult, SessionEnd)
+    assert [event.turn for event in events if isinstance(event, numbered)] == [0, 1, 2, 3, 4, 5, 5]
+
+
+async def test_the_model_is_asked_with_all_that_was_said(tmp_path: Path) -> None:
+    script = Script(answer(TextBlock("Let me."), use("Speak")), answer(TextBlock("Done.")))
+    await converse(agent(tmp_path, script, Speak()))
+    first, second = script.asked
+    assert first.messages == (UserMessage("go"),)
+    assert isinstance(second.messages[1], AssistantMessage)
+    assert isinstance(second.messages[2], ToolMessage)
+    assert second.messages[2].answers[0].content == "one two"
+    assert second.messages[: len(first.messages)] == first.messages
+
+
+async def test_calls_that_only_read_run_at_once_and_are_reported_in_order(tmp_path: Path) -> None:
+    meet = Meet(3)
+    script = Script(answer(*(use("Meet", n) for n in (1, 2, 3))), answer(TextBlock("Done.")))
+    events = await converse(agent(tmp_path, script, meet))
+    assert [result.tool_use_id for result in results(events)] == ["toolu_1", "toolu_2", "toolu_3"]
+    assert meet.most == 3
+
+
+async def test_calls_that_change_things_run_one_after_the_other(tmp_path: Path) -> None:
+    meet = Meddle(1)
+    script = Script(answer(use("Meet", 1), use("Meet", 2)), answer(TextBlock("Done.")))
+    await converse(agent(tmp_path, script, meet))
+    assert meet.most == 1
+
+
+async def test_what_a_tool_says_is_shown_while_it_runs(tmp_path: Path) -> None:
+    script = Script(answer(use("Speak")), answer(TextBlock("Done.")))
+    events = await converse(agent(tmp_path, script, Speak()))
+    shown = [e for e in events if isinstance(e, ToolStarted | ToolProgress | ToolResult)]
+    assert [type(event).__name__ for event in shown] == [
+        "ToolStarted",
+        "ToolProgress",
+        "ToolProgress",
+        "ToolResult",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("tool", "<tool_use_error>no</tool_use_error>"),
+        ("os", "Speak failed: [Errno 28] No space left"),
+        ("bug", "Speak broke (KeyError: 'k')"),
+    ],
+)
+async def test_a_failing_tool_never_ends_the_session(tmp_path: Path, error: str, told: str) -> None:
+    script = Script(answer(use("Speak", error=error)), answer(TextBlock("I see.")))
+    events = await converse(agent(tmp_path, script, Speak()))
+    (result,) = results(events)
+    assert (result.ok, result.content) == (False, told)
+    end = events[-1]
+    assert isinstance(end, SessionEnd)
+    assert end.stop_reason == "end_turn"
+
+
+async def test_a_malformed_call_is_answered_and_never_run(tmp_path: Path) -> None:
+    malformed = {"toolu_1": "The call was cut off."}
+    script = Script(answer(use("Speak"), malformed=malformed), answer(TextBlock("Again.")))
+    events = await converse(agent(tmp_path, script, Speak()))
+    assert not any(isinstance(event, ToolStarted) for event in events)
+    assert results(events)[0].content == "<tool_use_error>The call was cut off.</tool_use_error>"
+
+
+async def test_an_empty_answer_is_an_answer(tmp_path: Path) -> None:
+    events = await converse(agent(tmp_path, Script(answer())))
+    turn = next(event for event in events if isinstance(event, AssistantTurn))
+    assert turn.blocks == [TextBlock("")]
+
+
+async def test_a_provider_that_fails_ends_the_session_with_its_error(tmp_path: Path) -> None:
+    script = Script(answer(use("Speak")), ProviderError("the server is gone"))
+    events = await converse(agent(tmp_path, script, Speak()))
+    end = events[-1]
+    assert isinstance(end, SessionEnd)
+    assert (end.stop_reason, end.error) == ("error", "the server is gone")
+
+
+async def test_a_run_that_is_cancelled_answers_every_call_and_stays_cancelled(
+    tmp_path: Path,
+) -> None:
+    some_agent = agent(tmp_path, Script(answer(use("Meet", 1), use("Meet", 2))), Meet(9))
+    seen: list[Event] = []
+
+    async def run() -> None:
+        async for event in some_agent.converse(["go"]):
+            seen.append(event)
+            if isinstance(event, ToolStarted) and event.tool_use.id == "toolu_2":
+                asyncio.get_running_loop().call_soon(task.cancel)
+
+    task = asyncio.create_task(run())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [result.ok for result in results(seen)] == [False, False]
+    end = seen[-1]
+    assert isinstance(end, SessionEnd)
+    assert end.error == "interrupted"
+    history = some_agent.messages[-1]
+    assert isinstance(history, ToolMessage)
+    assert len(history.answers) == 2
+
+
+async def test_the_last_allowed_turn_is_the_last(tmp_path: Path) -> None:
+    script = Script(answer(use("Speak")), answer(use("Speak", 2)), answer(TextBlock("late")))
+    events = await converse(agent(tmp_path, script, Speak(), max_turns=2))
+    assert len(script.asked) == 2
+    assert len(results(events)) == 2
+    end = events[-1]
+    assert isinstance(end, SessionEnd)
+    assert (end.error or "").startswith("max_turns")
