@@ -416,6 +416,31 @@ def test_ctrl_c_ends_a_running_command_and_the_trace_in_order(
     assert problems(trace) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_the_model_speaks_ends_the_session(
+    home: Path, project: Path, trace: Path, number: signal.Signals
+) -> None:
+    model = ScriptedModel([says("a long answer that is never said to its end")])
+    with serving(model) as url:
+        model.pause_after = 2
+        words = ("code", "--base-url", url, "--emit-trace", trace, "go")
+        process = start_apr(*words, home=home, cwd=project)
+        assert process.stdout is not None
+        assert process.stdout.read(6) == "a long"
+        process.send_signal(number)
+        rest = process.stdout.read()
+        process.communicate(timeout=30)
+        model.go_on()
+    assert process.returncode == 130
+    assert rest.endswith("\n")
+    assert [type(record).__name__ for record in records(trace)] == [
+        "SessionStart",
+        "UserPrompt",
+        "SessionEnd",
+    ]
+    assert problems(trace) == []
+
+
 def test_a_background_shell_does_not_outlive_the_run(home: Path, project: Path) -> None:
     command = {"command": "echo $$ > pid; sleep 1000", "run_in_background": True}
     script = [
