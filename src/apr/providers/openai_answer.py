@@ -10,8 +10,9 @@ from msgspec import Struct
 from apr.agent.events import PrefillProgress, TextDelta, ThinkingDelta
 from apr.providers.base import AssistantMessage, Completion, Request, UserMessage
 from apr.providers.openai_calls import CallDelta, PartialCalls
-from apr.providers.toolcalls.hermes_json import CUT_OFF, INVALID, read_arguments
-from apr.providers.toolcalls.pieces import Call, Piece, Text, Thinking
+from apr.providers.toolcalls import reasons
+from apr.providers.toolcalls.hermes_json import read_arguments
+from apr.providers.toolcalls.pieces import INVALID, Call, Piece, Text, Thinking
 from apr.providers.toolcalls.repair import NotJSON, loads
 from apr.providers.toolcalls.stream import Parser
 from ccpa.trace import Block, TextBlock, ThinkingBlock, ToolUseBlock, TurnStop, Usage
@@ -75,7 +76,6 @@ class Chunk(Struct, frozen=True):
     timings: Timings | None = None
     prompt_progress: Progress | None = None
     error: Any = None
-    model: str | None = None
 
 
 class Answer:
@@ -103,7 +103,6 @@ class Answer:
             events.append(PrefillProgress(progress.processed, progress.total, progress.cache))
         self._counts = chunk.usage or self._counts
         self._timings = chunk.timings or self._timings
-        self._model = chunk.model or self._model
         for choice in chunk.choices or ():
             self.finish_reason = choice.finish_reason or self.finish_reason
             self._stop_sequence |= isinstance(choice.stop_reason, str)
@@ -153,7 +152,7 @@ class Answer:
     def _structured(self, name: str, arguments: str, *, cut: bool) -> Call:
         call = read_arguments(name or INVALID, arguments, self._tools)
         if cut and call.reason and not _readable(arguments):
-            call = msgspec.structs.replace(call, reason=CUT_OFF)
+            call = msgspec.structs.replace(call, reason=reasons.CUT_OFF)
         if call.reason and not call.input:
             call = msgspec.structs.replace(call, input={"raw": arguments})
         return call

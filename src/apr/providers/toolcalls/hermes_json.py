@@ -15,26 +15,14 @@ from typing import Any
 import msgspec
 
 from apr.providers.base import ToolSpec
-from apr.providers.toolcalls import schema
+from apr.providers.toolcalls import reasons, schema
 from apr.providers.toolcalls.lexer import ENDS, Kind, Token
-from apr.providers.toolcalls.pieces import Call
+from apr.providers.toolcalls.pieces import INVALID, Call
 from apr.providers.toolcalls.repair import NotJSON, loads
 
-INVALID = "invalid"
-BROKEN = (
-    "The call is not valid JSON: {problem}. Nothing was run. Write it again, with quotes and "
-    "backslashes inside strings escaped."
-)
-NOT_A_CALL = (
-    'A call must be {"name": NAME, "arguments": {...}}. '
-    "Nothing was run. Write it again in that form."
-)
-CUT_OFF = (
-    "The output limit was reached inside this call, so it is incomplete. Nothing was run. "
-    "Call again with less text, in several smaller calls if need be."
-)
-
 _SPECIAL = re.compile(r"""["'\\{}\[\]]""")
+_BETWEEN = re.compile(r"[^\s}\],;]")
+"""What is not white space, nor a closer too many, between two values."""
 _NAME = re.compile(r"""["']name["']\s*:\s*["']([^"']+)["']""")
 
 
@@ -70,13 +58,15 @@ class JSONCalls:
             if self._depth:
                 position = self._scan(token.raw, position)
                 continue
-            rest = token.raw[position:].lstrip(" \t\r\n}],;")
-            if rest and rest[0] not in "{[":
-                return [Token(Kind.TEXT, rest) if len(rest) < len(token.raw) else token]
-            position = len(token.raw) - len(rest)
-            self._depth = 1 if rest else 0
-            self._text = [rest[:1]]
-            position += self._depth
+            start = _BETWEEN.search(token.raw, position)
+            if not start:
+                break
+            position = start.end()
+            if start[0] not in "{[":
+                rest = token.raw[start.start() :]
+                return [token if rest == token.raw else Token(Kind.TEXT, rest)]
+            self._depth = 1
+            self._text = [start[0]]
         return None
 
     def _scan(self, text: str, start: int) -> int:
@@ -110,7 +100,7 @@ class JSONCalls:
         if not self._depth:
             return
         if cut:
-            self._refuse(CUT_OFF)
+            self._refuse(reasons.CUT_OFF)
         else:
             self._read()
 
@@ -118,7 +108,7 @@ class JSONCalls:
         try:
             value = loads("".join(self._text))
         except NotJSON as error:
-            self._refuse(BROKEN.format(problem=error))
+            self._refuse(reasons.BROKEN.format(problem=error))
             return
         for item in value if isinstance(value, list) else [value]:
             self.calls.append(read_call(item, self._tools))
@@ -133,7 +123,7 @@ def read_call(item: Any, tools: Mapping[str, ToolSpec]) -> Call:
     if isinstance(item, dict) and isinstance(item.get("function"), dict):
         item = item["function"]
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
-        return Call(INVALID, {}, "", NOT_A_CALL)
+        return Call(INVALID, {}, "", reasons.NOT_A_CALL)
     given = item.get("arguments", item.get("parameters"))
     return read_arguments(item["name"], {} if given is None else given, tools)
 
@@ -144,9 +134,9 @@ def read_arguments(name: str, given: Any, tools: Mapping[str, ToolSpec]) -> Call
         try:
             given = loads(given) if given.strip() else {}
         except NotJSON as error:
-            return Call(name, {}, "", BROKEN.format(problem=error))
+            return Call(name, {}, "", reasons.BROKEN.format(problem=error))
     if not isinstance(given, dict):
-        return Call(name, {}, "", NOT_A_CALL)
+        return Call(name, {}, "", reasons.NOT_A_CALL)
     tool = tools.get(name)
     arguments = {key: schema.read_json(value, tool, key) for key, value in given.items()}
     return Call(name, arguments, "", schema.problem(tool, name, arguments, list(tools)))

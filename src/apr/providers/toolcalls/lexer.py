@@ -60,6 +60,9 @@ _FIXED = {
 }
 _NAMED = {"function": Kind.FUNCTION, "parameter": Kind.PARAMETER}
 _NAMED_STARTS = ("<function", "<parameter")
+_UNFINISHED = re.compile(
+    r"<(?:function|parameter)(?:[ ]?|[ ]n(?:am?)?|[ ]name[ ]?|(?:[ ]name)?[ ]?=[^<>\n]*)"
+)
 # A tag with a name, as specified or as models vary it: quoted, `name=`, or with its `>` forgotten.
 _TOKEN = re.compile(
     r"""[^<`~\n]+ | \n | `{1,160} | ~{1,160}
@@ -116,4 +119,4 @@ def _may_grow(text: str, start: int) -> bool:
         return len(rest) < LONGEST and not rest.strip(rest[0])
     if any(tag.startswith(rest) and tag != rest for tag in (*_FIXED, *_NAMED_STARTS)):
         return True
-    return rest.startswith(_NAMED_STARTS) and not any(end in rest[1:] for end in "<>\n")
+    return _UNFINISHED.fullmatch(rest) is not None

@@ -8,6 +8,9 @@ from apr.agent.events import TextDelta, ThinkingDelta
 
 Delta = TextDelta | ThinkingDelta
 
+INVALID = "invalid"
+"""The name of a call that has none."""
+
 
 class Text(Struct, frozen=True):
     """Text of the answer. White space next to a call or to reasoning is in `raw` only."""

@@ -21,27 +21,10 @@ from typing import Any
 import msgspec
 
 from apr.providers.base import ToolSpec
-from apr.providers.toolcalls import schema
+from apr.providers.toolcalls import reasons, schema
 from apr.providers.toolcalls.lexer import ENDS, Kind, Token
 from apr.providers.toolcalls.pieces import Call
 from apr.providers.toolcalls.repair import NotJSON, loads
-
-AMBIGUOUS = (
-    "The call's values contain tags such as </parameter> or </function> of their own, so it is "
-    "unclear where they end. Nothing was run. Call again with values that contain no such tags."
-)
-CUT_OFF = (
-    "The output limit was reached inside this call, so it is incomplete. Nothing was run. "
-    "Call again with less text, in several smaller calls if need be."
-)
-UNCLOSED = (
-    "The value of `{key}` is not closed by </parameter>, </function> and </tool_call>. "
-    "Nothing was run. Write the whole call again."
-)
-NO_PARAMETERS = (
-    "Inside <function={name}> there was text where <parameter=KEY> was expected. Nothing was run. "
-    "Write each argument as <parameter=KEY>, a new line, the value, a new line, </parameter>."
-)
 
 _PLAIN = frozenset({Kind.TEXT, Kind.NEWLINE, Kind.FENCE})
 _STARTS = frozenset({Kind.CALL, Kind.FUNCTION})
@@ -69,8 +52,9 @@ def _json(value: Any) -> str:
 class XMLCalls:
     """Reads tokens from the first `<function=…>` to the end of the call, into `calls`.
 
-    With `nesting`, functions inside a value are part of it. Where one is opened in a value and
-    never closed, `unbalanced` is set at the end: the tokens must be read again without `nesting`.
+    With `nesting`, functions inside a value are part of it. Where that leaves the value without an
+    end, `unbalanced` is set: a function was opened in it and not closed, or only mentioned. The
+    tokens must then be read again without `nesting`.
     """
 
     def __init__(self, tools: Mapping[str, ToolSpec], *, nesting: bool) -> None:
@@ -86,6 +70,7 @@ class XMLCalls:
         self._value: list[str] = []
         self._depth = 0
         self._tags = False
+        self._function_inside = False
         self._line_start = False
         self._pending: list[Token] = []
 
@@ -107,7 +92,7 @@ class XMLCalls:
             case Kind.END_FUNCTION:
                 return None
             case Kind.END_PARAMETER:
-                self.calls[-1] = msgspec.structs.replace(self.calls[-1], reason=AMBIGUOUS)
+                self.calls[-1] = msgspec.structs.replace(self.calls[-1], reason=reasons.AMBIGUOUS)
             case _:
                 return [*blanks, token]
         return None
@@ -128,7 +113,7 @@ class XMLCalls:
                 self._close_function()
                 return self._between(token)
             case Kind.CUT:
-                return self._give_up(CUT_OFF, token)
+                return self._give_up(reasons.CUT_OFF, token)
             case _:
                 self._open_value(None)
                 return self._in_value(token)
@@ -145,8 +130,12 @@ class XMLCalls:
             self._keep(*self._pending)
             self._pending = []
         if token.kind in ENDS:
-            self.unbalanced = self._depth > 0 and token.kind is Kind.END
-            reason = CUT_OFF if token.kind is Kind.CUT else UNCLOSED.format(key=self._key)
+            self.unbalanced = self._nesting and self._function_inside and token.kind is Kind.END
+            reason = (
+                reasons.CUT_OFF
+                if token.kind is Kind.CUT
+                else reasons.UNCLOSED.format(key=self._key)
+            )
             return self._give_up(reason, token)
         if self._depth:
             self._depth += (token.kind is Kind.FUNCTION) - (token.kind is Kind.END_FUNCTION)
@@ -157,8 +146,11 @@ class XMLCalls:
             self._close_value()
             self._open_value(token.name)
             return None
-        elif token.kind is Kind.FUNCTION and self._nesting:
-            self._depth = 1
+        elif token.kind is Kind.FUNCTION:
+            self._function_inside = True
+            self._depth = 1 if self._nesting else 0
+        elif token.kind is Kind.PARAMETER and self._function_inside:
+            self._reason = reasons.AMBIGUOUS  # half of a call: which end is whose is not clear
         self._keep(token)
         return None
 
@@ -200,7 +192,7 @@ class XMLCalls:
 
     def _open_value(self, key: str | None) -> None:
         self._key, self._value, self._depth, self._tags = key, [], 0, False
-        self._line_start = False
+        self._line_start = self._function_inside = False
         self._state = self._in_value
 
     def _close_value(self) -> None:
@@ -211,7 +203,7 @@ class XMLCalls:
             return
         text = text.removeprefix("\n").removesuffix("\n")
         if self._key in self._input:
-            self._reason = f"`{self._key}` was given twice. {AMBIGUOUS}"
+            self._reason = reasons.TWICE.format(key=self._key)
             return
         self._input[self._key] = schema.read_text(text, self._tools.get(self._name), self._key)
 
@@ -222,7 +214,7 @@ class XMLCalls:
         except NotJSON:
             body = None
         if not isinstance(body, dict) or self._tags or self._input:
-            self._reason = NO_PARAMETERS.format(name=self._name)
+            self._reason = reasons.NO_PARAMETERS.format(name=self._name)
             return
         tool = self._tools.get(self._name)
         self._input = {key: schema.read_json(value, tool, key) for key, value in body.items()}

@@ -15,16 +15,12 @@ import msgspec
 from msgspec import Struct
 
 from apr.providers.base import ToolSpec
-from apr.providers.toolcalls.hermes_json import CUT_OFF, INVALID, JSONCalls
+from apr.providers.toolcalls import reasons
+from apr.providers.toolcalls.hermes_json import JSONCalls
 from apr.providers.toolcalls.lexer import ENDS, Kind, Lexer, Token
 from apr.providers.toolcalls.markdown import Markdown
-from apr.providers.toolcalls.pieces import Call, Delta, Piece, Transcript
-from apr.providers.toolcalls.qwen_xml import AMBIGUOUS, XMLCalls
-
-UNKNOWN_FORM = (
-    "Between <tool_call> and </tool_call> there was no call in a form that can be read. "
-    "Nothing was run. Write the call again, in the form that the instructions show."
-)
+from apr.providers.toolcalls.pieces import INVALID, Call, Delta, Piece, Transcript
+from apr.providers.toolcalls.qwen_xml import XMLCalls
 
 
 class Parsed(Struct, frozen=True):
@@ -70,7 +66,7 @@ class Parser:
         pieces = self._transcript.pieces
         if self._stray_closer:
             for index in self._from_xml:
-                pieces[index] = msgspec.structs.replace(pieces[index], reason=AMBIGUOUS)
+                pieces[index] = msgspec.structs.replace(pieces[index], reason=reasons.AMBIGUOUS)
         return Parsed(self._transcript.take(), pieces)
 
     def _run(self) -> None:
@@ -210,7 +206,7 @@ class Parser:
                 call, raw="" if index else raw, input=call.input or _unread(call, raw)
             )
             for index, call in enumerate(
-                self._region.calls or [Call(INVALID, {}, "", UNKNOWN_FORM)]
+                self._region.calls or [Call(INVALID, {}, "", reasons.UNKNOWN_FORM)]
             )
         ]
         self._transcript.calls(calls)
@@ -233,7 +229,7 @@ class _Attempt:
 
     def push(self, token: Token) -> list[Token] | None:
         if token.kind is Kind.CUT:
-            self.calls = [Call(INVALID, {}, "", CUT_OFF)]
+            self.calls = [Call(INVALID, {}, "", reasons.CUT_OFF)]
         if token.kind is Kind.END_CALL:
             return []
         return [token] if token.kind in ENDS or token.kind is Kind.CALL else None
