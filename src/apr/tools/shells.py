@@ -128,17 +128,16 @@ class Shell:
 
         If this is cancelled, what is still there is ended at once.
         """
-        if self.gone:
-            return
-        self.killed = self.status is None
-        self._send(signal.SIGTERM)
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(GRACE_S):
-                    await self._process.wait()
-                    await self._closed.wait()
-        finally:
-            self._send(signal.SIGKILL)
+        if not self.gone:
+            self.killed = self.status is None
+            self._send(signal.SIGTERM)
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(GRACE_S):
+                        await self._process.wait()
+                        await self._closed.wait()
+            finally:
+                self._send(signal.SIGKILL)
         await self.finished()
         self._hang_up()
 
@@ -221,7 +220,8 @@ class Shells:
     async def close(self) -> None:
         """End every shell and everything they have started."""
         try:
-            await asyncio.gather(*(shell.kill() for shell in self._all))
+            shells = {*self._all, *self._background.values()}
+            await asyncio.gather(*(shell.kill() for shell in shells))
         finally:
             if self._count:
                 _signal_marked(self._token, signal.SIGKILL)

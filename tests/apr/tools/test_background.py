@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.apr.tools.conftest import Call
-from tests.apr.tools.test_bash import ended, pid_in
+from tests.apr.tools.test_bash import ended, open_files, pid_in
 
 from apr.tools.base import Context
 from apr.tools.errors import ToolError
@@ -54,11 +54,15 @@ async def test_a_shell_is_killed_with_its_children(root: Path, call: Call) -> No
 
 
 async def test_shells_end_with_the_session(root: Path, call: Call, context: Context) -> None:
+    await call("Bash", command="true")  # from here on the loop has all files it needs open
+    before = open_files()
     for _ in range(3):
         await call("Bash", command="echo $$ >>pids; sleep 100", run_in_background=True)
     while not (root / "pids").exists() or (root / "pids").read_text().count("\n") < 3:
         await asyncio.sleep(0.005)
+    await call("Bash", command="true", run_in_background=True)
     await context.shells.close()
+    assert open_files() == before
     for pid in (root / "pids").read_text().split():
         assert await ended(int(pid))
 

@@ -37,6 +37,10 @@ async def ended(pid: int) -> bool:
     return True
 
 
+def open_files() -> int:
+    return len(list(Path("/dev/fd").iterdir()))
+
+
 async def test_output_and_errors_come_in_order(call: Call) -> None:
     outcome = await call("Bash", command="echo one; echo two >&2; echo three")
     assert outcome.content == "one\ntwo\nthree"
@@ -229,9 +233,9 @@ async def test_what_is_no_command_is_refused(call: Call, command: str, message: 
 
 async def test_nothing_stays_open(call: Call) -> None:
     await call("Bash", command="true")
-    before = len(list(Path("/dev/fd").iterdir()))
+    before = open_files()
     for _ in range(5):
         await call("Bash", command="true")
         with pytest.raises(ToolError):
             await call("Bash", command="a\0b")
-    assert len(list(Path("/dev/fd").iterdir())) == before
+    assert open_files() == before
