@@ -19,12 +19,10 @@ from msgspec import Struct
 
 from apr.engine import machine, process
 from apr.engine import state as engines
-from apr.engine.machine import Plan
+from apr.engine.llama import library_version, load
 from apr.engine.state import EngineError, EngineState
 from apr.models import header
-from apr.models.header import ModelInfo
 
-ERRORS_ONLY = 1
 TICK_S = 0.5
 """How often it is looked for requests and for the owner. Signals are seen at once."""
 
@@ -54,16 +52,20 @@ def serve(options: Options) -> NoReturn:
         EngineError: it cannot be loaded.
         BadModel: the file is damaged or no model.
     """
-    owner = options.parent_pid
-    owner_started = None if owner is None else process.started(owner)
-    if owner is not None and owner_started is None:
-        raise EngineError(f"--parent-pid: there is no process {owner}")
+    owner = None if options.parent_pid is None else _Owner(options.parent_pid)
     identity = engines.identity(options.model)
     info = header.check(options.model)
     plan = machine.plan(info, machine.free_memory(), context=options.ctx, slots=options.slots)
     key = os.urandom(24).hex()
     folder = engines.directory()
-    server = _load(options, info, plan, key)
+    server = load(
+        info,
+        plan,
+        name=options.model.stem,
+        key=key,
+        port=options.port,
+        threads=options.threads or machine.threads(info),
+    )
     wake = _wake_on_signals()
     path = engines.announce(
         folder,
@@ -80,60 +82,27 @@ def serve(options: Options) -> NoReturn:
             trained_context=info.context_length,
             keep_alive=options.keep_alive,
             template=info.chat_template,
-            engine=f"xllamacpp {sys.modules['xllamacpp'].__version__}",
+            engine=f"xllamacpp {library_version()}",
         ),
     )
     sys.stderr.write(
         f"Serving {info.path} at {server.listening_address}/v1, the key is in {path}\n"
     )
-    idle = _Idleness(server, path, options.keep_alive)
-    # Without the state file nobody can find the engine, so then it ends as well.
-    with contextlib.suppress(FileNotFoundError):
-        while not select.select([wake], [], [], TICK_S)[0]:
-            if owner is not None and process.started(owner) != owner_started:
-                break
-            if idle.is_over() and _retire(folder, identity, path, idle):
-                break
+    _stay(wake, owner, _Idleness(server, path, options.keep_alive))
     path.unlink(missing_ok=True)
     # Not through the native destructors: they wait for the batch in work, and nobody wants it.
     os._exit(0)
 
 
-class _Idleness:
-    """How long the engine has had nothing to do.
-
-    There is no event to wait for, but there are counters: an engine is busy while a request is in
-    work, and was used if anything has changed since the last look. A client that attaches touches
-    the state file, and so gets the whole keep-alive time for its first request.
-    """
-
-    def __init__(self, server: Any, path: Path, keep_alive: float | None) -> None:
-        self._server = server
-        self._path = path
-        self._keep_alive = keep_alive
-        self._signs: tuple[str, int] | None = None
-        self._since = time.monotonic()
-
-    def is_over(self) -> bool:
-        """Whether it has been idle for longer than it should be kept alive.
-
-        Raises:
-            FileNotFoundError: the state file was removed.
-        """
-        signs = (self._server.handle_metrics(), self._path.stat().st_mtime_ns)
-        if signs != self._signs or re.search(r"(?m)^llamacpp:requests_\w+ [1-9]", signs[0]):
-            self._signs = signs
-            self._since = time.monotonic()
-        return self._keep_alive is not None and time.monotonic() - self._since >= self._keep_alive
-
-
-def _retire(folder: Path, identity: str, path: Path, idle: _Idleness) -> bool:
-    """Withdraw the engine, unless somebody is attaching to it at this very moment."""
-    with engines.try_lock(folder, identity) as held:
-        if not held or not idle.is_over():
-            return False
-        path.unlink(missing_ok=True)
-        return True
+def _stay(wake: int, owner: "_Owner | None", idle: "_Idleness") -> None:
+    """Return when nobody needs the engine any more, or it was told to end."""
+    # Without the state file nobody can find the engine, so then it ends as well.
+    with contextlib.suppress(FileNotFoundError):
+        while not select.select([wake], [], [], TICK_S)[0]:
+            if owner is not None and owner.is_gone():
+                return
+            if idle.is_over() and _retire(idle):
+                return
 
 
 def _wake_on_signals() -> int:
@@ -150,44 +119,51 @@ def _wake_on_signals() -> int:
     return readable
 
 
-def _load(options: Options, info: ModelInfo, plan: Plan, key: str) -> Any:
-    """Return the native server with the model in it, listening.
+class _Owner:
+    """The process that the engine ends with."""
 
-    Raises:
-        EngineError: it cannot be; what llama.cpp had to say is on standard error.
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._started = process.started(pid)
+        if self._started is None:
+            raise EngineError(f"--parent-pid: there is no process {pid}")
+
+    def is_gone(self) -> bool:
+        return process.started(self._pid) != self._started
+
+
+class _Idleness:
+    """How long the engine has had nothing to do.
+
+    There is no event to wait for, but there are counters: an engine is busy while a request is in
+    work, and was used if anything has changed since the last look. A client that attaches touches
+    the state file, and so gets the whole keep-alive time for its first request.
     """
-    try:
-        import xllamacpp
-    except ImportError as error:
-        advice = ""
-        if "libgomp" in str(error):
-            advice = (
-                "\nInstall the OpenMP runtime: apt install libgomp1 (Fedora: dnf install libgomp)"
-            )
-        raise EngineError(f"The inference engine cannot be loaded: {error}{advice}") from error
-    # A failed assertion ends the process; ggml would first start a debugger on it, if there is one.
-    os.environ["GGML_NO_BACKTRACE"] = "1"
-    params = xllamacpp.CommonParams()
-    params.model.path = str(options.model.absolute())
-    params.model_alias = {options.model.stem}
-    params.hostnames = ["127.0.0.1"]
-    params.port = options.port
-    params.api_keys = [key]
-    params.cors_origins = ""  # no web page has business here
-    params.ui = False
-    params.offline = True
-    params.use_jinja = True
-    params.endpoint_props = True
-    params.endpoint_metrics = True
-    params.verbosity = ERRORS_ONLY
-    params.n_ctx = plan.context * plan.slots
-    params.n_parallel = plan.slots
-    params.kv_unified = False
-    params.cache_ram_mib = plan.cache_mib
-    threads = options.threads or machine.threads(info)
-    if threads is not None:
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    try:
-        return xllamacpp.Server(params)
-    except RuntimeError as error:
-        raise EngineError(f"llama.cpp cannot load {info.path}") from error
+
+    def __init__(self, server: Any, path: Path, keep_alive: float | None) -> None:
+        self.path = path
+        self._server = server
+        self._keep_alive = keep_alive
+        self._signs: tuple[str, int] | None = None
+        self._since = time.monotonic()
+
+    def is_over(self) -> bool:
+        """Whether it has been idle for longer than it should be kept alive.
+
+        Raises:
+            FileNotFoundError: the state file was removed.
+        """
+        signs = (self._server.handle_metrics(), self.path.stat().st_mtime_ns)
+        if signs != self._signs or re.search(r"(?m)^llamacpp:requests_\w+ [1-9]", signs[0]):
+            self._signs = signs
+            self._since = time.monotonic()
+        return self._keep_alive is not None and time.monotonic() - self._since >= self._keep_alive
+
+
+def _retire(idle: _Idleness) -> bool:
+    """Withdraw the engine, unless somebody is attaching to it at this very moment."""
+    with engines.try_lock(idle.path.parent, engines.model_of(idle.path)) as held:
+        if not held or not idle.is_over():
+            return False
+        idle.path.unlink(missing_ok=True)
+        return True

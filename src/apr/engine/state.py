@@ -85,6 +85,11 @@ def identity(model: Path) -> str:
     return f"{status.st_dev:x}-{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
 
 
+def model_of(path: Path) -> str:
+    """Return the `identity` of the model that an engine's file is about."""
+    return path.name.partition(".")[0]
+
+
 def size(model: str) -> int:
     """Return the bytes of the file that has this `identity`."""
     return int(model.rpartition("-")[2], 16)

@@ -34,6 +34,6 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a model that takes longer for a prompt than an engine between two looks for work."""
     path = tmp_path_factory.mktemp("models") / "slow.gguf"
     make = Path(__file__).parents[3] / "tools" / "make_random_model.py"
-    sizes = ["--width", "256", "--layers", "8", "--hidden", "256", "--experts", "0"]
+    sizes = ["--width", "256", "--layers", "12", "--hidden", "256", "--experts", "0"]
     subprocess.run([sys.executable, make, path, *sizes], check=True, capture_output=True)
     return path

@@ -15,6 +15,11 @@ class CommonParams:
         self.__dict__[name] = CommonParams()
         return self.__dict__[name]
 
+ggml_backend_dev_type = CommonParams()
+
+def get_device_info():
+    return []
+
 def Server(params):
     import os, sys
     sys.stderr.write("native words\\n")

@@ -1,0 +1,74 @@
+"""The native server, llama.cpp through `xllamacpp`, set up. Only the engine process imports it."""
+
+import os
+import sys
+from typing import Any
+
+from apr.engine.machine import Plan
+from apr.engine.state import EngineError
+from apr.models.header import ModelInfo
+
+ERRORS_ONLY = 1
+
+
+def load(
+    info: ModelInfo, plan: Plan, *, name: str, key: str, port: int, threads: int | None
+) -> Any:
+    """Return the native server with the model in it, listening on loopback.
+
+    What llama.cpp has to say goes to standard error.
+
+    Raises:
+        EngineError: the library is not usable here, or cannot load the model.
+    """
+    library = _library()
+    params = library.CommonParams()
+    params.model.path = str(info.path.absolute())
+    params.model_alias = {name}
+    params.hostnames = ["127.0.0.1"]
+    params.port = port
+    params.api_keys = [key]
+    params.cors_origins = ""  # no web page has business here
+    params.ui = False
+    params.offline = True
+    params.use_jinja = True
+    params.endpoint_props = True
+    params.endpoint_metrics = True
+    params.verbosity = ERRORS_ONLY
+    params.n_ctx = plan.context * plan.slots
+    params.n_parallel = plan.slots
+    params.kv_unified = False
+    params.cache_ram_mib = plan.cache_mib
+    params.fit_params = _has_gpu(library)  # it loads the header twice, to divide what is in it
+    if threads is not None:
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    try:
+        return library.Server(params)
+    except RuntimeError as error:
+        raise EngineError(f"llama.cpp cannot load {info.path}") from error
+
+
+def library_version() -> str:
+    """Return the version of the library that `load` has imported."""
+    return str(sys.modules["xllamacpp"].__version__)
+
+
+def _library() -> Any:
+    # A failed assertion ends the process; ggml would first start a debugger on it, if there is one.
+    os.environ["GGML_NO_BACKTRACE"] = "1"
+    try:
+        import xllamacpp
+    except ImportError as error:
+        advice = ""
+        if "libgomp" in str(error):
+            advice = (
+                "\nInstall the OpenMP runtime: apt install libgomp1 (Fedora: dnf install libgomp)"
+            )
+        raise EngineError(f"The inference engine cannot be loaded: {error}{advice}") from error
+    return xllamacpp
+
+
+def _has_gpu(library: Any) -> bool:
+    kinds = library.ggml_backend_dev_type
+    gpus = {kinds.GGML_BACKEND_DEVICE_TYPE_GPU, kinds.GGML_BACKEND_DEVICE_TYPE_IGPU}
+    return any(device["type"] in gpus for device in library.get_device_info())
