@@ -1,10 +1,10 @@
 """What the tests of `apr` share: a small project, an empty home, a tiny model."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.apr.random_model import make
 
 CALC = "def add(a, b):\n    return a - b\n"
 
@@ -28,7 +28,4 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a model with random weights: the real thing, in everything but wits."""
-    path = tmp_path_factory.mktemp("models") / "tiny.gguf"
-    make = Path(__file__).parents[2] / "tools" / "make_random_model.py"
-    subprocess.run([sys.executable, make, path], check=True, capture_output=True)
-    return path
+    return make(tmp_path_factory.mktemp("models") / "tiny.gguf")

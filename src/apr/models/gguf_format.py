@@ -1,9 +1,9 @@
 """The GGUF container: reads what precedes the weights, and believes none of it.
 
 A model file comes from strangers and is loaded by native code, so every count, length, offset and
-type is held against the size of the file before it is used. Time and memory are bounded by the
-size of the header that is really there, whatever the header claims. The rules are those of
-llama.cpp's `gguf_init_from_reader` and the GGUF specification.
+type is held against the size of the file before it is used. Whatever a header claims, reading it
+takes time and memory for what is really there, and no more than for the longest real ones. The
+rules are those of llama.cpp's `gguf_init_from_reader` and the GGUF specification.
 """
 
 import struct
@@ -21,8 +21,10 @@ MAX_TENSOR_NAME = 63
 """GGML_MAX_NAME, less the terminator."""
 SHORT_ARRAY = 1024
 """Arrays of numbers up to this length (a value per layer) are kept; longer ones are counted."""
-MAX_VALUES = 1 << 16
+MAX_COUNT = 1 << 16
 """More metadata entries, or tensors, than any real model has: the largest have a few thousand."""
+MAX_HEADER = 64 << 20
+"""Bytes; the vocabulary is most of a header, and 262,144 tokens with their merges take 15 MB."""
 
 STRING, ARRAY = 8, 9
 SCALARS = {
@@ -167,14 +169,17 @@ class _Cursor:
     def __init__(self, data: bytes | mmap) -> None:
         self.data = data
         self.at = 0
+        self.end = min(len(data), MAX_HEADER)
 
     def take(self, size: int, what: str) -> bytes:
-        end = self.at + size
-        if end > len(self.data):
-            raise GgufError(f"cut short: the file ends in {what} ({len(self.data):,} bytes)")
-        taken = bytes(self.data[self.at : end])
-        self.at = end
-        return taken
+        if self.lacks(size):
+            raise GgufError(f"cut short, or broken: the header ends in {what}")
+        start, self.at = self.at, self.at + size
+        return bytes(self.data[start : self.at])
+
+    def lacks(self, size: int) -> bool:
+        """Whether fewer than `size` bytes of the header are left."""
+        return self.at + size > self.end
 
     def number(self, form: struct.Struct, what: str) -> int:
         value: int = form.unpack(self.take(form.size, what))[0]
@@ -183,7 +188,7 @@ class _Cursor:
     def count(self, what: str, *, smallest: int) -> int:
         """Read how many things follow, each of which takes at least `smallest` bytes."""
         count = self.number(_U64, f"the number of {what}")
-        if count > MAX_VALUES or count * smallest > len(self.data) - self.at:
+        if count > MAX_COUNT or self.lacks(count * smallest):
             raise GgufError(
                 f"cut short, or broken: claims {count:,} {what}, more than the file can hold"
             )
@@ -192,7 +197,7 @@ class _Cursor:
     def text(self, what: str, limit: int | None = None) -> str:
         """Read a string. Bytes that are not UTF-8 become U+FFFD: a label is no reason to fail."""
         size = self.number(_U64, f"the length of {what}")
-        if size > (len(self.data) - self.at if limit is None else limit):
+        if self.lacks(size) or (limit is not None and size > limit):
             raise GgufError(
                 f"cut short, or broken: claims {size:,} bytes for {what}, more than there can be"
             )
@@ -217,7 +222,7 @@ class _Cursor:
         form = SCALARS.get(kind)
         if form is None:
             raise GgufError(f"{what} is an array of the unknown or nested type {kind}")
-        if count * form.size > len(self.data) - self.at:
+        if self.lacks(count * form.size):
             raise GgufError(f"cut short, or broken: {what} claims {count:,} elements")
         if count > SHORT_ARRAY:
             self.at += count * form.size
@@ -226,7 +231,7 @@ class _Cursor:
 
     def skip_texts(self, count: int, what: str) -> None:
         """Pass over strings. A vocabulary has 300,000, so this loop does nothing it need not."""
-        unpack, data, at, end = _U64.unpack_from, self.data, self.at, len(self.data)
+        unpack, data, at, end = _U64.unpack_from, self.data, self.at, self.end
         if count * _U64.size > end - at:
             raise GgufError(f"cut short, or broken: {what} claims {count:,} elements")
         try:

@@ -1,13 +1,12 @@
 """A home for engines of one test, none of which outlives the test."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.apr.engine.processes import end_engines, eventually, of_home
+from tests.apr.random_model import make
 
 from apr.engine import state as engines
 
@@ -32,8 +31,5 @@ def folder(apr_home: Path) -> Path:
 @pytest.fixture(scope="session")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a model that takes longer for a prompt than an engine between two looks for work."""
-    path = tmp_path_factory.mktemp("models") / "slow.gguf"
-    make = Path(__file__).parents[3] / "tools" / "make_random_model.py"
-    sizes = ["--width", "256", "--layers", "12", "--hidden", "256", "--experts", "0"]
-    subprocess.run([sys.executable, make, path, *sizes], check=True, capture_output=True)
-    return path
+    sizes = ("--width", "256", "--layers", "12", "--hidden", "256", "--experts", "0")
+    return make(tmp_path_factory.mktemp("models") / "slow.gguf", *sizes)

@@ -1,6 +1,7 @@
 """The header of a model file is checked before native code sees it."""
 
 import contextlib
+import os
 import struct
 from pathlib import Path
 
@@ -111,6 +112,16 @@ def test_hostile_counts_are_refused_at_once(tiny: Path, tmp_path: Path, count: i
     assert "a metadata key" in complaint(tmp_path, patched(data, first_key, "<Q", count))
     assert "tokens" in complaint(tmp_path, patched(data, tokens, "<Q", count))
     assert "tokens" in complaint(tmp_path, patched(data, tokens + 8, "<Q", count))
+
+
+def test_a_header_without_end_is_refused_before_it_is_read(tiny: Path, tmp_path: Path) -> None:
+    data = tiny.read_bytes()
+    tokens = after(data, "tokenizer.ggml.tokens") + 8
+    path = tmp_path / "endless.gguf"
+    path.write_bytes(patched(data, tokens, "<Q", 2**33)[: tokens + 8])
+    os.truncate(path, 2**40)  # a file with a hole: as large as it claims, and all zeros
+    with pytest.raises(BadModel, match=r"'tokenizer\.ggml\.tokens' claims 8,589,934,592 elements"):
+        check(path)
 
 
 def test_tensors_that_cannot_be_there_are_named(tiny: Path, tmp_path: Path) -> None:
