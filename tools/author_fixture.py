@@ -284,7 +284,7 @@ class Author:
             self.records.append(
                 trace.HookEvent(
                     v=1,
-                    turn=max(self.turns[parent], 0),
+                    turn=max(self.turns[parent] - (event == "PreToolUse"), 0),
                     event=event,
                     decision=decision,  # type: ignore[arg-type]
                     exit_code=done.exit_code or 0,

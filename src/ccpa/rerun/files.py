@@ -16,7 +16,7 @@ def read(bench: Workbench, tool_input: dict[str, Any]) -> Outcome:
     bench.note(path)
     first = max(int(tool_input.get("offset") or 1), 1)
     limit = int(tool_input.get("limit") or LINE_LIMIT)
-    lines = text.removesuffix("\n").split("\n") if text else []
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
     shown = lines[first - 1 : first - 1 + limit]
     content = "\n".join(f"{number}\t{line}" for number, line in enumerate(shown, start=first))
     return Outcome(
@@ -58,6 +58,10 @@ def edit(bench: Workbench, tool_input: dict[str, Any]) -> Outcome:
         return write(bench, {"file_path": tool_input["file_path"], "content": new})
     text = _text(bench, path)
     bench.require_seen(path)
+    # Read shows no carriage returns, so a model cannot give them; a file that has them keeps them.
+    windows = "\r\n" in text and text.count("\r\n") == text.count("\n")
+    if windows:
+        text, old, new = (part.replace("\r\n", "\n") for part in (text, old, new))
     count = text.count(old) if old else 0
     if count == 0:
         raise RefusedError(f"old_string was not found in {bench.named(path)}.")
@@ -66,7 +70,8 @@ def edit(bench: Workbench, tool_input: dict[str, Any]) -> Outcome:
             f"old_string was found {count} times in {bench.named(path)}. "
             "Add lines around it, or set replace_all."
         )
-    path.write_bytes(text.replace(old, new).encode())
+    edited = text.replace(old, new)
+    path.write_bytes((edited.replace("\n", "\r\n") if windows else edited).encode())
     bench.note(path)
     return Outcome(
         content=f"The file {bench.named(path)} has been updated.",
