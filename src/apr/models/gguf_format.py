@@ -126,41 +126,40 @@ def parse(data: bytes | mmap) -> Header:
     metadata: dict[str, Value] = {}
     for _ in range(value_count):
         key = cursor.text("a metadata key", MAX_NAME)
+        what = repr(key[:80])
         if key in metadata:
-            raise GgufError(f"the metadata key {key!r} occurs twice")
-        metadata[key] = cursor.value(cursor.number(_U32, f"the type of {key!r}"), repr(key))
-    infos = [cursor.tensor() for _ in range(tensor_count)]
-    return Header(metadata, _place(infos, _start_of_data(cursor.at, metadata), data))
+            raise GgufError(f"the metadata key {what} occurs twice")
+        metadata[key] = cursor.value(cursor.number(_U32, f"the type of {what}"), what)
+    tensors = [cursor.tensor() for _ in range(tensor_count)]
+    alignment = _alignment(metadata)
+    start = -(-cursor.at // alignment) * alignment
+    return Header(metadata, _place(tensors, start, alignment, len(data)))
 
 
-def _start_of_data(end_of_header: int, metadata: dict[str, Value]) -> tuple[int, int]:
-    """Return where the weights start, and what they are aligned to."""
+def _alignment(metadata: dict[str, Value]) -> int:
+    """Return what the weights are aligned to, in bytes."""
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-        raise GgufError(f"general.alignment is {alignment!r}, not a power of two")
-    return -(-end_of_header // alignment) * alignment, alignment
+        raise GgufError("general.alignment is not a power of two")
+    return alignment
 
 
-def _place(
-    infos: list[Tensor], start_and_alignment: tuple[int, int], data: bytes | mmap
-) -> dict[str, Tensor]:
-    """Move the tensors' offsets to the start of the file, and hold them against its size."""
-    start, alignment = start_and_alignment
-    tensors: dict[str, Tensor] = {}
-    for tensor in infos:
-        if tensor.name in tensors:
+def _place(tensors: list[Tensor], start: int, alignment: int, size: int) -> dict[str, Tensor]:
+    """Count the tensors' offsets from the start of the file, and hold them against its size."""
+    placed: dict[str, Tensor] = {}
+    for tensor in tensors:
+        if tensor.name in placed:
             raise GgufError(f"the tensor {tensor.name!r} occurs twice")
         if tensor.offset % alignment:
             raise GgufError(f"the tensor {tensor.name!r} is not aligned to {alignment} bytes")
-        placed = tensor._replace(offset=start + tensor.offset)
-        if placed.offset + placed.size > len(data):
-            missing = placed.offset + placed.size - len(data)
+        missing = start + tensor.offset + tensor.size - size
+        if missing > 0:
             raise GgufError(
                 f"cut short, or broken: the tensor {tensor.name!r} ends {missing:,} bytes past the "
-                f"end of the file ({len(data):,} bytes); download it again"
+                f"end of the file ({size:,} bytes); download it again"
             )
-        tensors[tensor.name] = placed
-    return tensors
+        placed[tensor.name] = tensor._replace(offset=start + tensor.offset)
+    return placed
 
 
 class _Cursor:
@@ -232,7 +231,7 @@ class _Cursor:
     def skip_texts(self, count: int, what: str) -> None:
         """Pass over strings. A vocabulary has 300,000, so this loop does nothing it need not."""
         unpack, data, at, end = _U64.unpack_from, self.data, self.at, self.end
-        if count * _U64.size > end - at:
+        if self.lacks(count * _U64.size):
             raise GgufError(f"cut short, or broken: {what} claims {count:,} elements")
         try:
             for _ in range(count):
@@ -242,7 +241,7 @@ class _Cursor:
         except struct.error:
             at = end + 1
         if at > end:
-            raise GgufError(f"cut short, or broken: a string of {what} ends past the end of file")
+            raise GgufError(f"cut short, or broken: a string of {what} does not end")
         self.at = at
 
     def tensor(self) -> Tensor:
