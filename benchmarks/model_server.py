@@ -77,7 +77,7 @@ def _text(text: str) -> bytes:
 
 
 def _events(delta: dict[str, Any], finish: str) -> bytes:
-    chunks = [
+    chunks: list[dict[str, Any]] = [
         {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
         {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]},
         {"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 20}},

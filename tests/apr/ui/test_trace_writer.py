@@ -66,7 +66,8 @@ writer = TraceWriter({str(path)!r}, version=3, warn=print)
 for turn in range(100):
     writer(UserPrompt(v=1, turn=turn, text="x" * 50))
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.count("the trace is incomplete") == 1
     records = list(read(path.read_bytes().splitlines(keepends=True)))
     assert 5 < len(records) < 100
