@@ -61,7 +61,7 @@ async def attach(
     model: Path,
     *,
     ctx: int | None = None,
-    keep_alive: float = 600.0,
+    keep_alive: float | None = 600.0,
     on_progress: Progress | None = None,
 ) -> Endpoint:
     """Return an engine that serves `model`: one that runs already, or else a new one.
@@ -70,8 +70,8 @@ async def attach(
         model: the GGUF file.
         ctx: tokens of context that it must have at least, as far as the model was trained for
             them; None takes what there is, and gives a new engine what memory allows.
-        keep_alive: seconds that a new engine stays without requests. 0 asks for an engine of our
-            own, which is not shared and ends with this process.
+        keep_alive: seconds that a new engine stays without requests; None for ever. 0 asks for an
+            engine of our own, which is not shared and ends with this process.
         on_progress: told, for people, what is being waited for.
 
     Raises:
@@ -79,7 +79,7 @@ async def attach(
     """
     tell = on_progress or (lambda _text: None)
     folder = engines.directory()
-    if not keep_alive:
+    if keep_alive == 0:
         return _endpoint(await _start(folder, model, ctx, 0, tell))
     while True:
         async with _lock(folder, engines.identity(model), tell):
@@ -87,7 +87,8 @@ async def attach(
             if found is None:
                 return _endpoint(await _start(folder, model, ctx, keep_alive, tell))
             path, engine = found
-            os.utime(path)  # it counts its idle time from here
+            with contextlib.suppress(FileNotFoundError):  # it was just told to end
+                os.utime(path)  # it counts its idle time from here
         if await _answers(engine.port):
             return _endpoint(engine)
         if any(state.pid == engine.pid for _, state in engines.running(folder, engine.identity)):
@@ -145,42 +146,54 @@ async def _answers(port: int) -> bool:
                 return (await reader.readline()).split()[1:2] == [b"200"]
             finally:
                 writer.close()
-    except (OSError, TimeoutError):
+    except OSError:
         return False
 
 
 async def _start(
-    folder: Path, model: Path, ctx: int | None, keep_alive: float, tell: Progress
+    folder: Path, model: Path, ctx: int | None, keep_alive: float | None, tell: Progress
 ) -> EngineState:
     """Start an engine and wait until it has announced itself."""
     engines.sweep(folder)
     identity = engines.identity(model)
-    size = engines.size(identity)
     log_path = folder / f"{identity}.log"
     log = open_private(log_path)
     try:
         process = _spawn(_command(model, ctx, keep_alive), log)
-        tell(f"loading {model.stem} ({size / 1e9:.1f} GB)")
-        deadline = time.monotonic() + START_BOUND_S + size / SLOWEST_DISK
+        tell(f"loading {model.stem} ({engines.size(identity) / 1e9:.1f} GB)")
         try:
-            while True:
-                for _, engine in engines.running(folder, identity):
-                    if engine.pid == process.pid:
-                        # Nobody waits for an engine; a thread does, lest it become a zombie.
-                        threading.Thread(target=process.wait, daemon=True).start()
-                        return engine
-                if process.poll() is not None:
-                    raise EngineError(_failure(model, process.returncode, _tail(log), log_path))
-                if time.monotonic() > deadline:
-                    raise EngineError(f"{model} is still not loaded. The engine's log: {log_path}")
-                await asyncio.sleep(POLL_S)
+            engine = await _ready(process, folder, identity)
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            process.kill()
             process.wait()
             raise
+        if engine is None:
+            raise EngineError(_failure(model, process.wait(), _tail(log), log_path))
     finally:
         os.close(log)
+    # Nobody waits for the engine's end; a thread does, lest it become a zombie.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return engine
+
+
+async def _ready(
+    process: subprocess.Popen[bytes], folder: Path, identity: str
+) -> EngineState | None:
+    """Wait for an engine to announce itself; None if it has ended instead.
+
+    Raises:
+        EngineError: it takes too long.
+    """
+    bound = START_BOUND_S + engines.size(identity) / SLOWEST_DISK
+    deadline = time.monotonic() + bound
+    while time.monotonic() < deadline:
+        for _, engine in engines.running(folder, identity):
+            if engine.pid == process.pid:
+                return engine
+        if process.poll() is not None:
+            return None
+        await asyncio.sleep(POLL_S)
+    raise EngineError(f"The engine has not loaded the model in {bound:.0f} seconds.")
 
 
 def _spawn(command: list[str], log: int) -> subprocess.Popen[bytes]:
@@ -195,13 +208,14 @@ def _spawn(command: list[str], log: int) -> subprocess.Popen[bytes]:
     )
 
 
-def _command(model: Path, ctx: int | None, keep_alive: float) -> list[str]:
+def _command(model: Path, ctx: int | None, keep_alive: float | None) -> list[str]:
     command = [sys.executable, "-P", "-m", "apr.engine", "--model", str(model.absolute())]
+    command += ["--keep-alive", str(keep_alive) if keep_alive else "never"]
+    if keep_alive == 0:
+        command += ["--private", "--parent-pid", str(os.getpid())]
     if ctx is not None:
         command += ["--ctx", str(ctx)]
-    if keep_alive:
-        return [*command, "--keep-alive", str(keep_alive)]
-    return [*command, "--keep-alive", "never", "--private", "--parent-pid", str(os.getpid())]
+    return command
 
 
 def _tail(log: int) -> str:

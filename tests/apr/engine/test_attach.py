@@ -133,6 +133,8 @@ async def test_a_hung_engine_is_reported(tiny: Path, monkeypatch: pytest.MonkeyP
     endpoint = await attach(tiny)
     monkeypatch.setattr(client, "ANSWER_BOUND_S", 0.1)
     os.kill(endpoint.pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{endpoint.pid}/task")
+    eventually(lambda: all(") T " in file.read_text() for file in threads.glob("*/stat")))
     with pytest.raises(EngineError, match=f"process {endpoint.pid}.* does not answer"):
         await attach(tiny)
     os.kill(endpoint.pid, signal.SIGCONT)
