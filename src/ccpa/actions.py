@@ -33,7 +33,7 @@ class ThinkingView(Struct, tag_field="type", tag="thinking", gc=False):
     """A block of reasoning: that it is there."""
 
 
-class ToolUseView(Struct, tag_field="type", tag="tool_use"):
+class ToolUseView(Struct, tag_field="type", tag="tool_use", gc=False):
     """A tool use; `input` is the JSON as it stands in the trace."""
 
     id: str
@@ -41,7 +41,7 @@ class ToolUseView(Struct, tag_field="type", tag="tool_use"):
     input: Raw
 
 
-class SideEffectsView(Struct):
+class SideEffectsView(Struct, gc=False):
     """What a tool did besides answering."""
 
     files_read: list[str] = []
@@ -49,11 +49,11 @@ class SideEffectsView(Struct):
     exit_code: int | None = None
 
 
-class _View(Struct, tag_field="kind", kw_only=True):
+class _View(Struct, tag_field="kind", kw_only=True, gc=False):
     v: Literal[1]
 
 
-class SessionStartView(_View, tag="session_start", kw_only=True):
+class SessionStartView(_View, tag="session_start", kw_only=True, gc=False):
     """Where and by whom the session ran."""
 
     actor: str = ""
@@ -63,13 +63,13 @@ class SessionStartView(_View, tag="session_start", kw_only=True):
     schema_version: int | None = None
 
 
-class UserPromptView(_View, tag="user_prompt", kw_only=True):
+class UserPromptView(_View, tag="user_prompt", kw_only=True, gc=False):
     """A prompt: its place."""
 
     turn: int
 
 
-class AssistantTurnView(_View, tag="assistant_turn", kw_only=True):
+class AssistantTurnView(_View, tag="assistant_turn", kw_only=True, gc=False):
     """One model call."""
 
     turn: int
@@ -78,7 +78,7 @@ class AssistantTurnView(_View, tag="assistant_turn", kw_only=True):
     parent_tool_use_id: str | None = None
 
 
-class ToolResultView(_View, tag="tool_result", kw_only=True):
+class ToolResultView(_View, tag="tool_result", kw_only=True, gc=False):
     """How a tool use came out. The text it answered with is not compared."""
 
     turn: int
@@ -88,7 +88,7 @@ class ToolResultView(_View, tag="tool_result", kw_only=True):
     denied_by: DeniedBy | None = None
 
 
-class HookEventView(_View, tag="hook_event", kw_only=True):
+class HookEventView(_View, tag="hook_event", kw_only=True, gc=False):
     """A hook that ran."""
 
     turn: int
@@ -99,7 +99,7 @@ class HookEventView(_View, tag="hook_event", kw_only=True):
     output: str | None = None
 
 
-class SkillInvocationView(_View, tag="skill_invocation", kw_only=True):
+class SkillInvocationView(_View, tag="skill_invocation", kw_only=True, gc=False):
     """A skill put to use."""
 
     turn: int
@@ -108,13 +108,13 @@ class SkillInvocationView(_View, tag="skill_invocation", kw_only=True):
     instructions_injected: bool = False
 
 
-class CompactionView(_View, tag="compaction", kw_only=True):
+class CompactionView(_View, tag="compaction", kw_only=True, gc=False):
     """The history was summarised: not compared, for it is the context window's doing."""
 
     turn: int
 
 
-class SessionEndView(_View, tag="session_end", kw_only=True):
+class SessionEndView(_View, tag="session_end", kw_only=True, gc=False):
     """How the session ended."""
 
     turn: int
@@ -136,7 +136,7 @@ View = (
 _decoder = msgspec.json.Decoder(View)
 
 
-class Action(Struct):
+class Action(Struct, gc=False):
     """One thing the agent did.
 
     Args:
@@ -156,7 +156,7 @@ class Action(Struct):
     result: ToolResultView | None = None
 
 
-class ModelCall(Struct):
+class ModelCall(Struct, gc=False):
     """One answer of the model, and how many actions it asked for."""
 
     turn: int
@@ -180,7 +180,8 @@ def read_views(path: Path) -> list[View]:
         CcpaError: the file cannot be read, or a line is not a record; the message names the line.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb", buffering=0) as file:  # one read, straight into one buffer
+            data = file.read()
     except OSError as error:
         raise CcpaError(f"cannot read the trace {path}: {error.strerror or error}") from None
     try:
@@ -217,16 +218,19 @@ def _decode_line(line: bytes, number: int) -> View:
         raise CcpaError(f"line {number}: {error}{hint}") from None
 
 
-def session(views: list[View]) -> Session:
+def session(views: list[View], *, ordered: bool = False) -> Session:
     """Reduce a trace's records to its actions, model calls and ends.
 
-    A result belongs to the latest unanswered tool use of its id.
+    A result belongs to the latest unanswered tool use of its id. Unless the records are `ordered`
+    already, each subagent's turns are put right after the turn that started it.
     """
     found = Session([], [], None, None)
     actions, calls = found.actions, found.calls
     open_uses: dict[str, Action] = {}
-    for view in _by_agent(views):
+    for view in views:
         if isinstance(view, AssistantTurnView):
+            if view.parent_tool_use_id is not None and not ordered:
+                return session(_by_agent(views), ordered=True)
             before = len(actions)
             for block in view.blocks:
                 if isinstance(block, ToolUseView):
@@ -251,7 +255,7 @@ def session(views: list[View]) -> Session:
 
 
 def _by_agent(views: list[View]) -> list[View]:
-    """Put each subagent's turns, in their own order, right after the turn that started it.
+    """Put each subagent's turns in their own order right after the turn that started it.
 
     Several subagents at once mix differently on every run, and that is nobody's decision.
     """
@@ -262,8 +266,6 @@ def _by_agent(views: list[View]) -> list[View]:
             children.setdefault(view.parent_tool_use_id, []).append(view)
         else:
             main.append(view)
-    if not children:
-        return views
     ordered: list[View] = []
     waiting = main[::-1]
     while waiting or children:

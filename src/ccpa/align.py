@@ -81,6 +81,8 @@ def align(
             those of one sort are paired first. None: all are of one sort.
         student_names: the same of the other side.
     """
+    if teacher == student:
+        return Alignment([(i, i) for i in range(len(teacher))], [], [], [], [])
     left_names = teacher_names or [None] * len(teacher)
     right_names = student_names or [None] * len(student)
     if _comes_first(teacher, student):
@@ -96,8 +98,6 @@ def _align(
 ) -> Alignment:
     matched = _matches(*_numbered(left, right))
     found = Alignment(matched, [], [], [], [])
-    if len(matched) == len(left) == len(right):
-        return found
     left_gaps = _gaps(len(left), [i for i, _ in matched])
     right_gaps = _gaps(len(right), [j for _, j in matched])
     found.moved = _moves(left, right, left_gaps, right_gaps)
@@ -144,8 +144,6 @@ def _numbered(left: Iterable[Hashable], right: Iterable[Hashable]) -> tuple[list
 
 def _matches(left: list[int], right: list[int]) -> list[Pair]:
     """Return the pairs of a longest common subsequence."""
-    if left == right:
-        return [(i, i) for i in range(len(left))]
     both = set(left) & set(right)  # what only one side has matches nothing, whatever the rest does
     left_at = [i for i, key in enumerate(left) if key in both]
     right_at = [j for j, key in enumerate(right) if key in both]

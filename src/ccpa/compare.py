@@ -1,6 +1,7 @@
 """Two traces in, everything the meter has to say about them out."""
 
 from collections.abc import Mapping
+from itertools import chain
 
 import msgspec
 from msgspec import Struct
@@ -95,8 +96,8 @@ def compare(
     found = align(
         teacher.keys,
         student.keys,
-        [(one.kind, one.name) for one in ours.actions],
-        [(one.kind, one.name) for one in theirs.actions],
+        [one.kind + one.name for one in ours.actions],
+        [one.kind + one.name for one in theirs.actions],
     )
     same_files = _same_files(teacher, student, read_file)
     listed = drifts.of_actions(ours, theirs, found)
@@ -124,9 +125,12 @@ def _fill_in_keys(teacher: Side, student: Side) -> None:
     teacher.keys = _keys(teacher, teacher_keys)
     student.keys = _keys(student, student_keys)
     if teacher.keys != student.keys:
-        meaning = parsed({*teacher_keys.values(), *student_keys.values()})
-        teacher.keys = [meaning.get(key, key) for key in teacher.keys]
-        student.keys = [meaning.get(key, key) for key in student.keys]
+        meaning = parsed(chain(teacher_keys.values(), student_keys.values()))
+        for side in (teacher, student):
+            for index, action in enumerate(side.session.actions):
+                if action.name == "Bash":
+                    key = side.keys[index]
+                    side.keys[index] = meaning.get(key, key)
 
 
 def _keys(side: Side, known: dict[tuple[str, bytes], Key]) -> list[Key]:

@@ -110,8 +110,8 @@ def find_pairs(corpus: Path, students: Path | None = None) -> list[Pair]:
         seen[name] = directory
         workspace = directory / WORKSPACE
         where = workspace if workspace.is_dir() else None
-        runs = _runs(directory, name, students)
-        pairs += [Pair(name, directory / TEACHER_TRACE, run, where) for run in runs]
+        teacher = directory / TEACHER_TRACE
+        pairs += [Pair(name, teacher, run, where) for run in _runs(directory, name, students)]
     if not pairs:
         raise CcpaError(f"{corpus}: no fixture here or below: none has a {TEACHER_TRACE}")
     return sorted(pairs, key=lambda pair: (pair.fixture, str(pair.student)))

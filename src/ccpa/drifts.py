@@ -104,25 +104,24 @@ def of_outcomes(
     where both traces have them, and an exit code where both have one.
     """
     can_deny = all(one.start and one.start.schema_version == 3 for one in (teacher, student))
+    same_root = teacher_root == student_root
     pairs = found.matched + [pair for move in found.moved for pair in move.pairs]
     drifts = []
     for i, j in pairs:
         ours, theirs = teacher.actions[i].result, student.actions[j].result
-        if ours is None and theirs is None:
+        if ours is None or theirs is None or ours.ok != theirs.ok or can_deny:
+            outcome = (_outcome(ours, can_deny), _outcome(theirs, can_deny))
+            if outcome[0] != outcome[1]:
+                category: Category = "mismatched_tool_outcome"
+                drifts.append(_between(category, teacher.actions, i, student.actions, j, outcome))
+        if ours is None or theirs is None or not ours.side_effects or not theirs.side_effects:
             continue
-        outcome = (_outcome(ours, can_deny), _outcome(theirs, can_deny))
-        if outcome[0] != outcome[1]:
-            drifts.append(
-                _between("mismatched_tool_outcome", teacher.actions, i, student.actions, j, outcome)
-            )
-        if ours and theirs and ours.side_effects and theirs.side_effects:
-            effects = _effects(ours.side_effects, teacher_root, theirs.side_effects, student_root)
-            if effects[0] != effects[1]:
-                drifts.append(
-                    _between(
-                        "mismatched_side_effects", teacher.actions, i, student.actions, j, effects
-                    )
-                )
+        if same_root and ours.side_effects == theirs.side_effects:  # almost always, and quick
+            continue
+        effects = _effects(ours.side_effects, teacher_root, theirs.side_effects, student_root)
+        if effects[0] != effects[1]:
+            category = "mismatched_side_effects"
+            drifts.append(_between(category, teacher.actions, i, student.actions, j, effects))
     return drifts
 
 
@@ -141,6 +140,11 @@ def of_calls(teacher: Session, student: Session, found: Alignment) -> list[Drift
     drifts: list[Drift] = []
     at_i = at_j = 0
     for end_i, end_j in [*ends, (len(teacher.calls), len(student.calls))]:
+        if (end_i, end_j) == (at_i, at_j) and end_i < len(teacher.calls):  # the next on both sides
+            if teacher.calls[end_i].stop_reason != student.calls[end_j].stop_reason:
+                drifts += _stretch(teacher, student, [end_i], [end_j])
+            at_i, at_j = end_i + 1, end_j + 1
+            continue
         # Up to and including the calls that hold this pair; a call that holds several is met once.
         left = [k for k in range(at_i, min(end_i + 1, len(teacher.calls))) if k in ours]
         right = [k for k in range(at_j, min(end_j + 1, len(student.calls))) if k in theirs]
@@ -217,11 +221,11 @@ def _effects(
     """Return what differs between two tool uses' effects, as text; equal where nothing does."""
     left, right = [], []
     for field in ("files_read", "files_written"):
-        a = sorted({relative(path, our_root) for path in getattr(ours, field)})
-        b = sorted({relative(path, their_root) for path in getattr(theirs, field)})
+        a = {relative(path, our_root) for path in getattr(ours, field)}
+        b = {relative(path, their_root) for path in getattr(theirs, field)}
         if a != b:
-            left.append(f"{field} {', '.join(a) or 'none'}")
-            right.append(f"{field} {', '.join(b) or 'none'}")
+            left.append(f"{field} {', '.join(sorted(a)) or 'none'}")
+            right.append(f"{field} {', '.join(sorted(b)) or 'none'}")
     codes = (ours.exit_code, theirs.exit_code)
     if None not in codes and codes[0] != codes[1]:
         left.append(f"exit code {codes[0]}")

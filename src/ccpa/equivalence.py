@@ -9,7 +9,7 @@ To add a rule, write a function from the tool's input to a key and enter it in `
 """
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -64,7 +64,7 @@ def notebook_edit(tool_input: Input, root: Root) -> Key | None:
     """Path, cell and what it becomes. A deletion needs no source; the usual mode is `replace`."""
     path, source = _path(tool_input, root), _text(tool_input, "new_source")
     mode = _other(tool_input, "edit_mode", "replace")
-    if path is None or (source is None and mode != _json("delete")):
+    if path is None or (source is None and mode != "delete"):
         return None
     cell, kind = _other(tool_input, "cell_id"), _other(tool_input, "cell_type")
     return path, cell, kind, mode, source
@@ -105,9 +105,9 @@ def bash(tool_input: Input, root: Root) -> Key | None:
     """The command as parsed, and whether it runs in the background.
 
     How long to wait and how the call is described to a person do not change what runs. The name of
-    the working directory is the run's, not the agent's, and is compared as such. The command stands
-    in the key as text; `parsed` replaces it by its meaning, for many commands at a time.
+    the working directory is the run's, not the agent's, and is compared as such.
     """
+    # The command stands in the key as text; `parsed` turns many of them into meanings at once.
     command = _text(tool_input, "command")
     if command is None:
         return None
@@ -211,20 +211,20 @@ def key(action: Action, root: Root) -> Key:
     """Return the key of one action on its own; `ccpa.compare` does the same for whole streams."""
     if isinstance(action.view, ToolUseView):
         found = tool_key(action.name, bytes(action.view.input), root)
-        return parsed([found])[found]
+        return parsed([found]).get(found, found)
     if isinstance(action.view, HookEventView):
         return action.kind, hook_key(action.view, root)
     return action.kind, skill_key(action.view)
 
 
 def parsed(keys: Iterable[Key]) -> dict[Key, Key]:
-    """Return for each key the one to compare: shell commands by meaning, the others as they are."""
-    found: dict[Key, Key] = {one: one for one in keys}
-    commands = [one for one in found if isinstance(one, tuple) and one[0] == "Bash"]
-    meanings = shell.meanings({one[1][0] for one in commands})
-    for name, (command, background) in cast("list[tuple[str, tuple[str, Key]]]", commands):
-        found[name, (command, background)] = (name, meanings[command], background)
-    return found
+    """Return for every shell command's key the one to compare it by: by its meaning."""
+    found = {one for one in keys if isinstance(one, tuple) and one[0] == "Bash"}
+    meanings = shell.meanings({command for _, (command, _) in found})
+    return {
+        (name, (command, background)): (name, meanings[command], background)
+        for name, (command, background) in found
+    }
 
 
 def task_id(tool_input: Input) -> str | None:
@@ -270,9 +270,12 @@ def _text(tool_input: Input, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _other(tool_input: Input, name: str, default: Any = None) -> str:
+def _other(tool_input: Input, name: str, default: str | None = None) -> Key:
+    """Return text as it is, the default where there is nothing, and anything else as JSON."""
     value = tool_input.get(name)
-    return _json(default if value is None else value)
+    if value is None:
+        return default
+    return value if isinstance(value, str) else (_json(value),)
 
 
 def _number(tool_input: Input, name: str, default: Any) -> Any:

@@ -6,6 +6,7 @@ disk: what a session's root is also called comes from the caller.
 """
 
 import re
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -38,6 +39,7 @@ def is_windows(path: str | None) -> bool:
     return path is not None and _DRIVE.match(path) is not None
 
 
+@lru_cache(maxsize=1 << 14)
 def relative(path: str, root: Root) -> str:
     """Return the path as it leads from the root: `src/a.py`, `.`, or absolute where it leaves it.
 

@@ -149,7 +149,7 @@ def _fields(action: Action) -> Input:
     if isinstance(action.view, ToolUseView):
         return dict(decode_input(bytes(action.view.input)) or {})
     fields = msgspec.to_builtins(action.view)
-    return {name: fields[name] for name in fields.keys() - {"v", "kind", "turn"}}
+    return {name: value for name, value in fields.items() if name not in {"v", "kind", "turn"}}
 
 
 def _contrast(left: Any, right: Any) -> str:

@@ -5,7 +5,7 @@ much as what it adds. The final state of the files is one item more, where both 
 action out of place is not matched. Where there was nothing to compare there is no score.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -50,9 +50,9 @@ def score(
         weights: how much an action counts, by tool name, `hook_event`, `skill_invocation` or
             `file_state`. What is not named counts 1.
     """
-    matched = sum(_weight(teacher.actions[i], weights) for i, _ in found.matched)
-    wanted = sum(_weight(action, weights) for action in teacher.actions)
-    done = sum(_weight(action, weights) for action in student.actions)
+    matched = _sum((teacher.actions[i] for i, _ in found.matched), weights, len(found.matched))
+    wanted = _sum(teacher.actions, weights, len(teacher.actions))
+    done = _sum(student.actions, weights, len(student.actions))
     if same_files is not None:
         files = weights.get("file_state", 1.0)
         matched, wanted, done = matched + files * same_files, wanted + files, done + files
@@ -70,8 +70,11 @@ def verdict(value: float | None, at_least: float) -> Verdict:
     return "pass" if value >= at_least else "fail"
 
 
-def _weight(action: Action, weights: Mapping[str, float]) -> float:
-    return weights.get(action.name if action.kind == "tool_use" else action.kind, 1.0)
+def _sum(actions: Iterable[Action], weights: Mapping[str, float], count: int) -> float:
+    if not weights:
+        return count
+    names = (one.name if one.kind == "tool_use" else one.kind for one in actions)
+    return sum(weights.get(name, 1.0) for name in names)
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -40,7 +40,8 @@ _WORDS = _EXPANSIONS | {
     "process_substitution",
 }
 _PLAIN = re.compile(r"[\w./:=,@%+-]+")
-_NOT_LETTERS = re.compile(rb"[^a-zA-Z]+")  # digits go too: `1>f` is `>f`
+_NOT_LETTERS = re.compile(rb"[^a-zA-Z0-9]+")
+_HAS_NEEDLESS = re.compile(rb"#|<<|[01][<>]")  # where some letters or digits may have no meaning
 _ROOT = "\ue000"  # stands for the working directory: to the grammar, a letter like any other
 _HEREDOC_OPENERS = frozenset({"<<", "<<-"})
 _IN_DOUBLE_QUOTES = re.compile(r'\\([$`"\\])|\\\r?\n')
@@ -61,7 +62,7 @@ def canonical(command: str) -> Tokens | None:
 
 
 def _canonical(source: bytes) -> tuple[Tokens | None, bytes]:
-    """Return the tokens, and the source without its comments."""
+    """Return the tokens, and the source without comments and needless descriptors."""
     if len(source) > MAX_BYTES:
         return None, source
     root = _parser().parse(source).root_node
@@ -73,7 +74,7 @@ def _canonical(source: bytes) -> tuple[Tokens | None, bytes]:
     except _UnreadError:
         return None, source
     bare = source
-    for start, end in reversed(writer.comments):
+    for start, end in sorted(writer.dropped, reverse=True):
         bare = bare[:start] + bare[end:]
     return tokens, bare
 
@@ -83,14 +84,14 @@ def meanings(commands: Collection[str]) -> dict[str, Tokens | str]:
 
     A command is parsed only if another one of the collection might mean the same, so the values are
     comparable with each other and not beyond the collection. Two commands that mean the same have
-    the same letters in the same order, unless there is a comment or the name of a heredoc.
+    the same letters and digits in order, but for comments, names of heredocs, and descriptors.
     """
     found: dict[str, Tokens | str] = {}
     namesakes: dict[bytes, list[str]] = {}
     contested: set[bytes] = set()
     for command in commands:
         source = command.encode("utf-8", "surrogatepass")
-        if b"#" in source or b"<<" in source:
+        if _HAS_NEEDLESS.search(source):
             tokens, bare = _canonical(source)
             found[command] = tokens or command
             contested.add(_NOT_LETTERS.sub(b"", bare))
@@ -125,11 +126,11 @@ def _parser() -> "Parser":
 
 
 class _Writer:
-    """Writes the tokens of one parsed command, and keeps where its comments were."""
+    """Writes the tokens of one parsed command, and keeps which of its letters have no meaning."""
 
     def __init__(self, source: bytes) -> None:
         self.source = source
-        self.comments: list[tuple[int, int]] = []
+        self.dropped: list[tuple[int, int]] = []
 
     def text(self, start: int, end: int) -> str:
         return self.source[start:end].decode("utf-8", "surrogatepass")
@@ -140,7 +141,7 @@ class _Writer:
             raise _UnreadError
         kind = node.type
         if kind == "comment":
-            self.comments.append((node.start_byte, node.end_byte))
+            self.dropped.append((node.start_byte, node.end_byte))
             return
         if kind in _SEPARATORS:
             return
@@ -208,17 +209,21 @@ class _Writer:
         The grammar counts arguments after the target as the redirection's; they go to `words`.
         """
         descriptor, operator, target = "", "", None
+        at = (0, 0)
         for child in self.children(node):
             if child.type == "file_descriptor":
                 descriptor = self.text(child.start_byte, child.end_byte)
+                at = child.start_byte, child.end_byte
             elif target is not None:
                 words.extend(self.statements(child, depth + 1))
             elif operator:
                 target = list(self.statements(child, depth + 1))
             else:
                 operator = child.type
-        usual = "0" if operator.startswith("<") else "1"
-        yield f"({'' if descriptor == usual else descriptor}{operator}"
+        if descriptor == ("0" if operator.startswith("<") else "1"):
+            descriptor = ""
+            self.dropped.append(at)
+        yield f"({descriptor}{operator}"
         yield from target or ()
         yield ")"
 

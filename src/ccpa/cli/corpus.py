@@ -1,6 +1,7 @@
 """`ccpa corpus`: what do many pairs of traces score together?"""
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -84,6 +85,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score the pairs, print, and return the exit status."""
+    gc.disable()  # what is read lives to the end, and none of it is cyclic: looking costs a third
     pairs = find_pairs(args.corpus, args.students)
     results = list(_with_progress(_scored(pairs, args), len(pairs)))
     thresholds = Thresholds(args.mean_min, args.each_min, args.gate)

@@ -1,6 +1,7 @@
 """`ccpa diff`: where and how does the student's trace drift from the teacher's?"""
 
 import argparse
+import gc
 import json
 import math
 from pathlib import Path
@@ -99,6 +100,7 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare, print, and return the exit status."""
+    gc.disable()  # what is read lives to the end, and none of it is cyclic: looking costs a third
     if args.scoring == "positional":
         return _run_positional(args)
     found = compare_files(
@@ -238,10 +240,10 @@ def _table(found: Comparison) -> "Table":
     table.add_column("student", no_wrap=True)
     table.add_column("drift", overflow="fold", ratio=1)
     for index, drift in enumerate(found.drifts, 1):
-        text = Text(drift.category, style="bold")
+        text = Text().append(drift.category, style="bold")
         if drift.name:
             text.append(f"  {one_line(drift.name)}", style="cyan")
-        text.append("\n" + one_line(reason(drift, found)), style="default")
+        text.append("\n" + one_line(reason(drift, found)))
         for note in guesses(drift, found):
             text.append(f"\nnote: {one_line(note)}", style="italic dim")
         table.add_row(str(index), _place(drift, "teacher"), _place(drift, "student"), text)
