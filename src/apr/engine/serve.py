@@ -157,6 +157,7 @@ class _Idleness:
         if signs != self._signs or re.search(r"(?m)^llamacpp:requests_\w+ [1-9]", signs[0]):
             self._signs = signs
             self._since = time.monotonic()
+            return False
         return self._keep_alive is not None and time.monotonic() - self._since >= self._keep_alive
 
 
