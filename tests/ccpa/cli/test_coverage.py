@@ -1,0 +1,41 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from ccpa.cli.main import main
+
+CANONICAL = Path(__file__).parents[3] / "fixtures/canonical"
+MATRIX = '[[capability]]\nid = "x"\ntitle = "X"\n[[capability.case]]\nname = "c"\n'
+
+
+def test_a_covered_corpus_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["coverage", str(CANONICAL)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "covered\thooks\t5/5" in lines
+    assert "unobservable\tstatus-line\t-" in lines
+
+
+def test_json_names_the_fixtures_of_every_case(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["coverage", str(CANONICAL), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    rows = {row["id"]: row for row in answer["rows"]}
+    assert answer["complete"] is True
+    assert rows["mcp-client"]["cases"][0]["fixtures"] == ["mcp-issue-tracker"]
+
+
+def test_an_uncovered_row_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "matrix.toml"
+    file.write_text(MATRIX + 'records = [{ kind = "hook_event", event = "Nothing" }]\n')
+    directory = CANONICAL / "hook-adds-context"
+    assert main(["coverage", str(directory), "--matrix", str(file)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "uncovered\tx\t0/1\n\tc\t-\n"
+    assert "hook-adds-context: covers 'hooks', which is no row of the matrix" in captured.err
+
+
+def test_a_directory_without_fixtures_is_unusable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["coverage", str(tmp_path)]) == 2
+    assert "no fixture here or below" in capsys.readouterr().err
