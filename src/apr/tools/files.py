@@ -63,8 +63,7 @@ def look(path: Path, name: str) -> Snapshot:
     descriptor = open_file(path, name)
     try:
         status = os.fstat(descriptor)
-        # One byte more than allowed: files of /proc say 0 and hold something, others grow.
-        data = b"" if status.st_size > WHOLE else _read(descriptor, WHOLE + 1)
+        data = b"" if status.st_size > WHOLE else _read(descriptor, status.st_size)
     except OSError as error:
         raise explain(error, name) from None
     finally:
@@ -90,7 +89,7 @@ def replace(path: Path, name: str, data: bytes, before: os.stat_result | None) -
     """
     if before is not None and not os.access(path, os.W_OK):
         raise ToolError(f"{name} is read-only.")
-    temporary = path.with_name(f".{path.name[:100]}.{os.urandom(6).hex()}.tmp")
+    temporary = path.with_name(f".apr-{os.urandom(8).hex()}.tmp")
     try:
         descriptor = os.open(
             temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
@@ -132,14 +131,15 @@ class FileLedger:
             raise ToolError(f"{name} has changed since it was read. Read it again.")
 
 
-def _read(descriptor: int, most: int) -> bytes:
-    """Read up to `most` bytes; a regular file may give fewer than asked for at a time."""
-    data = os.read(descriptor, most)
-    if not data:
-        return data
-    pieces = [data]
-    while (most := most - len(data)) > 0 and (data := os.read(descriptor, most)):
+def _read(descriptor: int, expected: int) -> bytes:
+    """Read to the end, or to one byte more than `WHOLE`.
+
+    The end is where nothing more comes: files of /proc say that they are empty, others grow.
+    """
+    pieces, room, piece = [], WHOLE + 1, max(expected + 1, 1 << 16)
+    while room > 0 and (data := os.read(descriptor, min(room, piece))):
         pieces.append(data)
+        room -= len(data)
     return b"".join(pieces)
 
 

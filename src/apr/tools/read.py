@@ -61,7 +61,7 @@ class Read:
             if file.data is None:
                 content = await _page_of_large(path, call)
             else:
-                content = _page_of(file.data, call)
+                content = page_of(file.data, call)
         except FileNotFoundError:
             raise not_found(name, path, context.root, context.cwd) from None
         except text.NotTextError as error:
@@ -72,8 +72,13 @@ class Read:
         return Outcome(content=content, files_read=(path,))
 
 
-def _page_of(data: bytes, call: ReadInput) -> str:
-    """Return the page of a file that is held in memory."""
+def page_of(data: bytes, call: ReadInput) -> str:
+    """Return the lines of a file that the call asks for, numbered, with notes in brackets.
+
+    Raises:
+        NotTextError: it is a binary file.
+        ToolError: it ends before the first line asked for.
+    """
     encoding = text.detect(data)
     lines = encoding.decode(data).split("\n")
     if not lines[-1]:

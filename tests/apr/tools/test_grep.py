@@ -140,3 +140,10 @@ async def test_other_encodings_and_binary_files_are_survived(root: Path, call: C
     assert "latin:1:run caf\N{REPLACEMENT CHARACTER}" in content
     assert "binary: binary file matches" in content
     assert "utf16:1:run it" in content
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+async def test_what_could_not_be_read_is_said(root: Path, call: Call) -> None:
+    (root / "closed").touch(mode=0)
+    content = (await call("Grep", pattern="def")).content
+    assert content == "src/b.py\n[some files could not be read]"

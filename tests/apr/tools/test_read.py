@@ -3,10 +3,13 @@ import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.apr.tools.conftest import Call
 
 from apr.tools.base import Context
 from apr.tools.errors import ToolError
+from apr.tools.read import ReadInput, page_of
 
 
 async def test_lines_are_numbered_and_their_ends_are_not_shown(root: Path, call: Call) -> None:
@@ -27,6 +30,32 @@ async def test_a_part_is_read_and_the_rest_announced(root: Path, call: Call) -> 
     assert outcome.content == "3\tline 3\n4\tline 4\n[lines 3-4 of 10; for more, set offset to 5]"
     outcome = await call("Read", file_path="a", offset=9, limit=2)
     assert outcome.content == "9\tline 9\n10\tline 10"
+
+
+@given(
+    lines=st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n\ufeff")),
+        min_size=1,
+        max_size=30,
+    ),
+    ending=st.sampled_from(["\n", "\r\n"]),
+    offset=st.integers(1, 30),
+    limit=st.integers(1, 30),
+)
+def test_any_part_of_any_text_is_shown_as_it_is(
+    lines: list[str], ending: str, offset: int, limit: int
+) -> None:
+    data = "".join(line + ending for line in lines).encode()
+    part = lines[offset - 1 : offset - 1 + limit]
+    expected = [f"{number}\t{line}" for number, line in enumerate(part, offset)]
+    if not part:
+        with pytest.raises(ToolError, match=f"it has {len(lines)} lines"):
+            page_of(data, ReadInput("a", offset, limit))
+        return
+    shown = page_of(data, ReadInput("a", offset, limit)).split("\n")
+    if offset - 1 + limit < len(lines):
+        assert shown.pop().startswith(f"[lines {offset}-{offset + limit - 1} of {len(lines)};")
+    assert shown == expected
 
 
 async def test_an_offset_past_the_end_says_how_long_the_file_is(root: Path, call: Call) -> None:
@@ -114,10 +143,12 @@ async def test_a_directory_is_refused_with_a_hint(root: Path, call: Call) -> Non
         await call("Read", file_path="src")
 
 
-async def test_pipes_sockets_and_devices_are_refused_at_once(root: Path, call: Call) -> None:
+async def test_pipes_sockets_and_devices_are_refused_at_once(
+    root: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     os.mkfifo(root / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
-        os.chdir(root)  # the path of a socket must be short
+        monkeypatch.chdir(root)  # the path of a socket must be short
         server.bind("socket")
         for name, kind in (
             ("pipe", "a named pipe"),

@@ -40,6 +40,17 @@ def test_a_newer_one_of_the_system_is_preferred(
     assert ripgrep.program() == newer
 
 
+def test_without_the_packaged_one_the_system_s_must_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sysconfig, "get_path", lambda _name: "/nowhere")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError, match=r"ripgrep .* is not installed"):
+        ripgrep.program()
+    system = system_rg(tmp_path, "exit 1")
+    assert ripgrep.program() == system
+
+
 @pytest.mark.parametrize("script", ["echo ripgrep 9.9.9", "exit 1", "echo", "echo ripgrep new"])
 def test_an_older_or_odd_one_is_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str
