@@ -1,0 +1,56 @@
+"""Every canonical fixture is what it claims to be."""
+
+from pathlib import Path
+
+import pytest
+
+from ccpa import trace
+from ccpa.checks import run_checks
+from ccpa.consistency import apply_teacher
+from ccpa.fixtures import Fixture, find_fixtures, load_corpus, load_fixture, materialise, read_trace
+from ccpa.validate import check
+
+CANONICAL = Path(__file__).parents[2] / "fixtures/canonical"
+DIRECTORIES = find_fixtures(CANONICAL)
+
+
+def last_words(fixture: Fixture) -> str:
+    """What the teacher said last."""
+    texts = [
+        block.text
+        for record in read_trace(fixture.teacher_trace)
+        if isinstance(record, trace.AssistantTurn) and record.parent_tool_use_id is None
+        for block in record.blocks
+        if isinstance(block, trace.TextBlock)
+    ]
+    return texts[-1]
+
+
+@pytest.fixture(params=DIRECTORIES, ids=[directory.name for directory in DIRECTORIES])
+def fixture(request: pytest.FixtureRequest) -> Fixture:
+    return load_fixture(request.param)
+
+
+def test_there_are_at_least_36_and_their_tasks_are_varied() -> None:
+    fixtures = load_corpus(CANONICAL)
+    assert len(fixtures) >= 36
+    suffixes = {path.suffix for f in fixtures if f.workspace for path in f.workspace.rglob("*.*")}
+    assert {".py", ".js", ".go", ".rs", ".c", ".java", ".sh", ".toml", ".yaml", ".md"} <= suffixes
+
+
+def test_its_trace_is_valid(fixture: Fixture) -> None:
+    with fixture.teacher_trace.open("rb") as stream:
+        assert check(stream).problems == []
+
+
+def test_its_trace_could_have_happened_and_its_checks_tell_before_from_after(
+    fixture: Fixture, tmp_path: Path
+) -> None:
+    materialise(fixture, tmp_path / "before")
+    replay = apply_teacher(fixture, tmp_path / "after")
+    assert replay.inconsistencies == []
+    assert fixture.checks, "without a check nothing says whether the task was done"
+    before = run_checks(fixture, tmp_path / "before", "")
+    after = run_checks(fixture, tmp_path / "after", last_words(fixture))
+    assert not all(result.passed for result in before)
+    assert [result for result in after if not result.passed] == []
