@@ -48,7 +48,7 @@ def _configure_serve(parser: argparse.ArgumentParser) -> None:
         help="end after this time without requests: 90s, 10m, 1h, never (default 10m)",
     )
     add("--parent-pid", type=int, metavar="PID", help="end when this process has ended")
-    add("--private", action="store_true", help="`apr code` does not attach to it")
+    add("--private", action="store_true", help="with --parent-pid: for that process alone")
     add("--slots", type=int, metavar="N", help="conversations at a time; default: up to 4")
     add("--threads", type=int, metavar="N", help="default: one for each core")
     add("--port", type=int, default=0, metavar="N", help="default: any that is free")
@@ -89,6 +89,8 @@ def _serve(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise AprError(f"--{name} must be at least 1")
+    if args.private and args.parent_pid is None:
+        raise AprError("--private goes with --parent-pid")
     serve(
         Options(
             model=resolve(args.model, os.environ),

@@ -71,7 +71,7 @@ async def attach(
         ctx: tokens of context that it must have at least, as far as the model was trained for
             them; None takes what there is, and gives a new engine what memory allows.
         keep_alive: seconds that a new engine stays without requests; None for ever. 0 asks for an
-            engine of our own, which is not shared and ends with this process.
+            engine that no other process shares, and that ends with this one.
         on_progress: told, for people, what is being waited for.
 
     Raises:
@@ -79,11 +79,10 @@ async def attach(
     """
     tell = on_progress or (lambda _text: None)
     folder = engines.directory()
-    if keep_alive == 0:
-        return _endpoint(await _start(folder, model, ctx, 0, tell))
+    owner = os.getpid() if keep_alive == 0 else None
     while True:
         async with _lock(folder, engines.identity(model), tell):
-            found = _find(folder, model, ctx)
+            found = _find(folder, model, ctx, owner)
             if found is None:
                 return _endpoint(await _start(folder, model, ctx, keep_alive, tell))
             path, engine = found
@@ -98,12 +97,14 @@ async def attach(
             )
 
 
-def _find(folder: Path, model: Path, ctx: int | None) -> tuple[Path, EngineState] | None:
+def _find(
+    folder: Path, model: Path, ctx: int | None, owner: int | None
+) -> tuple[Path, EngineState] | None:
     """Return the roomiest engine for the model, if one has the context asked for."""
     fitting = [
         (path, engine)
         for path, engine in engines.running(folder, engines.identity(model))
-        if not engine.private
+        if engine.owner == owner
         and (ctx is None or engine.context >= min(ctx, engine.trained_context))
     ]
     return max(fitting, key=lambda found: found[1].context, default=None)

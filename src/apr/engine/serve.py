@@ -37,7 +37,7 @@ class Options(Struct, frozen=True, kw_only=True):
     parent_pid: int | None = None
     """A process that the engine ends with."""
     private: bool = False
-    """Whether `attach` leaves it alone: it is for those who were told of it."""
+    """Whether no other process attaches to it."""
     slots: int | None = None
     """Conversations at a time; None for as many as memory allows."""
     threads: int | None = None
@@ -72,7 +72,7 @@ def serve(options: Options) -> NoReturn:
         EngineState(
             pid=os.getpid(),
             started=process.started(os.getpid()) or "",
-            private=options.private,
+            owner=options.parent_pid if options.private else None,
             port=urlsplit(server.listening_address).port or 0,
             api_key=key,
             model=str(options.model.absolute()),

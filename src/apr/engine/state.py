@@ -33,8 +33,8 @@ class EngineState(Struct, frozen=True, kw_only=True):
     pid: int
     started: str
     """When the process started, as `apr.engine.process.started` tells it."""
-    private: bool
-    """Whether it belongs to one process, and may end with it at any time."""
+    owner: int | None
+    """The process that alone may use it, and that it ends with."""
     port: int
     api_key: str
     model: str

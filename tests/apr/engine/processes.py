@@ -71,7 +71,10 @@ def serve(*words: str | Path) -> subprocess.Popen[str]:
 def python(program: str, *words: str | Path) -> subprocess.Popen[str]:
     """Start a Python program of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, words)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, *map(str, words)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 

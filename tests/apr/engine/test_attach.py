@@ -170,15 +170,24 @@ async def test_the_engine_does_not_get_our_secrets(
 async def test_a_private_engine_is_not_shared_and_ends_with_its_process(
     tiny: Path, folder: Path
 ) -> None:
-    program = ATTACH.replace("sys.argv[1])", "sys.argv[1]), keep_alive=0") + "sys.stdin.read()"
-    owner = python("import sys\n" + program.replace(".pid)", ".pid, flush=True)"), tiny)
+    program = """
+import asyncio, sys
+from pathlib import Path
+from apr.engine.client import attach
+for _ in range(2):
+    print(asyncio.run(attach(Path(sys.argv[1]), keep_alive=0)).pid, flush=True)
+sys.stdin.read()
+"""
+    owner = python(program, tiny)
     assert owner.stdout is not None
-    pid = int(owner.stdout.readline())
-    assert only(folder).pid == pid
-    assert (await attach(tiny)).pid != pid
+    pids = {int(owner.stdout.readline()) for _ in range(2)}
+    assert pids == {only(folder).pid}
+    pids.add((await attach(tiny)).pid)
+    pids.add((await attach(tiny, keep_alive=0)).pid)
+    assert len(pids) == 3
     owner.kill()
     owner.communicate()
-    eventually(lambda: not is_alive(pid))
+    eventually(lambda: len([pid for pid in pids if is_alive(pid)]) == 2)
 
 
 async def test_giving_up_while_it_loads_leaves_no_process(tiny: Path, apr_home: Path) -> None:

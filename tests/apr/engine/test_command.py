@@ -111,6 +111,12 @@ def test_serve_refuses_sizes_below_one(option: str) -> None:
     assert f"{option} must be at least 1" in output
 
 
+def test_serve_for_one_process_must_be_told_which() -> None:
+    engine = serve("--model", "demo", "--private")
+    output, _ = engine.communicate()
+    assert (engine.returncode, output) == (2, "apr: --private goes with --parent-pid\n")
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("90", 90), ("1.5s", 1.5), ("10m", 600), ("2h", 7200), ("0", 0), ("never", None)],

@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,8 +21,6 @@ from tests.apr.engine.processes import (
 
 from apr.engine import state as engines
 from apr.engine.client import Endpoint, attach
-
-WAIT_FOR_INPUT = "import sys; sys.stdin.read()"
 
 
 async def start_stream(endpoint: Endpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -101,7 +97,7 @@ async def test_an_engine_killed_in_a_request_breaks_the_connection(tiny: Path) -
 
 
 def test_it_ends_with_the_process_it_belongs_to(tiny: Path, folder: Path) -> None:
-    owner = subprocess.Popen([sys.executable, "-c", WAIT_FOR_INPUT], stdin=subprocess.PIPE)
+    owner = python("import sys; sys.stdin.read()")
     engine = serve("--model", tiny, "--parent-pid", str(owner.pid), "--keep-alive", "never")
     eventually(lambda: list(engines.running(folder)))
     assert owner.stdin is not None
