@@ -1,9 +1,9 @@
-"""The wire to a model on this machine: an engine is attached when the first request needs it."""
+"""The wire to a model on this machine: an engine is attached when a request needs it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from apr.engine.client import attach
+from apr.engine.client import Endpoint, attach
 from apr.engine.state import EngineError
 from apr.providers.base import ModelEvent, ProviderError, Request
 from apr.providers.openai_chat import OpenAIChat
@@ -28,13 +28,13 @@ class LocalModel:
         self._name = name
         self._context = context
         self._keep_alive = keep_alive
+        self._endpoint: Endpoint | None = None
         self._chat: OpenAIChat | None = None
 
     async def stream(self, request: Request) -> AsyncIterator[ModelEvent]:
         """Ask the model; see `Provider.stream`."""
-        if self._chat is None:
-            self._chat = await self._attach()
-        async for event in self._chat.stream(request):
+        chat = await self._attach()
+        async for event in chat.stream(request):
             yield event
 
     async def close(self) -> None:
@@ -43,13 +43,18 @@ class LocalModel:
             await self._chat.close()
 
     async def _attach(self) -> OpenAIChat:
+        """Return the wire to the engine: another one if the last has retired or crashed since."""
         try:
             endpoint = await attach(self._path, ctx=self._context, keep_alive=self._keep_alive)
         except EngineError as error:
             raise ProviderError(str(error)) from error
-        return OpenAIChat(
-            endpoint.base_url,
-            self._name,
-            api_key=endpoint.api_key,
-            family=family_of(endpoint.template),
-        )
+        if self._chat is None or endpoint != self._endpoint:
+            await self.close()
+            self._endpoint = endpoint
+            self._chat = OpenAIChat(
+                endpoint.base_url,
+                self._name,
+                api_key=endpoint.api_key,
+                family=family_of(endpoint.template),
+            )
+        return self._chat
