@@ -147,17 +147,7 @@ class Client:
         Raises:
             ProviderError: no connection, a broken one, or no answer in time.
         """
-        head = h11.Request(
-            method="POST",
-            target=self.origin.path + path,
-            headers=[
-                ("Host", self.origin.netloc),
-                ("Accept-Encoding", "identity"),
-                ("Content-Type", "application/json"),
-                ("Content-Length", str(len(body))),
-                *headers.items(),
-            ],
-        )
+        head = self._head(path, len(body), headers)
         while self._idle:
             connection = self._idle.pop()
             try:
@@ -184,6 +174,25 @@ class Client:
         """Close the idle connections."""
         while self._idle:
             await self._idle.pop().close()
+
+    def _head(self, path: str, length: int, headers: Mapping[str, str]) -> h11.Request:
+        try:
+            return h11.Request(
+                method="POST",
+                target=self.origin.path + path,
+                headers=[
+                    ("Host", self.origin.netloc),
+                    ("Accept-Encoding", "identity"),
+                    ("Content-Type", "application/json"),
+                    ("Content-Length", str(length)),
+                    *headers.items(),
+                ],
+            )
+        except (h11.LocalProtocolError, UnicodeEncodeError):  # their messages hold the secret
+            raise ProviderError(
+                f"A request to {self.origin} cannot be written: its address or the API key has "
+                "characters that HTTP does not allow, such as a space, a newline or an accent."
+            ) from None
 
     async def _exchange(
         self, connection: "_Connection", head: h11.Request, body: bytes
@@ -241,10 +250,6 @@ class _Connection:
             self._writer.write(b"".join(self._http.send(event) or b"" for event in events))
             async with asyncio.timeout(limit):
                 await self._writer.drain()
-        except h11.LocalProtocolError as error:
-            raise ProviderError(
-                f"The request cannot be sent: {error}. Is the API key right?"
-            ) from None
         except TimeoutError:
             raise self._broken(f"did not take the request within {limit:g} s") from None
         except OSError:

@@ -5,7 +5,7 @@ what the model said is what the agent sees and what the model is shown again. Wi
 server's own `tool_calls` are used, and calls that it left in the text are found there.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -57,7 +57,7 @@ class OpenAIChat:
         self._headers = {"Authorization": f"Bearer {api_key.strip()}"} if api_key else {}
         self._ids = ToolUseIds()
 
-    async def stream(self, request: Request) -> AsyncIterator[ModelEvent]:
+    async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model; see `Provider.stream`."""
         body = openai_request.encode(request, self._model, self._family)
         response = await self._client.post("/chat/completions", body, self._headers)

@@ -39,6 +39,7 @@ class JSONCalls:
 
     def __init__(self, tools: Mapping[str, ToolSpec]) -> None:
         self.calls: list[Call] = []
+        self.stray_closer = False
         self._tools = tools
         self._depth = 0
         self._quote = ""
@@ -53,6 +54,7 @@ class JSONCalls:
         if not self._quote and token.kind in (Kind.END_CALL, Kind.CALL):
             self._end(cut=False)
             return [] if token.kind is Kind.END_CALL else [token]
+        self.stray_closer |= token.kind is Kind.END_PARAMETER and not self._quote
         position = 0
         while position < len(token.raw):
             if self._depth:

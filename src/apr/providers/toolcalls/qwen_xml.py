@@ -54,12 +54,14 @@ class XMLCalls:
 
     With `nesting`, functions inside a value are part of it. Where that leaves the value without an
     end, `unbalanced` is set: a function was opened in it and not closed, or only mentioned. The
-    tokens must then be read again without `nesting`.
+    tokens must then be read again without `nesting`. `stray_closer`: there is a `</parameter>` that
+    closes nothing, so an earlier value may have been ended too soon.
     """
 
     def __init__(self, tools: Mapping[str, ToolSpec], *, nesting: bool) -> None:
         self.calls: list[Call] = []
         self.unbalanced = False
+        self.stray_closer = False
         self._tools = tools
         self._nesting = nesting
         self._state: Callable[[Token], list[Token] | None] = self._between
@@ -92,7 +94,7 @@ class XMLCalls:
             case Kind.END_FUNCTION:
                 return None
             case Kind.END_PARAMETER:
-                self.calls[-1] = msgspec.structs.replace(self.calls[-1], reason=reasons.AMBIGUOUS)
+                self.stray_closer = True
             case _:
                 return [*blanks, token]
         return None
@@ -115,6 +117,7 @@ class XMLCalls:
             case Kind.CUT:
                 return self._give_up(reasons.CUT_OFF, token)
             case _:
+                self.stray_closer |= token.kind is Kind.END_PARAMETER
                 self._open_value(None)
                 return self._in_value(token)
         return None
@@ -146,6 +149,8 @@ class XMLCalls:
             self._close_value()
             self._open_value(token.name)
             return None
+        elif token.kind is Kind.END_PARAMETER:
+            self.stray_closer = True
         elif token.kind is Kind.FUNCTION:
             self._function_inside = True
             self._depth = 1 if self._nesting else 0

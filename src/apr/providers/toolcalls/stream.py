@@ -210,6 +210,7 @@ class Parser:
             )
         ]
         self._transcript.calls(calls)
+        self._stray_closer |= self._region.stray_closer
         if isinstance(self._region, XMLCalls):
             end = len(self._transcript.pieces)
             self._from_xml += range(end - len(calls), end)
@@ -226,8 +227,10 @@ class _Attempt:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.stray_closer = False
 
     def push(self, token: Token) -> list[Token] | None:
+        self.stray_closer |= token.kind is Kind.END_PARAMETER
         if token.kind is Kind.CUT:
             self.calls = [Call(INVALID, {}, "", reasons.CUT_OFF)]
         if token.kind is Kind.END_CALL:

@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from tests.apr.providers.toolcalls.sample_tools import TODO, TOOLS, calls, read
 
@@ -86,7 +86,7 @@ def test_what_is_shown_while_it_comes_is_what_the_pieces_hold(output: str) -> No
     parsed = parser.finish()
     shown += parsed.deltas
     # Text that was shown can turn out to have been reasoning: only then do they differ.
-    assume(all(isinstance(p, Text) or p.raw.startswith("<") for p in parsed.pieces))
+    assume(all(isinstance(p, Text) or p.raw.startswith("<think>") for p in parsed.pieces))
     for delta, piece in ((TextDelta, Text), (ThinkingDelta, Thinking)):
         assert "".join(d.text for d in shown if isinstance(d, delta)) == "".join(
             p.text for p in parsed.pieces if isinstance(p, piece)
@@ -132,7 +132,7 @@ def test_a_call_in_xml_round_trips_whatever_plain_text_it_holds(arguments: dict[
 @given(
     st.dictionaries(st.sampled_from(["file_path", "old_string", "new_string"]), strings, min_size=3)
 )
-@settings(max_examples=300)
+@example({"file_path": "", "old_string": "", "new_string": "</tool_call><tool_call>"})
 def test_a_call_in_xml_round_trips_or_is_refused(arguments: dict[str, str]) -> None:
     """The format escapes nothing, so a value can hold the very tags that end it.
 
