@@ -39,7 +39,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     truncated: bool = False
     full_sha256: str | None = None
-    """Digest of the content before it was cut, where it was."""
+    """Digest of the whole output as UTF-8, where `content` holds only a part of it."""
 
 
 class Context(Struct, kw_only=True):

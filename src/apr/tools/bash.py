@@ -58,7 +58,9 @@ class Bash:
             status = await shell.wait(timeout / 1000)
         except TimeoutError:
             status = _TIMED_OUT
-            notes.append(f"[timed out after {timeout:,} ms and was ended]")
+            notes.append(
+                f"[ended after {timeout:,} ms: give a longer timeout, or run_in_background]"
+            )
         if shell.directory is not None and not _move(context, shell.directory.resolve()):
             notes.append("[cd left the project: the next command runs in its root]")
         kept = shell.output.take()

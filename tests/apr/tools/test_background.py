@@ -4,11 +4,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.apr.tools.conftest import Call
-from tests.apr.tools.test_bash import ended, open_files, pid_in
 
 from apr.tools.base import Context
 from apr.tools.errors import ToolError
+from tests.apr.tools.conftest import Call
+from tests.apr.tools.test_bash import ended, open_files, pid_in
 
 
 async def output(call: Call, has: str) -> str:

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.apr.tools.conftest import Call
 
 from apr.tools import text
 from apr.tools.edit import EditInput, substitute
 from apr.tools.errors import ToolError
+from tests.apr.tools.conftest import Call
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.apr.tools.conftest import Call
 
 from apr.tools.base import Context
 from apr.tools.errors import ToolError
 from apr.tools.glob import Glob, GlobInput
+from tests.apr.tools.conftest import Call
 
 
 def make(root: Path, *names: str) -> None:

@@ -3,11 +3,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.apr.tools.conftest import Call
 
 from apr.tools.base import Context
 from apr.tools.errors import ToolError
 from apr.tools.grep import Grep, GrepInput
+from tests.apr.tools.conftest import Call
 
 
 @pytest.fixture(autouse=True)

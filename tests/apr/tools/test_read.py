@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.apr.tools.conftest import Call
 
 from apr.tools.base import Context
 from apr.tools.errors import ToolError
 from apr.tools.read import ReadInput, page_of
+from tests.apr.tools.conftest import Call
 
 
 async def test_lines_are_numbered_and_their_ends_are_not_shown(root: Path, call: Call) -> None:

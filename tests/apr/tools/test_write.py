@@ -2,9 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.apr.tools.conftest import Call
 
 from apr.tools.errors import ToolError
+from tests.apr.tools.conftest import Call
 
 
 async def test_a_new_file_gets_its_folders_and_the_usual_mode(root: Path, call: Call) -> None:
