@@ -124,9 +124,12 @@ def _stop(args: argparse.Namespace) -> int:
         _show(found, as_json=False, file=sys.stderr)
         raise EngineError("More than one engine runs: name one, or use --all.")
     for engine in found:
-        if not end(engine.pid, engine.started):
-            raise EngineError(f"Process {engine.pid} does not end, not even when killed.")
+        end(engine.pid, engine.started)
     engines.sweep(folder)
+    ended = {engine.pid for engine in found}
+    for _, engine in engines.running(folder):
+        if engine.pid in ended:
+            raise EngineError(f"The engine with process id {engine.pid} could not be ended.")
     _show(found, as_json=args.json)
     return 0
 

@@ -25,8 +25,8 @@ from apr.home import open_private
 
 Progress = Callable[[str], None]
 
-ANSWER_BOUND_S = 10.0
-"""A living engine answers `/health` in a millisecond, whatever it computes meanwhile."""
+ANSWER_BOUND_S = 5.0
+"""A sound engine answers `/health` in a millisecond, whatever it computes meanwhile."""
 START_BOUND_S = 60.0
 SLOWEST_DISK = 20e6
 """Bytes a second: a model is given the time to be read at this rate, besides `START_BOUND_S`."""
@@ -75,39 +75,33 @@ async def attach(
         on_progress: told, for people, what is being waited for.
 
     Raises:
-        EngineError: it could not be started, or does not answer.
+        EngineError: it could not be started.
     """
     tell = on_progress or (lambda _text: None)
     folder = engines.directory()
     owner = os.getpid() if keep_alive == 0 else None
-    while True:
-        async with _lock(folder, engines.identity(model), tell):
-            found = _find(folder, model, ctx, owner)
-            if found is None:
-                return _endpoint(await _start(folder, model, ctx, keep_alive, tell))
-            path, engine = found
-            with contextlib.suppress(FileNotFoundError):  # it was just told to end
+    # The lock keeps an engine that has been picked from retiring before it was asked anything.
+    async with _lock(folder, engines.identity(model), tell):
+        for path, engine in _fitting(folder, model, ctx, owner):
+            with contextlib.suppress(FileNotFoundError):  # it was told to end just now
                 os.utime(path)  # it counts its idle time from here
-        if await _answers(engine.port):
-            return _endpoint(engine)
-        if any(state.pid == engine.pid for _, state in engines.running(folder, engine.identity)):
-            raise EngineError(
-                f"The engine for {engine.model_name} (process {engine.pid}) does not answer.\n"
-                "Stop it with: apr engine stop"
-            )
+                if await _answers(engine.port):
+                    return _endpoint(engine)
+                tell(f"the engine with process id {engine.pid} does not answer")
+        return _endpoint(await _start(folder, model, ctx, keep_alive, tell))
 
 
-def _find(
+def _fitting(
     folder: Path, model: Path, ctx: int | None, owner: int | None
-) -> tuple[Path, EngineState] | None:
-    """Return the roomiest engine for the model, if one has the context asked for."""
+) -> list[tuple[Path, EngineState]]:
+    """Return the engines for the model that have the context asked for, the roomiest first."""
     fitting = [
         (path, engine)
         for path, engine in engines.running(folder, engines.identity(model))
         if engine.owner == owner
         and (ctx is None or engine.context >= min(ctx, engine.trained_context))
     ]
-    return max(fitting, key=lambda found: found[1].context, default=None)
+    return sorted(fitting, key=lambda found: -found[1].context)
 
 
 def _endpoint(engine: EngineState) -> Endpoint:

@@ -13,7 +13,6 @@ from tests.apr.engine.processes import chat, eventually, is_alive, of_home, only
 from apr.engine import client
 from apr.engine import state as engines
 from apr.engine.client import attach
-from apr.engine.state import EngineError
 
 ATTACH = """
 import asyncio, sys
@@ -129,15 +128,18 @@ async def test_a_file_of_another_version_is_passed_over(tiny: Path, folder: Path
     assert (await attach(tiny)).pid != old.pid
 
 
-async def test_a_hung_engine_is_reported(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    endpoint = await attach(tiny)
+async def test_an_engine_that_does_not_answer_is_passed_over(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = await attach(tiny)
     monkeypatch.setattr(client, "ANSWER_BOUND_S", 0.1)
-    os.kill(endpoint.pid, signal.SIGSTOP)
-    threads = Path(f"/proc/{endpoint.pid}/task")
+    os.kill(hung.pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{hung.pid}/task")
     eventually(lambda: all(") T " in file.read_text() for file in threads.glob("*/stat")))
-    with pytest.raises(EngineError, match=f"process {endpoint.pid}.* does not answer"):
-        await attach(tiny)
-    os.kill(endpoint.pid, signal.SIGCONT)
+    told: list[str] = []
+    assert (await attach(tiny, on_progress=told.append)).pid != hung.pid
+    assert told[0] == f"the engine with process id {hung.pid} does not answer"
+    os.kill(hung.pid, signal.SIGCONT)
 
 
 async def test_without_the_key_nothing_is_answered(tiny: Path) -> None:
