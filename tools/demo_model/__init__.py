@@ -1,0 +1,1 @@
+"""How the demo model is made: its sessions, their variations, the network, the file."""
