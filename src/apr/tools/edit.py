@@ -10,10 +10,10 @@ from msgspec import Meta, Struct
 from apr.tools import text
 from apr.tools.base import Access, Context, Outcome
 from apr.tools.errors import ToolError
-from apr.tools.files import WHOLE, look, replace, stamp_of
+from apr.tools.files import WHOLE, decode, encode, look, replace, stamp_of
 from apr.tools.nearest import hint
 from apr.tools.paths import not_found, resolve
-from apr.tools.write import create, encode
+from apr.tools.write import create
 
 _COUNTED = 1000
 _LISTED = 10
@@ -64,8 +64,7 @@ class Edit:
         context.files.check(path, before.stamp, name)
         if before.data is None:
             raise ToolError(f"{name} has more than {WHOLE:,} bytes. Change it with Bash.")
-        encoding = text.detect(before.data)
-        body = encoding.decode(before.data)
+        encoding, body = decode(before.data, name)
         changed, count = substitute(body, call)
         data = encode(encoding, changed, name)
         replace(path, name, data, before.status)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from apr.tools import text
 from apr.tools.errors import ToolError
 from apr.tools.paths import explain, kind
 
@@ -77,6 +78,39 @@ def look(path: Path, name: str) -> Snapshot:
 def stamp_of(data: bytes) -> bytes:
     """Return what tells this content from any other."""
     return hashlib.sha256(data).digest()
+
+
+def detect(data: bytes, name: str, *, whole: bool = True) -> text.Encoding:
+    """Return how a file is stored, from its bytes, or from its first bytes if not `whole`.
+
+    Raises:
+        ToolError: it is a binary file.
+    """
+    try:
+        return text.detect(data, whole=whole)
+    except text.NotTextError as error:
+        raise ToolError(f"{name} is a binary file ({error}), not text.") from None
+
+
+def decode(data: bytes, name: str) -> tuple[text.Encoding, str]:
+    """Return how a file is stored, and its text. Raises as `detect` does."""
+    encoding = detect(data, name)
+    return encoding, encoding.decode(data)
+
+
+def encode(encoding: text.Encoding, content: str, name: str) -> bytes:
+    """Return the bytes to write.
+
+    Raises:
+        ToolError: the encoding has no way to write a character; the message names it.
+    """
+    try:
+        return encoding.encode(content)
+    except UnicodeEncodeError as error:
+        character = content[error.start]
+        raise ToolError(
+            f"{name} is stored as {encoding.codec.upper()}, which has no {character!a}."
+        ) from None
 
 
 def replace(path: Path, name: str, data: bytes, before: os.stat_result | None) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -14,7 +15,7 @@ from msgspec import Meta, Struct
 from apr.tools import text
 from apr.tools.base import Access, Context, Outcome
 from apr.tools.errors import ToolError
-from apr.tools.files import look, open_file
+from apr.tools.files import decode, detect, look, open_file
 from apr.tools.paths import explain, not_found, resolve
 
 LINES = 2000
@@ -64,8 +65,6 @@ class Read:
                 content = page_of(file.data, call)
         except FileNotFoundError:
             raise not_found(name, path, context.root, context.cwd) from None
-        except text.NotTextError as error:
-            raise ToolError(f"{name} is a binary file ({error}). Read shows only text.") from None
         except OSError as error:
             raise explain(error, name) from None
         context.files.note(path, file.stamp)
@@ -76,11 +75,10 @@ def page_of(data: bytes, call: ReadInput) -> str:
     """Return the lines of a file that the call asks for, numbered, with notes in brackets.
 
     Raises:
-        NotTextError: it is a binary file.
-        ToolError: it ends before the first line asked for.
+        ToolError: it is a binary file, or ends before the first line asked for.
     """
-    encoding = text.detect(data)
-    lines = encoding.decode(data).split("\n")
+    encoding, body = decode(data, call.file_path)
+    lines = body.split("\n")
     if not lines[-1]:
         lines.pop()
     if not lines:
@@ -95,7 +93,7 @@ async def _page_of_large(path: Path, call: ReadInput) -> str:
 
     def page() -> str:
         with os.fdopen(open_file(path, call.file_path), "rb") as file:
-            encoding = text.detect(file.read(text.SNIFFED), whole=False)
+            encoding = detect(file.read(text.SNIFFED), call.file_path, whole=False)
             file.seek(len(encoding.mark))
             reader = io.TextIOWrapper(file, encoding.codec, errors="replace", newline="\n")
             lines = islice(_lines(reader, stop), _first(call) - 1, None)
@@ -147,7 +145,7 @@ def _page(
 
 
 def _first(call: ReadInput) -> int:
-    return call.offset or 1
+    return min(call.offset or 1, sys.maxsize)  # more is no index
 
 
 def _shown(line: str, length: int) -> str:

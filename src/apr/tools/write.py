@@ -6,8 +6,7 @@ from msgspec import Struct
 
 from apr.tools import text
 from apr.tools.base import Access, Context, Outcome
-from apr.tools.errors import ToolError
-from apr.tools.files import Snapshot, look, replace, stamp_of
+from apr.tools.files import Snapshot, decode, encode, look, replace, stamp_of
 from apr.tools.paths import explain, resolve
 
 
@@ -63,26 +62,11 @@ def create(name: str, content: str, context: Context) -> None:
     context.files.note(path, stamp_of(data))
 
 
-def encode(encoding: text.Encoding, content: str, name: str) -> bytes:
-    """Return the bytes to write.
-
-    Raises:
-        ToolError: the encoding has no way to write a character; the message names it.
-    """
-    try:
-        return encoding.encode(content)
-    except UnicodeEncodeError as error:
-        character = content[error.start]
-        raise ToolError(
-            f"{name} is stored as {encoding.codec.upper()}, which has no {character!a}."
-        ) from None
-
-
 def _in_the_style_of(before: Snapshot, content: str, name: str) -> bytes:
     """Encode as the file was, and with its line endings, which Read does not show the model."""
     if before.data is None:
         return encode(text.Encoding(), content, name)
-    encoding = text.detect(before.data)
+    encoding, body = decode(before.data, name)
     if "\r\n" not in content:
-        content = text.with_newline(content, text.newline(encoding.decode(before.data)))
+        content = text.with_newline(content, text.newline(body))
     return encode(encoding, content, name)

@@ -122,6 +122,14 @@ async def test_a_file_too_large_to_hold_is_not_edited(root: Path, call: Call) ->
         await call("Edit", file_path="a", old_string="x", new_string="y")
 
 
+async def test_a_binary_file_is_not_edited(root: Path, call: Call) -> None:
+    await call("Write", file_path="a", content="x\0y")  # so it is known
+    with pytest.raises(ToolError, match=r"a is a binary file \(has NUL bytes\), not text"):
+        await call("Edit", file_path="a", old_string="x", new_string="y")
+    with pytest.raises(ToolError, match="a is a binary file"):
+        await call("Write", file_path="a", content="x")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1"])
 async def test_encoding_and_line_endings_are_kept(root: Path, call: Call, encoding: str) -> None:
     (root / "a").write_bytes("é\r\nb\r\nc\nd\r\n".encode(encoding))

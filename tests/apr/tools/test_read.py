@@ -110,6 +110,8 @@ async def test_a_file_larger_than_memory_allows_is_paged_through(root: Path, cal
     assert (await call("Read", file_path="a", offset=3)).content == "3\tthird"
     with pytest.raises(ToolError, match="offset 4 is past the end of a"):
         await call("Read", file_path="a", offset=4)
+    with pytest.raises(ToolError, match="is past the end of a"):
+        await call("Read", file_path="a", offset=10**30)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
