@@ -66,7 +66,9 @@ class Parser:
         pieces = self._transcript.pieces
         if self._stray_closer:
             for index in self._from_xml:
-                pieces[index] = msgspec.structs.replace(pieces[index], reason=reasons.AMBIGUOUS)
+                call = pieces[index]
+                if isinstance(call, Call) and not call.reason:
+                    pieces[index] = msgspec.structs.replace(call, reason=reasons.AMBIGUOUS)
         return Parsed(self._transcript.take(), pieces)
 
     def _run(self) -> None:

@@ -48,7 +48,7 @@ FRAGMENTS = [
     "\N{LINE SEPARATOR}",
 ]
 outputs = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=5), max_size=40).map("".join)
-plain = st.text(st.characters(exclude_characters="<"))
+plain = st.text(st.characters(codec="utf-8", exclude_characters="<"))
 strings = st.text() | outputs
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | plain,
