@@ -77,8 +77,16 @@ async def attach(
     Raises:
         EngineError: it could not be started.
     """
-    tell = on_progress or (lambda _text: None)
     folder = engines.directory()
+    try:
+        return _endpoint(await _attach(folder, model, ctx, keep_alive, on_progress or _tell_nobody))
+    except OSError as error:
+        raise EngineError(f"Cannot start an engine with its files in {folder}: {error}") from error
+
+
+async def _attach(
+    folder: Path, model: Path, ctx: int | None, keep_alive: float | None, tell: Progress
+) -> EngineState:
     owner = os.getpid() if keep_alive == 0 else None
     # The lock keeps an engine that has been picked from retiring before it was asked anything.
     async with _lock(folder, engines.identity(model), tell):
@@ -86,9 +94,13 @@ async def attach(
             with contextlib.suppress(FileNotFoundError):  # it was told to end just now
                 os.utime(path)  # it counts its idle time from here
                 if await _answers(engine.port):
-                    return _endpoint(engine)
+                    return engine
                 tell(f"the engine with process id {engine.pid} does not answer")
-        return _endpoint(await _start(folder, model, ctx, keep_alive, tell))
+        return await _start(folder, model, ctx, keep_alive, tell)
+
+
+def _tell_nobody(_text: str) -> None:
+    pass
 
 
 def _fitting(

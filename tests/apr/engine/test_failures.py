@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.apr.engine.processes import of_home
 
+from apr.engine import state as engines
 from apr.engine.client import attach
 from apr.engine.state import EngineError
 
@@ -132,4 +133,10 @@ async def test_a_state_directory_that_cannot_be_made(
     file.touch()
     monkeypatch.setenv("APR_HOME", str(file))
     with pytest.raises(EngineError, match="Cannot keep the engine's state in"):
+        await attach(tiny)
+
+
+async def test_a_state_directory_that_cannot_be_used(tiny: Path, folder: Path) -> None:
+    (folder / f"{engines.identity(tiny)}.lock").mkdir()
+    with pytest.raises(EngineError, match=f"its files in {folder}: .*Is a directory"):
         await attach(tiny)
