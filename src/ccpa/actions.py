@@ -97,6 +97,7 @@ class HookEventView(_View, tag="hook_event", kw_only=True, gc=False):
     exit_code: int
     matcher: str | None = None
     output: str | None = None
+    parent_tool_use_id: str | None = None
 
 
 class SkillInvocationView(_View, tag="skill_invocation", kw_only=True, gc=False):
@@ -106,6 +107,7 @@ class SkillInvocationView(_View, tag="skill_invocation", kw_only=True, gc=False)
     name: str
     source: Literal["user_invoked", "auto_matched"]
     instructions_injected: bool = False
+    parent_tool_use_id: str | None = None
 
 
 class CompactionView(_View, tag="compaction", kw_only=True, gc=False):
@@ -222,7 +224,7 @@ def session(views: list[View], *, ordered: bool = False) -> Session:
     """Reduce a trace's records to its actions, model calls and ends.
 
     A result belongs to the latest unanswered tool use of its id. Unless the records are `ordered`
-    already, each subagent's turns are put right after the turn that started it.
+    already, what a subagent did is put right after the turn that started it.
     """
     found = Session([], [], None, None)
     actions, calls = found.actions, found.calls
@@ -255,15 +257,18 @@ def session(views: list[View], *, ordered: bool = False) -> Session:
 
 
 def _by_agent(views: list[View]) -> list[View]:
-    """Put each subagent's turns in their own order right after the turn that started it.
+    """Put what each subagent did, in its order, right after the turn that started it.
 
     Several subagents at once mix differently on every run, and that is nobody's decision.
     """
     children: dict[str, list[View]] = {}
     main: list[View] = []
     for view in views:
-        if isinstance(view, AssistantTurnView) and view.parent_tool_use_id is not None:
-            children.setdefault(view.parent_tool_use_id, []).append(view)
+        parent = None
+        if isinstance(view, AssistantTurnView | HookEventView | SkillInvocationView):
+            parent = view.parent_tool_use_id
+        if parent is not None:
+            children.setdefault(parent, []).append(view)
         else:
             main.append(view)
     ordered: list[View] = []

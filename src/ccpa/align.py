@@ -251,7 +251,7 @@ def _replacements(
     left_names: Sequence[Hashable],
     right_names: Sequence[Hashable],
 ) -> list[Pair]:
-    """Pair what is left over at the same place: one sort with its like first, then in order."""
+    """Pair what is left over at the same place: sort with sort, if that leaves out no pair."""
     by_gap: dict[int, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
     for side, gaps in enumerate((left_gaps, right_gaps)):
         for index, gap in gaps.items():
@@ -259,13 +259,24 @@ def _replacements(
     pairs: list[Pair] = []
     for gap in sorted(by_gap):
         gone, come = by_gap[gap]
-        if not gone or not come:
-            continue
-        alike = _matches(*_numbered((left_names[i] for i in gone), (right_names[j] for j in come)))
-        at_i = at_j = 0
-        for i, j in [*alike, (len(gone), len(come))]:
-            pairs += zip(gone[at_i:i], come[at_j:j], strict=False)
-            if i < len(gone):
-                pairs.append((gone[i], come[j]))
-            at_i, at_j = i + 1, j + 1
+        if gone and come:
+            pairs += _paired(gone, come, left_names, right_names)
     return pairs
+
+
+def _paired(
+    gone: list[int],
+    come: list[int],
+    left_names: Sequence[Hashable],
+    right_names: Sequence[Hashable],
+) -> list[Pair]:
+    in_order = list(zip(gone, come, strict=False))
+    alike = _matches(*_numbered((left_names[i] for i in gone), (right_names[j] for j in come)))
+    pairs: list[Pair] = []
+    at_i = at_j = 0
+    for i, j in alike:
+        pairs += zip(gone[at_i:i], come[at_j:j], strict=False)
+        pairs.append((gone[i], come[j]))
+        at_i, at_j = i + 1, j + 1
+    pairs += zip(gone[at_i:], come[at_j:], strict=False)
+    return pairs if len(pairs) == len(in_order) else in_order

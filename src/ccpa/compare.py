@@ -104,7 +104,7 @@ def compare(
     listed += drifts.of_outcomes(ours, theirs, found, teacher.root, student.root)
     listed += drifts.of_calls(ours, theirs, found)
     listed += drifts.of_ends(ours, theirs, listed)
-    listed = drifts.in_order(listed)
+    listed = drifts.in_order(listed, ours, theirs, found)
     if same_files is False:
         listed.append(Drift(category="mismatched_file_state"))
     points = score(ours, theirs, found, same_files, weights)

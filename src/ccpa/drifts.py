@@ -5,6 +5,7 @@ tools came out, what they touched, what is on disk in the end) are looked for on
 agree: what a wrong action leads to is not a second mistake.
 """
 
+from bisect import bisect_left
 from math import inf
 from typing import Literal
 
@@ -169,15 +170,32 @@ def of_ends(teacher: Session, student: Session, known: list[Drift]) -> list[Drif
     ]
 
 
-def in_order(drifts: list[Drift]) -> list[Drift]:
-    """Return the drifts in the order of the conversation; what has no turn comes last."""
-    return sorted(drifts, key=_place)
+def in_order(
+    drifts: list[Drift], teacher: Session, student: Session, found: Alignment
+) -> list[Drift]:
+    """Return the drifts in the order of the teacher's stream.
 
+    What only the student has comes after the last action before it that both have. A model call
+    comes before the first action of its turn or a later one, and what has no turn comes last.
+    """
+    shared = sorted((j, i) for i, j in found.matched + found.replaced)
+    shared_here = [j for j, _ in shared]
+    turns = [[one.turn for one in side.actions] for side in (teacher, student)]
 
-def _place(drift: Drift) -> tuple[float, float]:
-    turns = [turn for turn in (drift.teacher_turn, drift.student_turn) if turn is not None]
-    places = [p for p in (drift.teacher_position, drift.student_position) if p is not None]
-    return (min(turns, default=inf), min(places, default=inf))
+    def place(drift: Drift) -> tuple[float, float]:
+        i, j = drift.teacher_position, drift.student_position
+        if i is not None:
+            return i, 0
+        if drift.teacher_turn is not None:
+            return bisect_left(turns[0], drift.teacher_turn) - 0.25, 0
+        if j is None:
+            if drift.student_turn is None:
+                return inf, 0
+            j = bisect_left(turns[1], drift.student_turn)
+        before = bisect_left(shared_here, j)
+        return (shared[before - 1][1] if before else -1) + 0.5, j
+
+    return sorted(drifts, key=place)
 
 
 def _kind_of(ours: Action, theirs: Action) -> Category:

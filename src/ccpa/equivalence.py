@@ -211,7 +211,10 @@ def key(action: Action, root: Root) -> Key:
     """Return the key of one action on its own; `ccpa.compare` does the same for whole streams."""
     if isinstance(action.view, ToolUseView):
         found = tool_key(action.name, bytes(action.view.input), root)
-        return parsed([found]).get(found, found)
+        if action.name != "Bash" or not isinstance(found, tuple):
+            return found
+        command, background = found[1]
+        return action.name, shell.canonical(command) or command, background
     if isinstance(action.view, HookEventView):
         return action.kind, hook_key(action.view, root)
     return action.kind, skill_key(action.view)

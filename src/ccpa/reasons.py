@@ -137,6 +137,8 @@ def _differences(ours: Action, teacher: Side, theirs: Action, student: Side) -> 
         for name in PATH_NAMES:
             if isinstance(value := fields.pop(name, None), str):
                 fields["path"] = relative(value, side.root)
+        if ours.name == "Agent" and isinstance(kind := fields.get("subagent_type"), str):
+            fields["subagent_type"] = kind.casefold()
     names = [
         name
         for name in dict.fromkeys([*left, *right])

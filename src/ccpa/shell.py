@@ -41,6 +41,7 @@ _WORDS = _EXPANSIONS | {
 }
 _PLAIN = re.compile(r"[\w./:=,@%+-]+")
 _NOT_LETTERS = re.compile(rb"[^a-zA-Z0-9]+")
+_DESCRIPTOR = re.compile(rb"(?:^|[\s;&|(])[0-9]+\Z")
 _HAS_NEEDLESS = re.compile(rb"#|<<|[01][<>]")  # where some letters or digits may have no meaning
 _ROOT = "\ue000"  # stands for the working directory: to the grammar, a letter like any other
 _HEREDOC_OPENERS = frozenset({"<<", "<<-"})
@@ -84,7 +85,7 @@ def meanings(commands: Collection[str]) -> dict[str, Tokens | str]:
 
     A command is parsed only if another one of the collection might mean the same, so the values are
     comparable with each other and not beyond the collection. Two commands that mean the same have
-    the same letters and digits in order, but for comments, names of heredocs, and descriptors.
+    the same letters and digits, but for comments, names of heredocs, and needless descriptors.
     """
     found: dict[str, Tokens | str] = {}
     namesakes: dict[bytes, list[str]] = {}
@@ -94,14 +95,19 @@ def meanings(commands: Collection[str]) -> dict[str, Tokens | str]:
         if _HAS_NEEDLESS.search(source):
             tokens, bare = _canonical(source)
             found[command] = tokens or command
-            contested.add(_NOT_LETTERS.sub(b"", bare))
+            contested.add(_letters(bare))
         else:
-            namesakes.setdefault(_NOT_LETTERS.sub(b"", source), []).append(command)
+            namesakes.setdefault(_letters(source), []).append(command)
     for letters, group in namesakes.items():
         parse = len(group) > 1 or letters in contested
         for command in group:
             found[command] = (canonical(command) if parse else None) or command
     return found
+
+
+def _letters(source: bytes) -> bytes:
+    """Return letters and digits, sorted: a redirection may stand anywhere among the words."""
+    return bytes(sorted(_NOT_LETTERS.sub(b"", source)))
 
 
 def with_root(command: str, roots: tuple[str, ...]) -> str:
@@ -220,6 +226,9 @@ class _Writer:
                 target = list(self.statements(child, depth + 1))
             else:
                 operator = child.type
+        before = self.source[max(node.start_byte - 8, 0) : node.start_byte]
+        if not descriptor and _DESCRIPTOR.search(before):
+            raise _UnreadError  # the grammar takes the `0` of `wc 0<f` for a word
         if descriptor == ("0" if operator.startswith("<") else "1"):
             descriptor = ""
             self.dropped.append(at)
@@ -231,16 +240,19 @@ class _Writer:
         """Write a heredoc: its body, and whether it is expanded. The delimiter is but a name."""
         strip_tabs = quoted = False
         body = ""
+        at = 0  # the end of what stands on the first line
         rest: list[str] = []
         for child in self.children(node):
             if child.type in _HEREDOC_OPENERS:
                 strip_tabs = child.type == "<<-"
-            elif child.type == "heredoc_start":
-                quoted = any(c in "'\"\\" for c in self.text(child.start_byte, child.end_byte))
-            elif child.type == "heredoc_body":
-                body = self.text(child.start_byte, child.end_byte)
-            elif child.type != "heredoc_end":
-                rest.extend(self.statements(child, depth + 1))
+            elif child.type == "heredoc_end":
+                body = self._heredoc_body(at, child.start_byte)
+            elif child.type != "heredoc_body":
+                at = child.end_byte
+                if child.type == "heredoc_start":
+                    quoted = any(c in "'\"\\" for c in self.text(child.start_byte, at))
+                else:
+                    rest.extend(self.statements(child, depth + 1))
         if strip_tabs:
             body = re.sub(r"^\t+", "", body, flags=re.MULTILINE)
         expanded = not quoted and any(c in body for c in "$`\\")
@@ -248,6 +260,13 @@ class _Writer:
         yield "=" + body
         yield from rest
         yield ")"
+
+    def _heredoc_body(self, start: int, end: int) -> str:
+        """Return the lines between. The grammar's own node leaves out blanks at their beginning."""
+        blank, newline, body = self.text(start, end).partition("\n")
+        if not newline or blank.strip():
+            raise _UnreadError
+        return body
 
     def word(self, node: "Node", depth: int) -> Iterator[str]:
         """Write a word: literal text in one piece, and around it what the shell acts on."""
