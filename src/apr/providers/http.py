@@ -6,6 +6,7 @@ named, and whatever stands in between should be seen rather than worked around.
 
 import asyncio
 from collections.abc import Mapping
+from errno import ECONNREFUSED
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -29,8 +30,9 @@ class Timeouts(Struct, frozen=True, kw_only=True):
 
     connect: float = 10
     first_byte: float = 1800
+    """Until the head of the answer, and then until the first byte of its body."""
     idle: float = 300
-    """Between two pieces of an answer that has begun."""
+    """Between two pieces of a body."""
     drain: float = 0.25
     """For the end of the message, once all that matters has been read."""
 
@@ -93,8 +95,10 @@ class Response:
         Raises:
             ProviderError: the connection broke, went silent, or the body is too large.
         """
+        timeouts = self._client.timeouts
         while self._open:
-            event = await self._connection.next_event(self._client.timeouts.idle)
+            limit = timeouts.idle if self._size else timeouts.first_byte
+            event = await self._connection.next_event(limit)
             if isinstance(event, h11.EndOfMessage):
                 self._open = False
                 self._client.keep(self._connection)
@@ -316,7 +320,8 @@ def _cannot_connect(origin: Origin, error: Exception) -> ProviderError:
     import socket
     import ssl
 
-    if isinstance(error, ConnectionRefusedError):
+    # A name with several addresses that all refuse gives an error without a number of its own.
+    if isinstance(error, ConnectionRefusedError) or f"[Errno {ECONNREFUSED}]" in str(error):
         return ProviderError(
             f"Nothing listens at {origin} (connection refused). Start the server, or name another "
             "with --base-url.",

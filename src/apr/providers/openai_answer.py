@@ -76,6 +76,7 @@ class Chunk(Struct, frozen=True):
     timings: Timings | None = None
     prompt_progress: Progress | None = None
     error: Any = None
+    object: str | None = None
 
 
 class Answer:
@@ -83,6 +84,7 @@ class Answer:
 
     def __init__(self, request: Request, model: str, ids: "ToolUseIds", *, raw: bool) -> None:
         self.finish_reason: str | None = None
+        self.begun = False
         self._request = request
         self._model = model
         self._ids = ids
@@ -104,6 +106,7 @@ class Answer:
         self._counts = chunk.usage or self._counts
         self._timings = chunk.timings or self._timings
         for choice in chunk.choices or ():
+            self.begun = True
             self.finish_reason = choice.finish_reason or self.finish_reason
             self._stop_sequence |= isinstance(choice.stop_reason, str)
             delta = choice.delta or choice.message

@@ -23,7 +23,7 @@ class CallDelta(Struct, frozen=True):
 
     index: int | None = None
     id: str | None = None
-    function: FunctionDelta = FunctionDelta()
+    function: FunctionDelta | None = None
 
 
 class PartialCall(Struct):
@@ -44,7 +44,8 @@ class PartialCalls:
 
     def add(self, delta: CallDelta) -> None:
         """Take a piece."""
-        name = delta.function.name or ""
+        function = delta.function or FunctionDelta()
+        name = function.name or ""
         call = self._find(delta, name)
         if call is None:
             call = PartialCall(delta.index, delta.id or "")
@@ -52,7 +53,7 @@ class PartialCalls:
         call.id = call.id or delta.id or ""
         if name != call.name and not call.arguments:
             call.name += name
-        call.arguments += _text(delta.function.arguments)
+        call.arguments += _text(function.arguments)
 
     def _find(self, delta: CallDelta, name: str) -> PartialCall | None:
         """Return the call that the piece belongs to, None if it begins one."""

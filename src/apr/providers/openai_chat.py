@@ -69,7 +69,7 @@ class OpenAIChat:
                 for event in batch:
                     for shown in answer.take(self._read(event)):
                         yield shown
-            if not (answer.finish_reason or events.done):
+            if not (answer.finish_reason or (events.done and answer.begun)):
                 raise ProviderError(
                     f"The answer from {self._where} ended in the middle and was dropped.",
                     retryable=True,
@@ -103,8 +103,9 @@ class OpenAIChat:
             raise ProviderError(
                 f"{self._where} sent something that is no chat completion: {error}.", retryable=True
             ) from error
-        if chunk.error:
-            raise openai_errors.in_stream(chunk.error, self._where)
+        if chunk.error or "error" in (chunk.object, event.type):
+            said = chunk.error or msgspec.json.decode(event.data)
+            raise openai_errors.in_stream(said, self._where)
         if chunk.choices and chunk.choices[0].finish_reason in ("error", "abort", "content_filter"):
             raise ProviderError(
                 f"{self._where} broke off its answer ({chunk.choices[0].finish_reason}).",

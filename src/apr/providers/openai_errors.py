@@ -41,7 +41,7 @@ def refusal(
             f"{model!r}; {where}/models lists those that exist. If the path is wrong, give the one "
             "that ends in /v1 with --base-url."
         )
-    if status < 500 and _overflows(said):
+    if _overflows(said):
         return _overflow(where, said)
     if status in _BUSY or status >= 500:
         return ProviderError(

@@ -1,6 +1,7 @@
 """The HTTP client against a server that says what the test gives it, byte for byte."""
 
 import asyncio
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -145,6 +146,18 @@ async def test_a_refused_connection_says_where_and_what_to_do() -> None:
     ) as error:
         await post(Client(parse_url(url)))
     assert error.value.retryable
+
+
+async def test_a_name_of_several_addresses_that_all_refuse_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 1))
+        for host in ("127.0.0.1", "127.0.0.2")
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    with pytest.raises(ProviderError, match="Nothing listens at http://localhost:1"):
+        await post(Client(parse_url("http://localhost:1")))
 
 
 async def test_an_unknown_host_is_named() -> None:

@@ -497,6 +497,13 @@ def error_reply(status: str, message: str, **headers: str) -> bytes:
         (stream({"error": {"message": "out of memory", "code": 500}}), "out of memory", True),
         (stream({"error": {"message": "bad", "code": 400}}), "bad", False),
         (stream({"error": "no"}), "broke off its answer: no", True),
+        (stream({"object": "error", "message": "no", "code": 400}), "answer: no", False),
+        (
+            STREAM_HEAD + chunked(b'event: error\ndata: {"message": "no"}\n\n'),
+            "broke off its answer: no",
+            True,
+        ),
+        (stream(), "ended in the middle", True),
         (stream(delta("x", finish="abort")), "abort", True),
         (stream(delta("x", finish="content_filter")), "content_filter", False),
         (STREAM_HEAD + chunked(event(delta("Hel"))), "broke off in the middle", True),
@@ -519,6 +526,7 @@ async def test_a_failure_says_what_happened_and_what_to_do(
             "request (18016 tokens) exceeds the available context size (2048 tokens)",
         ),
         error_reply("400 Bad Request", "This model's maximum context length is 4096 tokens."),
+        error_reply("500 Oops", "the request exceeds the available context size"),
         stream({"error": {"message": "the context window is full", "code": 400}}),
     ],
 )
