@@ -53,6 +53,14 @@ class IgnoreRules:
             return None
         return not negated[match.lastindex - 1]
 
+    def excludes(self, path: bytes) -> bool:
+        """Say whether a file is ignored, or lies in a directory that is."""
+        parts = path.split(b"/")
+        above = (b"/".join(parts[:depth]) for depth in range(1, len(parts)))
+        return any(self.ignores(directory, is_directory=True) for directory in above) or bool(
+            self.ignores(path, is_directory=False)
+        )
+
 
 def _compile(patterns: list[_Pattern]) -> tuple[re.Pattern[bytes] | None, list[bool]]:
     if not patterns:
