@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ccpa.trace import MAX_LINE_BYTES
-from ccpa.validate import Report, check
+from ccpa.validate import Report, check, repeats
 from tests.ccpa.traces import Value, asked, end, hook, lines, prompt, result, said, session, whole
 
 
@@ -126,10 +126,14 @@ def test_a_key_that_stands_twice_is_told_wherever_it_is() -> None:
 @pytest.mark.parametrize(
     "disguise",
     [
-        '{"a":1,"a":2,"b\\\\":3}',  # a key that ends in a backslash looks like a quote in a string
+        '{"a":1,"a":2,"b\\\\":3}',
         '{"a" :1,"a":2}',
         '{"a"\t:1,"a":2,"c":{}}',
         '{"a":"\\\\\\":","a":2}',
+        '{"b\\\\" :1,"a":2,"a":3}',
+        '{"a":"x\\u0022:","a":2}',
+        '{"a":1,"a":"\\"\\u003a"}',
+        '{"a":1,"b\\" :" :2,"a":"\\" :"}',
         '{"\\u0061":1,"a":2}',
         '{"a":1e2,"a":10000}',
         '{"a":123456789012345678901234567890,"a":1}',
@@ -139,6 +143,29 @@ def test_a_repeated_key_cannot_hide(disguise: str) -> None:
     data = in_session(prompt(0), asked(1, "a"), result(2, "a"), said(3), last=3)
     hidden = data.replace(b'{"command":"ls"}', disguise.encode())
     assert found(hidden) == [(3, "$.blocks[0].input.a")]
+
+
+@st.composite
+def awkward_json(draw: st.DrawFn, depth: int = 1) -> str:
+    """Return JSON text with few keys, odd spaces, and characters that look like syntax."""
+    space = st.sampled_from(["", "", "", "", " ", "\t "])
+    quotes = ['\\"', '\\" :', "\\u0022:", '\\"\\u003a', '\\"\\u003A']
+    signs = st.sampled_from(["a", "a", "{", ":", "\\\\", "\\u005c", *quotes])
+    text = st.lists(signs, max_size=2).map(lambda some: f'"{"".join(some)}"')
+    inner = awkward_json(depth - 1) if depth else text
+    members = []
+    for _ in range(draw(st.integers(0, 3))):
+        key, value = draw(text), draw(inner | text | st.sampled_from(["1e3", "null", "[]"]))
+        members.append(f"{draw(space)}{key}{draw(space)}:{draw(space)}{value}")
+    return "{" + ",".join(members) + draw(space) + "}"
+
+
+@given(awkward_json())
+@settings(max_examples=400, deadline=None)
+def test_counting_keys_never_misses_a_repeated_one(text: str) -> None:
+    again = msgspec.json.encode(msgspec.json.decode(text))
+    if repeats.surely_none(text.encode(), again):
+        assert not repeats.any_in(text.encode())
 
 
 def test_a_trace_of_version_2_has_nothing_of_version_3() -> None:

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from ccpa.trace import MAX_LINE_BYTES
 
-BLOCK_BYTES = 128 * 1024
+BLOCK_BYTES = 64 * 1024
 
 
 def blocks(stream: BinaryIO, *, limit: int = MAX_LINE_BYTES) -> Iterator[bytes | None]:
