@@ -93,6 +93,8 @@ def snapshot(root: Path) -> Snapshot:
     Raises:
         OSError: `root` itself is no readable directory.
     """
+    with os.scandir(root):
+        pass  # a root that cannot be read is the caller's error, anything below it is not
     walk = _Walk(os.fsencode(root))
     walk.run()
     return Snapshot(
@@ -166,8 +168,6 @@ class _Walk:
         if repository is not None:
             exclude = read_small(os.path.join(common_directory(repository), b"info/exclude"))
             rules = ((0, IgnoreRules(exclude)),) if exclude else ()
-        with os.scandir(self.root):
-            pass  # a root that cannot be read is the caller's error, anything below it is not
         pending: list[tuple[bytes, _Rules]] = [(b"", rules)]
         while pending:
             directory, rules = pending.pop()

@@ -20,6 +20,7 @@ COMMANDS = {
     "diff": "compare a student's trace with a teacher's: the score, and every drift",
     "explain": "one drift in full: both sides, what surrounds them, and why it is one",
     "corpus": "score many pairs of traces, and gate on the result",
+    "files": "say whether two directories hold the same files",
     "coverage": "say which capabilities have a fixture whose trace shows them",
     "schema": "print the JSON Schema of a trace's records",
 }
