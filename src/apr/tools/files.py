@@ -44,18 +44,21 @@ def open_file(path: Path, name: str) -> int:
         FileNotFoundError: there is nothing.
         ToolError: it is something else than a regular file, or must not be read.
     """
+    what = kind(path, name)  # before opening: that alone may act on a device
+    if what is None:
+        raise FileNotFoundError(name)
+    if what != "a file":
+        hint = " List it with Glob or `ls`." if what == "a directory" else ""
+        raise ToolError(f"{name} is {what}, not a file.{hint}")
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # before opening: that alone may act on a device
-            hint = " List it with Glob or `ls`." if path.is_dir() else ""
-            raise ToolError(f"{name} is {kind(path)}, not a file.{hint}")
         descriptor = os.open(path, _OPEN)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise ToolError(f"{name} is not a file.")
     except FileNotFoundError:
         raise
     except OSError as error:
         raise explain(error, name) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ToolError(f"{name} is not a file.")
     return descriptor
 
 

@@ -40,10 +40,11 @@ class Glob:
         """List them."""
         folder = _folder(call, context)
         name = call.path or globs.split(call.pattern)[0]
-        if not folder.exists():
+        what = kind(folder, name)
+        if what is None:
             raise not_found(name, folder, context.root, context.cwd)
-        if not folder.is_dir():
-            raise ToolError(f"{name} is {kind(folder)}, not a folder.")
+        if what != "a directory":
+            raise ToolError(f"{name} is {what}, not a folder.")
         inside = globs.split(call.pattern)[1]
         expression = globs.compiled(inside, anywhere="/" not in call.pattern)
         found = await ripgrep.search(["--files"], folder=folder)

@@ -71,11 +71,13 @@ class Grep:
 
     async def run(self, call: GrepInput, context: Context) -> Outcome:
         """Search."""
-        where = resolve(call.path or ".", context.root)
-        if not where.exists():
-            raise not_found(call.path or ".", where, context.root, context.cwd)
-        if not (where.is_dir() or where.is_file()):  # rg would wait for a pipe
-            raise ToolError(f"{call.path} is {kind(where)}, not a file or folder.")
+        name = call.path or "."
+        where = resolve(name, context.root)
+        what = kind(where, name)
+        if what is None:
+            raise not_found(name, where, context.root, context.cwd)
+        if what not in ("a file", "a directory"):  # rg would wait for a pipe
+            raise ToolError(f"{name} is {what}, not a file or folder.")
         last = call.offset + call.head_limit if call.head_limit else None
         found = await ripgrep.search(
             [*arguments(call), *_target(where, context.root)], folder=context.root, lines=last

@@ -25,6 +25,8 @@ def parse(tool: Tool[Any], given: dict[str, Any]) -> Struct:
         ToolError: it is no input of this tool; the message says which field is wrong and what the
             tool takes.
     """
+    if not _is_text(given):
+        raise ToolError(f"{tool.name}: the input holds half a character (a lone surrogate).")
     fields = frozenset(tool.Input.__struct_encode_fields__)
     present = {name: value for name, value in given.items() if value is not None}
     renamed = {_field(name, fields, present): present[name] for name in present}
@@ -34,6 +36,15 @@ def parse(tool: Tool[Any], given: dict[str, Any]) -> Struct:
         takes = _takes(parameters(tool))
         raise ToolError(f"{tool.name}: {_wrong(str(error))}. It takes {takes}.") from None
     return call
+
+
+def _is_text(given: dict[str, Any]) -> bool:
+    """Return whether the names and values can be written down; JSON's escapes allow what cannot."""
+    try:
+        "".join([*given, *(value for value in given.values() if isinstance(value, str))]).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _field(name: str, fields: frozenset[str], present: dict[str, Any]) -> str:

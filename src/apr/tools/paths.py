@@ -12,6 +12,12 @@ from apr.tools.errors import ToolError
 
 _SIBLINGS = 2000
 """Names of a directory looked at for one that was perhaps meant."""
+_KINDS = {
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 def resolve(name: str, root: Path) -> Path:
@@ -42,7 +48,7 @@ def not_found(name: str, path: Path, root: Path, cwd: Path) -> ToolError:
     """Return what to tell the model about a path that does not exist: what it may have meant."""
     message = f"{name} does not exist."
     there = Path(os.path.realpath(cwd / name))
-    if cwd != root and there.exists():
+    if cwd != root and os.access(there, os.F_OK):
         return ToolError(
             f"{message} Paths are relative to the project's root. Did you mean {show(there, root)}?"
         )
@@ -51,22 +57,19 @@ def not_found(name: str, path: Path, root: Path, cwd: Path) -> ToolError:
     return ToolError(f"{message} Find files with Glob.")
 
 
-def kind(path: Path) -> str:
-    """Say what a path is that is no regular file: `a directory`, `a named pipe`, `a device`...
+def kind(path: Path, name: str) -> str | None:
+    """Say what there is: `a file`, `a directory`, `a named pipe`...; None where there is nothing.
 
     Raises:
-        OSError: nothing can be found out about it.
+        ToolError: the system does not tell.
     """
-    mode = path.stat().st_mode
-    for test, words in (
-        (stat.S_ISREG, "a file"),
-        (stat.S_ISDIR, "a directory"),
-        (stat.S_ISFIFO, "a named pipe"),
-        (stat.S_ISSOCK, "a socket"),
-    ):
-        if test(mode):
-            return words
-    return "a device"
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise explain(error, name) from None
+    return _KINDS.get(stat.S_IFMT(mode), "a device")
 
 
 def _similar(path: Path) -> str | None:

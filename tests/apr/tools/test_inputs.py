@@ -45,6 +45,8 @@ def test_a_field_may_have_the_name_other_tools_use_for_it() -> None:
         ),
         (Read(), {"file_path": "a", "lines": 3}, "Read: unknown field `lines`. It takes file_path"),
         (Read(), {"file_path": "a", "path": "b"}, "Read: unknown field `path`."),
+        (Write(), {"file_path": "a", "content": "\ud800"}, "half a character"),
+        (Write(), {"file_path": "a", "\ud800": "x"}, "half a character"),
         (Read(), {"file_path": 5}, "Read: `file_path`: expected `str`, got `int`."),
         (
             Read(),
@@ -73,7 +75,12 @@ def test_a_wrong_input_is_explained(tool: Any, given: dict[str, Any], message: s
     given_=st.dictionaries(
         st.sampled_from(["file_path", "path", "pattern", "command", "-A", "-n", "bash_id"])
         | st.text(max_size=5),
-        st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.lists(st.none()),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.text(max_size=5)
+        | st.just("\ud800")
+        | st.lists(st.none()),
         max_size=4,
     ),
 )

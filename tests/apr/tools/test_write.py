@@ -73,8 +73,6 @@ async def test_a_character_the_encoding_lacks_is_named(root: Path, call: Call) -
     await call("Read", file_path="a")
     with pytest.raises(ToolError, match=r"a is stored as LATIN-1, which has no '\\u6c49'"):
         await call("Write", file_path="a", content="汉")
-    with pytest.raises(ToolError, match=r"b is stored as UTF-8, which has no '\\ud800'"):
-        await call("Write", file_path="b", content="\ud800")
 
 
 @pytest.mark.parametrize("name", ["folder", "pipe", "file/below"])
