@@ -61,12 +61,16 @@ _FIXED = {
 _NAMED = {"function": Kind.FUNCTION, "parameter": Kind.PARAMETER}
 _NAMED_STARTS = ("<function", "<parameter")
 _UNFINISHED = re.compile(
-    r"<(?:function|parameter)(?:[ ]?|[ ]n(?:am?)?|[ ]name[ ]?|(?:[ ]name)?[ ]?=[^<>\n]*)"
+    r"""<(?:function|parameter)(?:[ ]?|[ ]n(?:am?)?|[ ]name[ ]?|(?:[ ]name)?[ ]?=[^<>\n]*)
+    | <tool_call[ ][^<>\n]* | </parameter[\w/ ]*""",
+    re.VERBOSE,
 )
-# A tag with a name, as specified or as models vary it: quoted, `name=`, or with its `>` forgotten.
+# Tags as specified and as models vary them: names in quotes or as `name=`, a `>` that is forgotten,
+# attributes on a call, and the closers </parameter/>, </parameter1> and </parameter_function>.
 _TOKEN = re.compile(
     r"""[^<`~\n]+ | \n | `{1,160} | ~{1,160}
-    | </?tool_call> | </function> | </parameter> | </?think>
+    | </?tool_call> | <tool_call[ ][^<>\n]{1,128}> | </function> | </?think>
+    | </parameter[\w/ ]{0,32}(?:>|(?=\n))
     | <(function|parameter)(?:[ ]?=|[ ]name[ ]?=)[ ]?(["']?)([^\s"'<>=]{1,128})\2[ ]?(?:>|(?=\n))
     | <""",
     re.VERBOSE,
@@ -107,6 +111,10 @@ def _token(match: re.Match[str]) -> Token:
         return Token(_NAMED[match[1]], raw, match[3])
     if raw[0] in "`~":
         return Token(Kind.FENCE, raw)
+    if raw.startswith("</parameter"):
+        return Token(Kind.END_PARAMETER, raw)
+    if raw.startswith("<tool_call"):
+        return Token(Kind.CALL, raw)
     return Token(_FIXED.get(raw, Kind.TEXT), raw)
 
 

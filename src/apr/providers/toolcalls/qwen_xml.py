@@ -206,7 +206,9 @@ class XMLCalls:
         if self._key is None:
             self._read_body(text)
             return
-        text = text.removeprefix("\n").removesuffix("\n")
+        # A value that begins with a carriage return was written with CRLF line ends throughout.
+        newline = "\r\n" if text.startswith("\r\n") else "\n"
+        text = text.removeprefix(newline).removesuffix(newline)
         if self._key in self._input:
             self._reason = reasons.TWICE.format(key=self._key)
             return
