@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.apr.engine.processes import eventually, is_alive, only
 
+from apr.agent.events import TextDelta
+from apr.engine import state as engines
 from apr.providers.base import Completion, ProviderError, Request, UserMessage
 from apr.providers.local import LocalModel
 
@@ -38,6 +40,23 @@ async def test_an_engine_that_is_gone_between_requests_is_replaced(
     eventually(lambda: not is_alive(pid))
     await ask(model)
     assert only(folder).pid != pid
+    await model.close()
+
+
+async def test_an_engine_killed_in_the_middle_of_an_answer_is_an_error(
+    tiny: Path, folder: Path
+) -> None:
+    model = LocalModel(tiny, "tiny")
+    request = Request(system="", messages=(UserMessage("hello"),), max_tokens=4000, temperature=0)
+
+    async def kill_at_the_first_word() -> None:
+        async for event in model.stream(request):
+            if isinstance(event, TextDelta):
+                for _, engine in engines.running(folder):
+                    os.kill(engine.pid, signal.SIGKILL)
+
+    with pytest.raises(ProviderError):
+        await kill_at_the_first_word()
     await model.close()
 
 
