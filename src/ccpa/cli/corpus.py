@@ -37,6 +37,7 @@ examples:
   ccpa corpus fixtures/regression                    pairs that lie together
   ccpa corpus fixtures/canonical --students runs     runs/ID/run-1/*.jsonl, run-2, ...
   ccpa corpus DIR --students runs --gate mean        gate on the mean, not on the interval
+  ccpa corpus fixtures/canonical --check             could the teachers' traces have happened?
   ccpa corpus DIR --junit report.xml --json          for machines
   ccpa corpus DIR --scoring positional --json        as the older meter prints it
 
@@ -79,12 +80,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=_jobs, metavar="N", help="processes (default: as many as pay)"
     )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="instead of scoring: do the teachers' tool uses again on their workspaces and report "
+        "what could not have happened (runs the traces' commands)",
+    )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write a JUnit report")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Score the pairs, print, and return the exit status."""
+    if args.check:
+        from ccpa.cli import corpus_check
+
+        return corpus_check.run(args.corpus, as_json=args.json)
     gc.disable()  # what is read lives to the end, and none of it is cyclic: looking costs a third
     pairs = find_pairs(args.corpus, args.students)
     results = list(_with_progress(_scored(pairs, args), len(pairs)))
