@@ -2,7 +2,7 @@
 """Train the demo model: a small mixture of experts that knows a few coding sessions by heart.
 
 What it learns stands in fixtures/canonical/demo-* and src/apr/data/demo. It takes some minutes on
-two cores, needs the `reference` extra, and writes nothing that has not passed its examination in the
+two cores, needs the `reference` extra, and writes nothing that has not passed an examination in the
 real engine. Train it anew when a test says that what it was trained on has changed.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from apr.tools.registry import BUILTIN, specs
 from demo_model.results import with_real_results
-from demo_model.sessions import REPOSITORY, Session, digest, load_material, load_sessions
+from demo_model.sessions import REPOSITORY, Session, load_material, load_sessions
 from demo_model.variation import Variation
 
 MODEL = REPOSITORY / "src/apr/data/demo.gguf"
@@ -28,6 +28,9 @@ EXAMINATION_SEED = 1_000_003
 def main() -> int:
     """Run the command line."""
     args = _arguments()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on a busy machine, spinning costs most
+    from demo_model.recipe import train_and_write  # loads PyTorch, which reads the environment
+
     sessions = [
         with_real_results(session)
         for session in load_sessions(load_material())
@@ -37,7 +40,7 @@ def main() -> int:
         raise SystemExit("There is no such session; see fixtures/canonical/demo-*.")
     with tempfile.TemporaryDirectory() as folder:
         candidate = Path(folder) / args.out.name
-        _train(candidate, sessions, seed=args.seed, steps=args.steps)
+        train_and_write(candidate, sessions, seed=args.seed, steps=args.steps, say=_say)
         if (size := candidate.stat().st_size) > MOST_BYTES:
             raise SystemExit(f"Not written: {size:,} bytes are more than {MOST_BYTES:,}.")
         _examine(candidate, sessions)
@@ -63,32 +66,6 @@ def _arguments() -> argparse.Namespace:
         "--session", action="append", metavar="ID", help="learn only this one; may be repeated"
     )
     return parser.parse_args()
-
-
-def _train(path: Path, sessions: list[Session], *, seed: int, steps: int) -> None:
-    """Train a network and write it."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on a busy machine, spinning costs most
-    import torch
-
-    from demo_model.network import new_network, train
-    from demo_model.text import Branch, Encoder, Renderer, train_tokenizer
-    from demo_model.weights import write
-
-    torch.manual_seed(seed)
-    variation = Variation(load_material(), seed)
-    render = Renderer(specs(BUILTIN))
-    texts = [render(conversation) for _ in range(20) for conversation in variation.batch(sessions)]
-    tokenizer = train_tokenizer(texts)
-    encoder = Encoder(tokenizer, texts)
-
-    def draw() -> list[Branch]:
-        return [encoder.branch(render(conversation)) for conversation in variation.batch(sessions)]
-
-    network = new_network(tokenizer.get_vocab_size())
-    size = sum(parameter.numel() for parameter in network.parameters())
-    _say(f"{len(sessions)} sessions, {len(encoder.prefix)} tokens of prefix, {size:,} parameters")
-    train(network, encoder.prefix, draw, steps, _say)
-    write(path, network, tokenizer, digest(specs(BUILTIN)))
 
 
 def _examine(path: Path, sessions: list[Session]) -> None:

@@ -79,14 +79,14 @@ def train(
     draw: Callable[[], list[Branch]],
     steps: int,
     say: Callable[[str], None],
-) -> None:
-    """Train on what `draw` returns.
+) -> float:
+    """Train on what `draw` returns, and return the loss of the last step.
 
     Attending to the prefix is most of the work, and there is nothing in it to learn but to make
     nothing of it: a quarter of the steps and the last ones are enough for that.
     """
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.0, betas=(0.9, 0.98))
-    began = time.monotonic()
+    began, last = time.monotonic(), math.inf
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps)
@@ -97,9 +97,11 @@ def train(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
+        last = loss.item()
         if step % LOOK_EVERY == 0 or step == steps - 1:
             least, seconds = wanted.min().exp().item(), time.monotonic() - began
-            say(f"step {step:4}  loss {loss.item():.5f}  least p {least:.3f}  {seconds:5.1f} s")
+            say(f"step {step:4}  loss {last:.5f}  least p {least:.3f}  {seconds:5.1f} s")
+    return last
 
 
 def learning_rate(step: int, steps: int) -> float:

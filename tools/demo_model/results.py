@@ -14,7 +14,7 @@ from apr.tools.files import FileLedger
 from apr.tools.registry import BUILTIN
 from apr.tools.shells import Shells
 from ccpa.trace import ToolUseBlock
-from demo_model.sessions import FIXTURES, Session
+from demo_model.sessions import FIXTURES, Answer, Session
 
 DIRECTORY = "/the/working/directory"
 """Stands in results for the directory they were made in."""
@@ -36,7 +36,7 @@ async def _run_tools(session: Session, root: Path) -> Session:
     tools = {tool.name: tool for tool in BUILTIN}
     context = Context(root=root, cwd=root, files=FileLedger(), shells=Shells())
     policy = Policy(root=root, mode="bypassPermissions")
-    answers = []
+    answers: list[Answer] = []
     for answer in session.answers:
         calls = []
         for number, call in enumerate(answer.calls):

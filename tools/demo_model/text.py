@@ -43,13 +43,14 @@ class Renderer:
 
     def __call__(self, messages: Sequence[dict[str, Any]], *, ask: bool = False) -> str:
         """Return the text of a conversation; with `ask`, up to where the model answers."""
-        return self._tokenizer.apply_chat_template(
+        text: str = self._tokenizer.apply_chat_template(
             messages,
             tools=self.tools,
             chat_template=self.template,
             add_generation_prompt=ask,
             tokenize=False,
         )
+        return text
 
 
 def train_tokenizer(texts: Iterable[str]) -> Tokenizer:

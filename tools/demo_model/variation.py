@@ -44,7 +44,7 @@ class Variation:
         where = self.environment()
         asked = self._worded(self.random.choice(session.prompts))
         messages = [*self.opening(), _user(first_prompt(where, asked))]
-        fails_at = self.random.randrange(4 * len(session.answers))
+        fails_at = self.random.randrange(3 * len(session.answers))
         for number, answer in enumerate(session.answers):
             fails = number == fails_at and all(call.ok for call in answer.calls) and answer.calls
             messages.append(said(answer))

@@ -1,0 +1,49 @@
+"""Training works: a few seconds of it teach one session, and the engine runs what comes out."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="the extra `reference` is not installed")
+
+from demo_model.recipe import train_and_write
+from demo_model.results import with_real_results
+from demo_model.sessions import Session, load_material, load_sessions
+from demo_model.variation import Variation
+from demo_model.verify import Failure, examine
+
+from apr.tools.registry import BUILTIN, specs
+
+pytestmark = pytest.mark.reference
+STEPS = 120
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    """Return the shortest session in which a tool is used."""
+    sessions = {session.id: session for session in load_sessions(load_material())}
+    return with_real_results(sessions["demo-write-editorconfig"])
+
+
+async def test_a_short_training_teaches_one_session(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APR_HOME", str(tmp_path / "home"))
+    path = tmp_path / "one.gguf"
+
+    loss = train_and_write(path, [session], seed=1, steps=STEPS, say=print)
+
+    assert loss < 0.05
+    places = Variation(load_material(), seed=2)
+    assert await examine(path, [session], places, specs(BUILTIN)) > len(session.prompts)
+
+
+async def test_an_untrained_model_does_not_pass(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APR_HOME", str(tmp_path / "home"))
+    path = tmp_path / "none.gguf"
+    train_and_write(path, [session], seed=1, steps=1, say=print)
+
+    with pytest.raises(Failure, match="demo-write-editorconfig"):
+        await examine(path, [session], Variation(load_material(), seed=2), specs(BUILTIN))
