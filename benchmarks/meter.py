@@ -91,7 +91,7 @@ def _session(chance: random.Random, records: int) -> Iterator[Record]:
             turn=turn + 1,
             tool_use_id=use.id,
             ok=True,
-            content=_text(chance, 1450),
+            content=_text(chance, 1580),
             side_effects=SideEffects(files_read=[f"src/module_{written % 97}.py"]),
             duration_ms=chance.randrange(4000),
         )
@@ -189,10 +189,12 @@ PARTS: dict[str, Callable[[Path, int], dict[str, Any]]] = {"validate": benchmark
 def main() -> None:
     """Run the parts that were asked for, all by default, and print what they measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; or all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
+    if unknown := set(args.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
     results = {}
     for part in args.parts or PARTS:
         with tempfile.TemporaryDirectory(prefix="ccpa-bench-") as folder:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -333,6 +335,44 @@ def test_a_subagent_may_outlive_the_result_of_its_tool_use() -> None:
 def test_a_subagent_is_started_by_a_tool_use() -> None:
     data = in_session(prompt(0), said(1, parent_tool_use_id="x"), said(1), last=1)
     assert found(data) == [(3, "$.parent_tool_use_id")]
+
+
+def test_a_hook_of_a_subagent_need_not_say_so_if_its_turn_fits() -> None:
+    sub = {"parent_tool_use_id": "task"}
+    inside = [asked(1, "b", **sub), result(2, "b", **sub), asked(3, "c", **sub)]
+    for turn, right in ((3, True), (4, True), (5, False)):
+        records = [prompt(0), asked(1, "task"), *inside, hook(turn), result(4, "c", **sub)]
+        data = in_session(*records, said(5, **sub), result(2, "task"), said(3), last=3)
+        assert found(data) == ([] if right else [(7, "$.turn")])
+        named = [*records[:5], hook(turn, parent_tool_use_id="task"), *records[6:]]
+        data = in_session(*named, said(5, **sub), result(2, "task"), said(3), last=3)
+        assert found(data) == ([] if right else [(7, "$.turn")])
+
+
+def test_memory_does_not_grow_with_what_a_trace_tells_of() -> None:
+    """Of thousands of subagents and their tool uses, the latest are known, the rest forgotten."""
+
+    def records() -> Iterator[Value]:
+        yield session()
+        yield prompt(0)
+        for number in range(3_000):
+            sub = {"parent_tool_use_id": f"task-{number}"}
+            yield asked(1 + 2 * number, f"task-{number}")
+            yield asked(1, "x" * 2_000, **sub)
+            yield hook(1, "block", 2, **sub)
+            yield result(2, "x" * 2_000, **sub)
+            yield said(3, **sub)
+            yield result(2 + 2 * number, f"task-{number}")
+        yield end(6_000)
+
+    data = lines(list(records()))
+    tracemalloc.start()
+    try:
+        assert found(data) == []
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000
 
 
 def test_one_fault_is_told_once() -> None:

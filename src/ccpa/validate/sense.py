@@ -5,7 +5,8 @@ goes on from that number, and a line that could not be read excuses what only it
 """
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, get_args
 
@@ -28,8 +29,9 @@ from ccpa.validate.wording import quoted
 Tell = Callable[[int, str, str], None]
 """Takes a fault: the line, the field as a JSON path, and what is wrong."""
 
-REMEMBERED = 10_000
-"""So many tool uses and subagents, the latest, are known: memory must not grow with the trace."""
+REMEMBERED_USES = 10_000
+REMEMBERED_SUBAGENTS = 1_000
+"""So many, the latest, are known at least: memory must not grow with the trace."""
 
 _BLOCKED = 2
 
@@ -37,21 +39,19 @@ _BLOCKED = 2
 class Conversation:
     """Where a conversation of one model stands: the main one, or a subagent's."""
 
-    __slots__ = ("answered", "asked_line", "asked_turn", "doubtful", "open", "spoken_to", "turn")
+    __slots__ = ("answered", "asked_turn", "line", "open", "turn")
 
     def __init__(self, turn: int) -> None:
         self.turn = turn
         """The number of its last message."""
+        self.line = 0
+        """Where its last prompt or answer is."""
+        self.asked_turn = turn
+        """The number of its last answer."""
         self.open: dict[str, None] = {}
-        """The tool uses of its last assistant turn that have no result yet, in order."""
+        """The tool uses of that answer that have no result yet, in order."""
         self.answered: set[str] = set()
         """Those that have one."""
-        self.asked_turn = turn
-        self.asked_line = 0
-        self.spoken_to = False
-        """A hook that blocked may have given the model a message that is no record."""
-        self.doubtful = False
-        """A line that could not be read may have belonged to it."""
 
 
 class Session:
@@ -69,10 +69,17 @@ class Session:
         self.ended: int | None = None
         self.after_end = False
         self.any_first_turn = False
+        self.lost_line = 0
+        """The last line that was no record, and may have belonged to any conversation."""
+        self.block_line = 0
+        """The last hook that blocked, and may have given a model a message that is no record."""
         self.main = Conversation(-1)
         self.subagents: dict[str, Conversation] = {}
-        self.known_ids: set[str] = set()
-        self.older_ids: set[str] = set()
+        self.subagent_turns: Counter[int] = Counter()
+        """How many subagents are at which turn."""
+        self.known_ids: set[int] = set()
+        """Hashes of tool use ids, since the ids themselves may be of any length."""
+        self.older_ids: set[int] = set()
         takes: dict[str, Callable[[Any, int], None]] = {
             "session_start": self._session_start,
             "user_prompt": self._user_prompt,
@@ -107,8 +114,7 @@ class Session:
         self.started = True
         if kind == "session_end":
             self.ended = line
-        for conversation in (self.main, *self.subagents.values()):
-            conversation.doubtful = True
+        self.lost_line = line
 
     def finish(self, line: int) -> None:
         """Tell what is missing at the end of the trace, after this many lines."""
@@ -128,7 +134,6 @@ class Session:
 
     def _user_prompt(self, record: UserPrompt, line: int) -> None:
         main = self.main
-        self._close_turn(main, line)
         if main.turn < 0 and self.any_first_turn:
             main.turn = record.turn - 1
         self._next_message(main, record.turn, line)
@@ -136,10 +141,8 @@ class Session:
     def _assistant_turn(self, record: AssistantTurn, line: int) -> None:
         parent = record.parent_tool_use_id
         conversation = self.main if parent is None else self._subagent(parent, line)
-        self._close_turn(conversation, line)
         self._next_message(conversation, record.turn, line)
         conversation.asked_turn = record.turn
-        conversation.asked_line = line
         uses = conversation.open
         for index, block in enumerate(record.blocks):
             if type(block) is ToolUseBlock:
@@ -158,22 +161,23 @@ class Session:
     def _tool_result(self, record: ToolResult, line: int) -> None:
         parent = record.parent_tool_use_id
         conversation = self.main if parent is None else self._subagent(parent, line)
-        use = record.tool_use_id
+        use, turn = record.tool_use_id, conversation.asked_turn + 1
         if use in conversation.open:
             del conversation.open[use]
             conversation.answered.add(use)
-            if record.turn != conversation.asked_turn + 1:
-                message = (
-                    f"results of turn {conversation.asked_turn} are turn "
-                    f"{conversation.asked_turn + 1}, not {record.turn}"
-                )
+            if record.turn != turn:
+                message = f"results of turn {turn - 1} are turn {turn}, not {record.turn}"
                 self.tell(line, "$.turn", message)
+            self._move(conversation, record.turn)
         elif use in conversation.answered:
             self.tell(line, "$.tool_use_id", f"tool use {quoted(use)} has a result already")
-        elif not conversation.doubtful:
-            message = f"answers no tool use of the assistant turn before it: {quoted(use)}"
-            self.tell(line, "$.tool_use_id", message)
-        conversation.turn = record.turn
+        else:
+            doubtful = self._is_doubtful(conversation)
+            if not doubtful:
+                message = f"answers no tool use of the assistant turn before it: {quoted(use)}"
+                self.tell(line, "$.tool_use_id", message)
+            if doubtful or record.turn == turn:
+                self._move(conversation, record.turn)
         if record.denied_by is not None and record.ok:
             self.tell(line, "$.ok", f"true, though {record.denied_by} denied the tool use")
         if record.content_sha256 is not None:
@@ -189,8 +193,7 @@ class Session:
         elif decision != (right := {0: "allow", _BLOCKED: "block"}.get(code, "warn")):
             self.tell(line, "$.decision", f"exit code {code} means {right}, not {decision}")
         if decision == "block":
-            for conversation in (self.main, *self.subagents.values()):
-                conversation.spoken_to = True
+            self.block_line = line
 
     def _compaction(self, record: Compaction, line: int) -> None:
         self._beside(record, line)
@@ -202,23 +205,26 @@ class Session:
         if record.stop_reason != "error":
             self._close_turn(main, line)
         last = max(main.turn, 0)
-        if record.turn != last and not (main.doubtful or (main.turn < 0 and self.any_first_turn)):
+        unseen = self.block_line > main.line and record.turn == last + 1
+        free = self._is_doubtful(main) or (main.turn < 0 and self.any_first_turn)
+        if record.turn != last and not unseen and not free:
             self.tell(line, "$.turn", f"the last message is turn {last}, not {record.turn}")
         self._formats(record, line)
 
     def _beside(self, record: HookEvent | SkillInvocation | Compaction, line: int) -> None:
         """Take a record that is no message: it belongs to the last message or to the next."""
         turn, parent = record.turn, record.parent_tool_use_id
-        if parent is not None:
-            places = [self._subagent(parent, line)]
-        elif 0 <= turn - self.main.turn <= 1 or (self.main.turn < 0 and self.any_first_turn):
+        place = self.main if parent is None else self._subagent(parent, line)
+        if 0 <= turn - place.turn <= 1 or self._is_doubtful(place):
             return
-        else:
-            places = [self.main, *self.subagents.values()]
-        if any(place.doubtful or 0 <= turn - place.turn <= 1 for place in places):
-            return
-        last = places[0].turn
-        expected = f"{last} or {last + 1}" if last >= 0 else "0"
+        if parent is None:
+            if self.main.turn < 0 and self.any_first_turn:
+                return
+            if self.subagent_turns[turn] or self.subagent_turns[turn - 1]:
+                return
+            if self.subagents and self.lost_line:  # it may have moved any of them
+                return
+        expected = f"{place.turn} or {place.turn + 1}" if place.turn >= 0 else "0"
         self.tell(line, "$.turn", f"belongs to turn {expected} here, not {turn}")
 
     def _subagent(self, parent: str, line: int) -> Conversation:
@@ -226,38 +232,60 @@ class Session:
         known = self.subagents.get(parent)
         if known is not None:
             return known
-        if not (self.main.doubtful or parent in self.known_ids or parent in self.older_ids):
-            self.tell(
-                line, "$.parent_tool_use_id", f"no tool use before has the id {quoted(parent)}"
-            )
-        if len(self.subagents) == REMEMBERED:
-            del self.subagents[next(iter(self.subagents))]
+        use = hash(parent)
+        if not (self.lost_line or use in self.known_ids or use in self.older_ids):
+            message = f"no tool use before has the id {quoted(parent)}"
+            self.tell(line, "$.parent_tool_use_id", message)
+        if len(self.subagents) == REMEMBERED_SUBAGENTS:
+            oldest = self.subagents.pop(next(iter(self.subagents)))
+            self._count(oldest.turn, -1)
         self.subagents[parent] = begun = Conversation(0)
+        self._count(0, 1)
         return begun
 
-    def _remember(self, uses: dict[str, None]) -> None:
-        if len(self.known_ids) > REMEMBERED:
+    def _remember(self, uses: Iterable[str]) -> None:
+        if len(self.known_ids) > REMEMBERED_USES:
             self.older_ids = self.known_ids
             self.known_ids = set()
-        self.known_ids.update(uses)
-
-    def _close_turn(self, conversation: Conversation, line: int) -> None:
-        """Forget the tool uses of the last assistant turn; tell which were never answered."""
-        if conversation.open and not conversation.doubtful:
-            asked = conversation.asked_line
-            for use in conversation.open:
-                self.tell(line, "$", f"tool use {quoted(use)} of line {asked} was never answered")
-            conversation.doubtful = True  # whether the results' turn was counted cannot be known
-        conversation.open.clear()
-        conversation.answered.clear()
+        self.known_ids.update(map(hash, uses))
 
     def _next_message(self, conversation: Conversation, turn: int, line: int) -> None:
+        """Go on to a prompt or an answer."""
+        all_answered = self._close_turn(conversation, line)
         expected = conversation.turn + 1
-        unseen = conversation.spoken_to and turn == expected + 1
-        if turn != expected and not unseen and not conversation.doubtful:
+        unseen = self.block_line > conversation.line and turn == expected + 1
+        # Where a result is missing, whether the results' turn was counted cannot be known.
+        if turn != expected and not unseen and all_answered and not self._is_doubtful(conversation):
             self.tell(line, "$.turn", f"must be {expected}, the next message; it is {turn}")
+        self._move(conversation, turn)
+        conversation.line = line
+
+    def _close_turn(self, conversation: Conversation, line: int) -> bool:
+        """Forget the last answer's tool uses; tell which have no result, return if all have one."""
+        left = conversation.open
+        if left and not self._is_doubtful(conversation):
+            for use in left:
+                message = f"tool use {quoted(use)} of line {conversation.line} was never answered"
+                self.tell(line, "$", message)
+        conversation.open = {}
+        conversation.answered.clear()
+        return not left
+
+    def _move(self, conversation: Conversation, turn: int) -> None:
+        if conversation is not self.main:
+            self._count(conversation.turn, -1)
+            self._count(turn, 1)
         conversation.turn = turn
-        conversation.spoken_to = conversation.doubtful = False
+
+    def _count(self, turn: int, change: int) -> None:
+        """Keep `subagent_turns`, without the turns where no subagent is."""
+        self.subagent_turns[turn] += change
+        if not self.subagent_turns[turn]:
+            del self.subagent_turns[turn]
+
+    def _is_doubtful(self, conversation: Conversation) -> bool:
+        """Say whether a line that was no record may have moved the conversation on."""
+        return self.lost_line > conversation.line
 
     def _formats(self, record: Record, line: int) -> None:
         kind = str(type(record).__struct_config__.tag)
