@@ -59,10 +59,10 @@ def test_every_command_has_the_help_that_is_listed_and_examples(
     assert f"ccpa {name}" in capsys.readouterr().out.partition("examples:")[2]
 
 
-def test_the_package_holds_the_listed_commands_and_nothing_else() -> None:
+def test_every_subcommand_of_the_package_is_listed() -> None:
     folder = Path(importlib.import_module("ccpa.cli").__path__[0])
     modules = {path.stem.rstrip("_") for path in folder.glob("[!_]*.py")}
-    assert modules == {"main", *COMMANDS}
+    assert {name for name in modules if hasattr(load(name), "HELP")} == set(COMMANDS)
 
 
 def test_the_version_is_printed() -> None:
