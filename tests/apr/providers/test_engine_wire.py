@@ -4,9 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.apr.engine.processes import end_engines
-from tests.apr.providers.raw_server import ask
-from tests.apr.providers.toolcalls.sample_tools import BASH, READ
 
 from apr.agent.events import PrefillProgress
 from apr.engine.client import attach
@@ -19,6 +16,9 @@ from apr.providers.base import (
     UserMessage,
 )
 from apr.providers.openai_chat import OpenAIChat
+from tests.apr.engine.processes import end_engines
+from tests.apr.providers.raw_server import ask
+from tests.apr.providers.toolcalls.sample_tools import BASH, READ
 
 
 @pytest.fixture

@@ -7,6 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+from apr.providers import http
+from apr.providers.base import ProviderError
+from apr.providers.http import Client, Timeouts, parse_url
 from tests.apr.providers.raw_server import (
     STREAM_HEAD,
     Exchange,
@@ -15,10 +19,6 @@ from tests.apr.providers.raw_server import (
     reply,
     says,
 )
-
-from apr.providers import http
-from apr.providers.base import ProviderError
-from apr.providers.http import Client, Timeouts, parse_url
 
 SHORT = Timeouts(connect=0.05, first_byte=0.05, idle=0.05, drain=0.05)
 

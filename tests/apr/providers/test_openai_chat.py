@@ -7,21 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.apr.providers.raw_server import (
-    STREAM_HEAD,
-    Exchange,
-    RawServer,
-    answer,
-    ask,
-    chunked,
-    delta,
-    event,
-    events,
-    reply,
-    says,
-    stream,
-)
-from tests.apr.providers.toolcalls.sample_tools import BASH, LIST, READ
 
 from apr.agent.events import PrefillProgress, TextDelta, ThinkingDelta
 from apr.providers.base import (
@@ -39,6 +24,21 @@ from apr.providers.base import (
 from apr.providers.http import Timeouts
 from apr.providers.openai_chat import OpenAIChat
 from ccpa.trace import TextBlock, ThinkingBlock, ToolUseBlock, Usage
+from tests.apr.providers.raw_server import (
+    STREAM_HEAD,
+    Exchange,
+    RawServer,
+    answer,
+    ask,
+    chunked,
+    delta,
+    event,
+    events,
+    reply,
+    says,
+    stream,
+)
+from tests.apr.providers.toolcalls.sample_tools import BASH, LIST, READ
 
 SHORT = Timeouts(connect=1, first_byte=0.05, idle=0.05, drain=0.05)
 TOOLS = (READ, BASH, LIST)

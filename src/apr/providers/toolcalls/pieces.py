@@ -60,8 +60,6 @@ class Transcript:
 
     def text(self, raw: str) -> None:
         """Add to the answer. Trailing white space is held back: it is dropped before a call."""
-        if self._kind is not TextDelta:
-            self.close(trim=True)
         self._add(raw)
 
     def open_thinking(self, tag: str) -> None:

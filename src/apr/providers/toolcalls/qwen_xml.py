@@ -186,8 +186,7 @@ class XMLCalls:
 
     def _forgot_to_close(self, key: str) -> bool:
         """Whether `<parameter=key>` in a value begins the next one, its closer being forgotten."""
-        tool = self._tools.get(self._name)
-        known = tool is not None and key in tool.parameters.get("properties", ())
+        known = key in schema.properties(self._tools.get(self._name))
         fresh = key not in self._input and key != self._key
         return known and fresh and self._line_start and not self._tags
 

@@ -49,16 +49,23 @@ def problem(
     """Return why the call cannot run, in words for the model, or None."""
     if tool is None:
         return f"There is no tool named {name!r}. The tools are: {', '.join(tools)}."
-    missing = [key for key in tool.parameters.get("required", ()) if key not in given]
+    missing = [key for key in tool.parameters.get("required") or () if key not in given]
     if not missing:
         return None
     names = " and ".join(f"`{key}`" for key in missing)
     return f"{name} was called without {names}. Call it again with {names} filled in."
 
 
+def properties(tool: ToolSpec | None) -> dict[str, Any]:
+    """Return the schemas of a tool's arguments by name."""
+    return tool.parameters.get("properties") or {} if tool else {}
+
+
 def _types(tool: ToolSpec | None, key: str) -> frozenset[str]:
     """Return the JSON types that the schema allows for `key`; empty where it does not say."""
-    schema = tool.parameters.get("properties", {}).get(key, {}) if tool else {}
+    schema = properties(tool).get(key)
+    if not isinstance(schema, dict):
+        return frozenset()
     types: set[str] = set()
     for variant in (schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())):
         named = variant.get("type", ())

@@ -9,7 +9,7 @@ from apr.providers.toolcalls.stream import Parser
 STRING = {"type": "string"}
 
 
-def tool(name: str, required: list[str], **properties: dict[str, Any]) -> ToolSpec:
+def tool(name: str, required: list[str], **properties: Any) -> ToolSpec:
     schema = {"type": "object", "properties": properties, "required": required}
     return ToolSpec(name, f"The {name} tool.", schema)
 

@@ -5,9 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.apr.providers.toolcalls.sample_tools import calls, good, read, refused, text, thinking
 
-from apr.providers.toolcalls.pieces import Text
+from apr.providers.base import ToolSpec
+from apr.providers.toolcalls.pieces import Call, Text
+from tests.apr.providers.toolcalls.sample_tools import (
+    calls,
+    good,
+    read,
+    refused,
+    text,
+    thinking,
+    tool,
+)
 
 OUTPUTS = tomllib.loads((Path(__file__).parent / "outputs.toml").read_text())
 READ = {f"{case['form']}: {case['shape']}": case for case in OUTPUTS["read"]}
@@ -61,6 +70,22 @@ def test_bare_values_get_the_type_the_schema_names(key: str, written: str, value
     (call,) = calls(output)
     assert call.input == {key: value}
     assert type(call.input[key]) is type(value)
+
+
+def test_a_schema_may_say_little_or_nonsense() -> None:
+    either = {"oneOf": [{"type": ["null", "integer"]}]}
+    odd = tool("Odd", [], any=True, choice={"enum": ["1", "2"]}, either=either)
+    empty = ToolSpec("Empty", "", {"type": "object", "properties": None, "required": None})
+    output = (
+        "<tool_call>\n<function=Odd>\n<parameter=any>\n1\n</parameter>\n<parameter=choice>\n1\n"
+        "</parameter>\n<parameter=either>\n1\n</parameter>\n</function>\n"
+        "<function=Empty>\n<parameter=x>\n1\n</parameter>\n</function>\n</tool_call>"
+    )
+    first, second = read(output, tools=(odd, empty))
+    assert isinstance(first, Call)
+    assert isinstance(second, Call)
+    assert first.input == {"any": "1", "choice": "1", "either": 1}
+    assert second.input == {"x": "1"}
 
 
 @pytest.mark.parametrize("shape", REFUSED)

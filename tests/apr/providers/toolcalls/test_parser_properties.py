@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from tests.apr.providers.toolcalls.sample_tools import TODO, TOOLS, calls, read
 
 from apr.agent.events import TextDelta, ThinkingDelta
 from apr.providers.toolcalls import Family, family_of, render
 from apr.providers.toolcalls.pieces import Text, Thinking
 from apr.providers.toolcalls.stream import Parser
+from tests.apr.providers.toolcalls.sample_tools import TODO, TOOLS, calls, read
 
 FRAGMENTS = [
     "<tool_call>",
