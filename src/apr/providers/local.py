@@ -1,6 +1,7 @@
 """The wire to a model on this machine: an engine is attached when a request needs it."""
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from apr.engine.client import Endpoint, attach
@@ -31,11 +32,12 @@ class LocalModel:
         self._endpoint: Endpoint | None = None
         self._chat: OpenAIChat | None = None
 
-    async def stream(self, request: Request) -> AsyncIterator[ModelEvent]:
+    async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model; see `Provider.stream`."""
         chat = await self._attach()
-        async for event in chat.stream(request):
-            yield event
+        async with contextlib.aclosing(chat.stream(request)) as events:
+            async for event in events:
+                yield event
 
     async def close(self) -> None:
         """Give back the connection; the engine stays warm."""
