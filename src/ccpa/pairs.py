@@ -45,12 +45,12 @@ def text_reader(workspace: Path) -> Callable[[str], str | None]:
     It returns None for what is no regular UTF-8 file of moderate size, and for paths that lead out
     of the workspace, by `..` or by a link: traces are not to be trusted with the rest of the disk.
     """
-    root = workspace.resolve()
+    root = Path(os.path.realpath(workspace))  # unlike `resolve` it has no quarrel with loops
 
     @cache
     def read_text(path: str) -> str | None:
         try:
-            resolved = (root / path).resolve()
+            resolved = Path(os.path.realpath(root / path))
             if not resolved.is_relative_to(root) or not resolved.is_file():
                 return None
             if resolved.stat().st_size > MAX_FILE_BYTES:
@@ -60,11 +60,3 @@ def text_reader(workspace: Path) -> Callable[[str], str | None]:
             return None
 
     return read_text
-
-
-def real_root(cwd: str | None) -> tuple[str, ...]:
-    """Return where a working directory really lies, if it is a link that exists on this machine."""
-    if cwd is None or not Path(cwd).is_absolute():
-        return ()
-    real = os.path.realpath(cwd)
-    return (real,) if real != cwd else ()

@@ -266,9 +266,31 @@ def test_a_background_task_is_known_by_its_number_not_by_its_id() -> None:
 
 
 NAMES = st.sampled_from(
-    ["file_path", "path", "content", "old_string", "new_string", "replace_all", "command"]
-    + ["pattern", "prompt", "subagent_type", "offset", "limit", "-i", "-C", "skill", "url", "query"]
-    + ["run_in_background", "description", "task_id", "new_source", "edit_mode", "x"]
+    [
+        "file_path",
+        "path",
+        "content",
+        "old_string",
+        "new_string",
+        "replace_all",
+        "command",
+        "pattern",
+        "prompt",
+        "subagent_type",
+        "offset",
+        "limit",
+        "-i",
+        "-C",
+        "skill",
+        "url",
+        "query",
+        "run_in_background",
+        "description",
+        "task_id",
+        "new_source",
+        "edit_mode",
+        "x",
+    ]
 )
 VALUES = st.one_of(
     st.sampled_from(["", "a", "./a", f"{PROJECT}/a", "ls", "ls ;", "ls 'a'", "x\ny", "Explore"]),

@@ -134,8 +134,35 @@ def test_meanings_agree_with_parsing_each_command() -> None:
 
 # Pieces that make commands which are often, but not always, spellings of each other.
 PIECES = st.sampled_from(
-    ["ls", " ", "  ", "a", "1", ">", "0<", "1>", "2>", "'b'", '"b"', "b", ";", "\n", "&", "#", "\\"]
-    + ["$x", "${x}", "|", "&&", "*", "`a`", "$(a)", "<<E\nb\nE\n", "{}", "''"]
+    [
+        "ls",
+        " ",
+        "  ",
+        "a",
+        "1",
+        ">",
+        "0<",
+        "1>",
+        "2>",
+        "'b'",
+        '"b"',
+        "b",
+        ";",
+        "\n",
+        "&",
+        "#",
+        "\\",
+        "$x",
+        "${x}",
+        "|",
+        "&&",
+        "*",
+        "`a`",
+        "$(a)",
+        "<<E\nb\nE\n",
+        "{}",
+        "''",
+    ]
 )
 COMMANDS = st.lists(PIECES, max_size=8).map("".join)
 

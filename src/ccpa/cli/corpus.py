@@ -1,7 +1,6 @@
 """`ccpa corpus`: what do many pairs of traces score together?"""
 
 import argparse
-import gc
 import json
 import os
 import sys
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ccpa.cli.diff import add_scoring_arguments, fraction, number
+from ccpa.cli.diff import add_scoring_arguments, fraction, number, uncollected
 from ccpa.console import console, on_terminal, one_line
 from ccpa.corpus import (
     CorpusResult,
@@ -96,9 +95,9 @@ def run(args: argparse.Namespace) -> int:
         from ccpa.cli import corpus_check
 
         return corpus_check.run(args.corpus, as_json=args.json)
-    gc.disable()  # what is read lives to the end, and none of it is cyclic: looking costs a third
     pairs = find_pairs(args.corpus, args.students)
-    results = list(_with_progress(_scored(pairs, args), len(pairs)))
+    with uncollected():
+        results = list(_with_progress(_scored(pairs, args), len(pairs)))
     thresholds = Thresholds(args.mean_min, args.each_min, args.gate)
     found = judge(results, thresholds)
     if args.junit is not None:

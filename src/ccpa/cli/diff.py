@@ -4,6 +4,8 @@ import argparse
 import gc
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,16 +102,11 @@ def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare, print, and return the exit status."""
-    gc.disable()  # what is read lives to the end, and none of it is cyclic: looking costs a third
     if args.scoring == "positional":
         return _run_positional(args)
-    found = compare_files(
-        args.teacher,
-        args.student,
-        workspace_of(args.fixture),
-        tuple(args.root),
-        dict(args.weight),
-    )
+    workspace, roots = workspace_of(args.fixture), tuple(args.root)
+    with uncollected():
+        found = compare_files(args.teacher, args.student, workspace, roots, dict(args.weight))
     judged = verdict(found.score.parity, args.min)
     if args.strict and judged == "pass" and found.drifts:
         judged = "fail"
@@ -118,6 +115,18 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(found, judged, args)
     return 0 if judged == "pass" else 1
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector out: a comparison makes no cycles, and looking costs a third."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def workspace_of(fixture: Path | None) -> Path | None:
