@@ -7,16 +7,18 @@ run, in a scratch copy but not in a sandbox: only for corpora that one trusts.
 """
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct, field
 
 from ccpa import trace
 from ccpa.fixtures import Fixture, materialise, read_trace
 from ccpa.rerun import Outcome, Workbench, rerun
 from ccpa.rerun.compare import differs
-from ccpa.rerun.hooks import SETTINGS_FILES, declared, run_hook, settings
+from ccpa.rerun.hooks import Settings, declared, project_settings, run_hook
 from ccpa.rerun.worktree import enter_worktree
 from ccpa.workspace import tree_id
 
@@ -187,12 +189,11 @@ class _Checker:
         return None
 
     def _denied_tools(self) -> set[str]:
-        files = [settings(self.bench.root / file) for file in SETTINGS_FILES]
-        files.append(self.fixture.settings.managed or {})
-        rules = list(self.fixture.settings.deny)
-        for file in files:
-            rules += file.get("permissions", {}).get("deny", [])
-        return {rule.partition("(")[0] for rule in rules}
+        found = project_settings(self.bench.root)
+        with suppress(msgspec.ValidationError):
+            found.append(msgspec.convert(self.fixture.settings.managed or {}, Settings))
+        rules = [rule for settings in found for rule in settings.permissions.deny]
+        return {rule.partition("(")[0] for rule in (*rules, *self.fixture.settings.deny)}
 
 
 def _effects(record: trace.ToolResult, outcome: Outcome) -> str | None:

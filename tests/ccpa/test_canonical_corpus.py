@@ -1,5 +1,8 @@
 """Every canonical fixture is what it claims to be."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from ccpa.fixtures import Fixture, find_fixtures, load_corpus, load_fixture, mat
 from ccpa.validate import check
 
 CANONICAL = Path(__file__).parents[2] / "fixtures/canonical"
+AUTHOR = Path(__file__).parents[2] / "tools/author_fixture.py"
 DIRECTORIES = find_fixtures(CANONICAL)
 
 
@@ -54,3 +58,13 @@ def test_its_trace_could_have_happened_and_its_checks_tell_before_from_after(
     after = run_checks(fixture, tmp_path / "after", last_words(fixture))
     assert not all(result.passed for result in before)
     assert [result for result in after if not result.passed] == []
+
+
+@pytest.mark.parametrize("name", ["notebook-insert-cells", "hook-denies-in-json"])
+def test_its_script_gives_its_trace_again(name: str, tmp_path: Path) -> None:
+    copy = tmp_path / name
+    shutil.copytree(CANONICAL / name, copy, symlinks=True)
+    (copy / "teacher.ccpa-trace.jsonl").unlink()
+    subprocess.run([sys.executable, AUTHOR, copy], check=True, stdout=subprocess.DEVNULL)
+    written = (copy / "teacher.ccpa-trace.jsonl").read_bytes()
+    assert written == (CANONICAL / name / "teacher.ccpa-trace.jsonl").read_bytes()

@@ -1,18 +1,20 @@
 """The tree id is git's own: every case is held against `git write-tree` in a SHA-256 repository."""
 
 import os
+import pickle
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ccpa.workspace import Changes, compare, snapshot, tree_id, tree_of
+from ccpa.workspace import Changes, Snapshot, compare, snapshot, tree_id, tree_of
 
 _GIT_ENVIRONMENT = {
     "PATH": os.environ["PATH"],
@@ -119,14 +121,44 @@ def test_pipes_sockets_and_dot_git_are_no_files(root: Path) -> None:
         assert tree_id(root) == git_tree(root)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
-def test_what_cannot_be_read_is_named_and_left_out(root: Path) -> None:
-    write(root, "secret", "x").chmod(0)
-    write(root, "closed/file").parent.chmod(0)
-    write(root, "open", "x")
-    result = snapshot(root)
+def test_what_cannot_be_read_is_named_and_left_out() -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        root.chmod(0o755)
+        write(root, "secret", "x").chmod(0)
+        write(root, "closed/file").parent.chmod(0)
+        write(root, "open", "x")
+        result = without_privileges(lambda: snapshot(root))
+        (root / "closed").chmod(0o755)
     assert result.unreadable == ("closed", "secret")
     assert list(result.entries) == ["open"]
+
+
+def without_privileges(function: Callable[[], Snapshot]) -> Snapshot:
+    """Call a function as an ordinary user, which root is not: root can read everything."""
+    if os.geteuid() != 0:
+        return function()
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.setuid(65534)
+        os.write(writing, pickle.dumps(tuple(function())))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        result = Snapshot(*pickle.load(answer))
+    os.wait()
+    return result
+
+
+def test_files_may_come_and_go_while_they_are_hashed(root: Path) -> None:
+    write(root, "steady", "x")
+    restless = "while :; do mkdir d; echo x > d/f; ln -s f d/l; echo xx >> d/f; rm -r d; done"
+    with subprocess.Popen(["bash", "-c", restless], cwd=root) as process:
+        try:
+            for _ in range(300):
+                assert "steady" in snapshot(root).entries
+        finally:
+            process.kill()
 
 
 def test_a_root_that_is_no_directory_is_an_error(root: Path) -> None:

@@ -35,5 +35,6 @@ def rerun(bench: Workbench, tool: str, tool_input: dict[str, Any]) -> Outcome | 
         return run(bench, tool_input)
     except OutsideError:
         return None
-    except RefusedError as refusal:
+    except (RefusedError, OSError, ValueError, TypeError) as refusal:
+        # Traces are hostile: inputs of a wrong type, paths with NUL, names that are too long.
         return Outcome(ok=False, content=f"<tool_use_error>{refusal}</tool_use_error>")

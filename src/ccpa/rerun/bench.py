@@ -1,6 +1,7 @@
 """The copy of a workspace on which tool uses are done again, and what their session remembers."""
 
 import hashlib
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -91,11 +92,24 @@ class Workbench(Struct, kw_only=True):
 
     def to_copy(self, text: str) -> str:
         """Put the copy's path in place of the session's directory."""
-        return text.replace(self.cwd, str(self.root))
+        pattern = rf"(?<![\w.-]){re.escape(self.cwd)}(?![\w-])"  # not in `/workspace-2`
+        return re.sub(pattern, lambda _: str(self.root), text)
 
     def to_session(self, text: str) -> str:
         """Put the session's directory in place of the copy's path."""
         return text.replace(str(self.root), self.cwd)
+
+
+def whole_number(tool_input: dict[str, Any], key: str, default: int) -> int:
+    """Return an input that must be a number, not below 0; `default` where it is absent or 0.
+
+    Raises:
+        RefusedError: it is something else.
+    """
+    value = tool_input.get(key) or default
+    if not isinstance(value, int | float) or not 0 <= value < 1 << 53:
+        raise RefusedError(f"{key} must be a number, not below 0.")
+    return int(value)
 
 
 def _digest(path: Path) -> bytes:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ccpa.rerun.bench import Outcome, RefusedError, Workbench
+from ccpa.rerun.bench import Outcome, RefusedError, Workbench, whole_number
 
 LINE_LIMIT = 2000
 """Lines that Read shows where no limit is given."""
@@ -14,8 +14,8 @@ def read(bench: Workbench, tool_input: dict[str, Any]) -> Outcome:
     path = bench.path(tool_input, "file_path")
     text = _text(bench, path)
     bench.note(path)
-    first = max(int(tool_input.get("offset") or 1), 1)
-    limit = int(tool_input.get("limit") or LINE_LIMIT)
+    first = whole_number(tool_input, "offset", 1)
+    limit = whole_number(tool_input, "limit", LINE_LIMIT)
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
     shown = lines[first - 1 : first - 1 + limit]
     content = "\n".join(f"{number}\t{line}" for number, line in enumerate(shown, start=first))

@@ -2,9 +2,11 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from ccpa.process import Finished, clean_environment, run_shell
@@ -14,11 +16,40 @@ SETTINGS_FILES = (".claude/settings.json", ".claude/settings.local.json")
 TIMEOUT_S = 60.0
 
 
+class _Command(Struct, frozen=True):
+    command: str
+
+
+class _Group(Struct, frozen=True):
+    hooks: list[_Command]
+    matcher: str | None = None
+
+
+class _Permissions(Struct, frozen=True):
+    deny: list[str] = []
+
+
+class Settings(Struct, frozen=True):
+    """What is looked at of a settings file; it may say much more."""
+
+    hooks: dict[str, list[_Group]] = {}
+    permissions: _Permissions = _Permissions()
+
+
 class Hook(Struct, frozen=True):
     """One hook of a project: its matcher (None matches everything) and its command."""
 
     matcher: str | None
     command: str
+
+
+def project_settings(root: Path) -> list[Settings]:
+    """Return what a project's settings files say; one that is no settings file says nothing."""
+    found = []
+    for file in SETTINGS_FILES:
+        with suppress(OSError, msgspec.MsgspecError):
+            found.append(msgspec.json.decode((root / file).read_bytes(), type=Settings))
+    return found
 
 
 def declared(root: Path, event: str, subject: str | None) -> list[Hook]:
@@ -28,21 +59,19 @@ def declared(root: Path, event: str, subject: str | None) -> list[Hook]:
     where it is not known, and any may match.
     """
     found: list[Hook] = []
-    for file in SETTINGS_FILES:
-        for group in settings(root / file).get("hooks", {}).get(event, []):
-            matcher = group.get("matcher") or None
-            if matcher in (None, "*") or subject is None or re.fullmatch(matcher, subject):
-                found += [Hook(matcher, hook["command"]) for hook in group.get("hooks", [])]
+    for settings in project_settings(root):
+        for group in settings.hooks.get(event, []):
+            if subject is None or _matches(group.matcher or "", subject):
+                matcher = group.matcher or None
+                found += [Hook(matcher, hook.command) for hook in group.hooks]
     return found
 
 
-def settings(path: Path) -> dict[str, Any]:
-    """Return what a settings file says; nothing, if there is none or it is no JSON object."""
+def _matches(matcher: str, subject: str) -> bool:
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        return matcher in ("", "*") or re.fullmatch(matcher, subject) is not None
+    except re.error:
+        return False
 
 
 def run_hook(bench: Workbench, command: str, given: dict[str, Any]) -> Finished:

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import msgspec
+
 from ccpa.rerun.bench import Outcome, RefusedError, Workbench
 
 
@@ -13,7 +15,8 @@ def edit(bench: Workbench, tool_input: dict[str, Any]) -> Outcome:
     source = tool_input.get("new_source")
     try:
         notebook = json.loads(path.read_bytes())
-        cells: list[dict[str, Any]] = notebook["cells"]
+        cells = msgspec.convert(notebook["cells"], list[dict[str, Any]])
+        notebook["cells"] = cells
     except FileNotFoundError:
         raise RefusedError(f"{bench.named(path)} does not exist.") from None
     except (ValueError, KeyError, TypeError):

@@ -11,7 +11,7 @@ from typing import Any
 
 from ccpa.errors import CcpaError
 from ccpa.gitignore import IgnoreRules
-from ccpa.rerun.bench import Outcome, RefusedError, Workbench
+from ccpa.rerun.bench import Outcome, RefusedError, Workbench, whole_number
 from ccpa.workspace import snapshot
 
 _CONTEXT_FLAGS = ("-A", "-B", "-C")
@@ -78,7 +78,8 @@ def grep(bench: Workbench, tool_input: dict[str, Any]) -> Outcome:
     if done.returncode == 2:
         raise RefusedError(done.stderr.strip())
     lines = done.stdout.splitlines()
-    skip, limit = int(tool_input.get("offset") or 0), int(tool_input.get("head_limit") or 0)
+    skip = whole_number(tool_input, "offset", 0)
+    limit = whole_number(tool_input, "head_limit", 0)
     lines = lines[skip : skip + limit if limit else None]
     return _answer(lines, mode)
 

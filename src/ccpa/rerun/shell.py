@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ccpa.process import clean_environment, run_shell
-from ccpa.rerun.bench import Outcome, RefusedError, Workbench
+from ccpa.rerun.bench import Outcome, RefusedError, Workbench, whole_number
 
-TIMEOUT_S = 60.0
+LONGEST_MS = 60_000
 _TIMED_OUT = 143
 NO_OUTPUT = "(Bash completed with no output)"
 
@@ -17,7 +17,7 @@ def bash(bench: Workbench, tool_input: dict[str, Any]) -> Outcome:
     command = tool_input.get("command")
     if not isinstance(command, str) or not command.strip():
         raise RefusedError("command is missing.")
-    limit = min(float(tool_input.get("timeout") or TIMEOUT_S * 1000) / 1000, TIMEOUT_S)
+    limit = min(whole_number(tool_input, "timeout", LONGEST_MS), LONGEST_MS) / 1000
     left_in = bench.home / "left-in"
     environment = clean_environment(bench.home) | {"CCPA_LEFT_IN": str(left_in)}
     done = run_shell(
