@@ -1,7 +1,8 @@
-"""How fast the meter is: `python benchmarks/meter.py [validate]`.
+"""How fast the meter is: `python benchmarks/meter.py [validate] [diff] [corpus]`.
 
 Generates its own traces from a seed, measures each command as a process of its own (user + system
-CPU seconds, and peak resident memory), and fits the exponent of cost over records: 1.0 is linear.
+CPU seconds, and peak resident memory), and fits the exponent of cost over records, start-up taken
+off: 1.0 is linear.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,11 +33,15 @@ from ccpa.trace import (
     ToolUseBlock,
     Usage,
     UserPrompt,
+    decode,
     encode,
 )
 
 SIZES = (25_000, 50_000, 100_000, 200_000)
+PAIRS = (500, 1_000, 2_000)
+RECORDS_OF_A_PAIR = 10  # of 850 bytes, twice: 2,000 pairs are 33 MB
 REPEATS = 3
+DRIFT = 0.01
 WORDS = ("def", "return", "import", "class", "self", "value", "path", "error", "result", "config")
 
 
@@ -43,6 +49,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """What one process used."""
 
     cpu_s: float
+    wall_s: float
     peak_mb: float
     exit_status: int
 
@@ -100,6 +107,38 @@ def _session(chance: random.Random, records: int) -> Iterator[Record]:
     yield SessionEnd(v=1, turn=turn, stop_reason="end_turn", elapsed_ms=1, cwd_sha256_after=digest)
 
 
+def drifted(path: Path, target: Path, seed: int) -> None:
+    """Write another trace of the same session in which one tool use in a hundred drifts.
+
+    Of those a third asks for something else, a third is left out with its result, and a third is
+    written another way that means the same.
+    """
+    chance = random.Random(seed)
+    left_out: set[str] = set()
+    with path.open("rb") as lines, target.open("wb") as file:
+        for record in map(decode, lines):
+            if isinstance(record, AssistantTurn) and chance.random() < DRIFT:
+                use = record.blocks[-1]
+                if isinstance(use, ToolUseBlock):
+                    _change(chance.randrange(3), use, left_out)
+                if isinstance(use, ToolUseBlock) and use.id in left_out:
+                    continue
+            if isinstance(record, ToolResult) and record.tool_use_id in left_out:
+                continue
+            file.write(encode(record))
+
+
+def _change(how: int, use: ToolUseBlock, left_out: set[str]) -> None:
+    if how == 0:
+        left_out.add(use.id)
+    elif how == 1:
+        use.input |= {"file_path": "/work/project/README.md", "pattern": "x", "command": "ls"}
+    elif "command" in use.input:
+        use.input["command"] = f" {use.input['command']} ;"
+    elif "file_path" in use.input:
+        use.input["file_path"] = use.input["file_path"].replace("/src/", "/src/./")
+
+
 def _tool_use(chance: random.Random, number: int) -> ToolUseBlock:
     path = f"/work/project/src/module_{chance.randrange(97)}.py"
     name, value = chance.choice(
@@ -124,12 +163,14 @@ def _text(chance: random.Random, size: int) -> str:
 
 def measure(command: Sequence[str]) -> Cost:
     """Run a command with its output thrown away, and return what it used."""
+    start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss: bytes there, kilobytes else
     return Cost(
         cpu_s=usage.ru_utime + usage.ru_stime,
+        wall_s=time.perf_counter() - start,
         peak_mb=usage.ru_maxrss / unit,
         exit_status=process.returncode,
     )
@@ -148,16 +189,73 @@ def ccpa(*arguments: str | Path) -> list[str]:
 
 def benchmark_validate(folder: Path, seed: int) -> dict[str, Any]:
     """Measure `ccpa validate` over growing traces as apr writes them, and over one reformatted."""
-    rows = []
     trace = folder / "own.ccpa-trace.jsonl"
+    generate_trace(trace, 5, seed)
+    rows = [_validate_row(trace, 5, "start-up, hardly a record")]
     for records in SIZES:
         generate_trace(trace, records, seed)
         rows.append(_validate_row(trace, records, "as apr writes it"))
     foreign = folder / "foreign.ccpa-trace.jsonl"
     _rewrite_with_json(trace, foreign)
-    fitted = exponent([row["records"] for row in rows], [row["cpu_s"] for row in rows])
+    start_up, *growing = rows
+    costs = [row["cpu_s"] - start_up["cpu_s"] for row in growing]
+    fitted = exponent([row["records"] for row in growing], costs)
     rows.append(_validate_row(foreign, SIZES[-1], "sorted, spaced, ASCII"))
     return {"rows": rows, "exponent": round(fitted, 3)}
+
+
+def benchmark_diff(folder: Path, seed: int) -> dict[str, Any]:
+    """Measure `ccpa diff` of growing traces: with themselves, and with one that drifts a little."""
+    rows = []
+    teacher, student = folder / "teacher.jsonl", folder / "student.jsonl"
+    for records in SIZES:
+        generate_trace(teacher, records, seed)
+        drifted(teacher, student, seed)
+        megabytes = (teacher.stat().st_size + student.stat().st_size) / 1e6
+        for form, other in (("with itself", teacher), ("1 % drift", student)):
+            command = ccpa("diff", teacher, other)
+            rows.append({"form": form, "records": records} | _cost_row(command, megabytes))
+    fitted = _exponent([row for row in rows if row["form"] == "1 % drift"])
+    return {"rows": rows, "exponent": fitted}
+
+
+def benchmark_corpus(folder: Path, seed: int) -> dict[str, Any]:
+    """Measure `ccpa corpus` over growing corpora of small pairs, in one process and in two."""
+    rows = []
+    for pairs in PAIRS:
+        for number in range(pairs):
+            fixture = folder / f"fixture-{number:05}"
+            if fixture.exists():
+                continue
+            fixture.mkdir()
+            teacher = fixture / "teacher.ccpa-trace.jsonl"
+            generate_trace(teacher, RECORDS_OF_A_PAIR, seed + number)
+            drifted(teacher, fixture / "student.ccpa-trace.jsonl", seed + number)
+        megabytes = sum(file.stat().st_size for file in folder.glob("*/*")) / 1e6
+        for jobs in (1, 2):
+            command = ccpa("corpus", folder, "--jobs", str(jobs), "--mean-min", "0")
+            row = {"form": f"{jobs} process{'es' * (jobs > 1)}", "pairs": pairs}
+            rows.append(row | _cost_row(command, megabytes))
+    fitted = _exponent([row for row in rows if row["form"] == "1 process"], "pairs")
+    return {"rows": rows, "exponent": fitted}
+
+
+def _cost_row(command: list[str], megabytes: float) -> dict[str, Any]:
+    costs = [measure(command) for _ in range(REPEATS)]
+    if any(cost.exit_status not in (0, 1) for cost in costs):
+        raise SystemExit(f"{' '.join(command)} failed")
+    cpu = [cost.cpu_s for cost in costs]
+    return {
+        "mb": round(megabytes, 1),
+        "cpu_s": round(statistics.median(cpu), 3),
+        "cpu_min_max": [round(min(cpu), 3), round(max(cpu), 3)],
+        "wall_s": round(statistics.median(cost.wall_s for cost in costs), 3),
+        "peak_mb": round(max(cost.peak_mb for cost in costs), 1),
+    }
+
+
+def _exponent(rows: list[dict[str, Any]], size: str = "records") -> float:
+    return round(exponent([row[size] for row in rows], [row["cpu_s"] for row in rows]), 3)
 
 
 def _validate_row(path: Path, records: int, form: str) -> dict[str, Any]:
@@ -183,7 +281,11 @@ def _rewrite_with_json(source: Path, target: Path) -> None:
         file.writelines(json.dumps(json.loads(line), sort_keys=True) + "\n" for line in lines)
 
 
-PARTS: dict[str, Callable[[Path, int], dict[str, Any]]] = {"validate": benchmark_validate}
+PARTS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
+    "validate": benchmark_validate,
+    "diff": benchmark_diff,
+    "corpus": benchmark_corpus,
+}
 
 
 def main() -> None:
