@@ -512,6 +512,14 @@ def test_a_line_of_just_the_limit_is_a_line() -> None:
         assert report(grown).valid is right
 
 
+def test_a_line_of_a_million_faults_takes_no_more_than_its_share() -> None:
+    keys = ",".join(f'"k{number}":0' for number in range(100_000)).encode()
+    start, rest = lines([session(), prompt(0), end(0)]).split(b'"turn":0', 1)
+    checked = report(start + keys + b',"turn":0' + rest, max_problems=3)
+    assert checked.problem_count == 100_000
+    assert len(checked.problems) == 3
+
+
 def test_listing_is_bounded_and_counting_is_not() -> None:
     checked = report(b"\n" * 1000, max_problems=10)
     assert len(checked.problems) == 10

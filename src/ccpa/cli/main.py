@@ -6,6 +6,7 @@ imported only when it is used, so that `ccpa --help` and every subcommand start 
 
 import argparse
 import importlib
+import io
 import keyword
 import os
 import signal
@@ -61,8 +62,9 @@ def load(name: str) -> Subcommand:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `ccpa` and return its exit status: 0, 1 (gate), 2 (usage or input), 130 (Ctrl-C)."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    for stream in (sys.stdout, sys.stderr):  # a file name need not be text that can be encoded
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name need not be text that can be encoded
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = _run(arguments)
         sys.stdout.flush()

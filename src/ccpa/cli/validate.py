@@ -110,6 +110,9 @@ def _glob(pattern: str) -> Iterator[Path]:
 def _checked(name: str, args: argparse.Namespace) -> Checked:
     try:
         return Checked(name=name, report=_report(name, args))
+    except IsADirectoryError:
+        example = one_line(str(Path(name) / "*.jsonl"))
+        return Checked(name=name, unreadable=f"is a directory; name the traces in it: {example}")
     except OSError as error:
         return Checked(name=name, unreadable=error.strerror or str(error))
 
@@ -117,6 +120,8 @@ def _checked(name: str, args: argparse.Namespace) -> Checked:
 def _report(name: str, args: argparse.Namespace) -> Report:
     limit = args.max_errors or None
     if name == _STDIN:
+        if sys.stdin is None:  # so Python says that it was started without one
+            raise OSError("there is no standard input")
         stream = sys.stdin.buffer
         return check(stream, version=args.version, prefix=args.prefix, max_problems=limit)
     with Path(name).open("rb") as stream:

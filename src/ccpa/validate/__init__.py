@@ -5,6 +5,8 @@ in one go, and what encoding it again confirms, needs no closer look. Other bloc
 line, and a line that is no record goes to `ccpa.validate.shape`, which finds all that is wrong.
 """
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any, BinaryIO, Literal
 
 import msgspec
@@ -181,10 +183,10 @@ class _Checker:
             self.tell(self.line, "$", str(reason))
             self.session.lose(None, self.line)
             return
-        faults += shape.faults(value, self.version)
-        # The error itself is for what only the decoder objects to: numbers beyond all range.
-        self._tell_all(faults or [("$", str(error))])
-        record = shape.salvage(value, faults, self.version)
+        told = self._tell_all(chain(faults, shape.faults(value, self.version)))
+        if not told:  # only the decoder objects: to a number beyond all range
+            self.tell(self.line, "$", str(error))
+        record = shape.salvage(value, told, self.version)
         if record is None:
             self._lose(value)
         else:
@@ -197,9 +199,14 @@ class _Checker:
             self._tell_all(formats.faults(kind, value.get))
         self.session.lose(kind, self.line)
 
-    def _tell_all(self, faults: list[shape.Fault]) -> None:
+    def _tell_all(self, faults: Iterable[shape.Fault]) -> list[shape.Fault]:
+        """Tell all faults of this line, and return some: of a hostile line there are millions."""
+        first: list[shape.Fault] = []
         for field, message in faults:
             self.tell(self.line, field, message)
+            if len(first) < shape.SALVAGEABLE:
+                first.append((field, message))
+        return first
 
 
 def _has_one_value_a_line(block: bytes, values: int) -> bool:

@@ -20,6 +20,8 @@ Fault = tuple[str, str]
 """A field, as a JSON path from the record (`$.blocks[0].id`), and what is wrong with it."""
 
 REPEATED = "this key stands more than once in its object"
+SALVAGEABLE = 50
+"""A record with so many faults is not worth more effort."""
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -45,7 +47,7 @@ _NAMES: dict[type[inspect.Type], str] = {
 }
 
 
-def parse(line: bytes) -> tuple[Any, list[Fault]]:
+def parse(line: bytes) -> tuple[Any, Iterator[Fault]]:
     """Return the line's JSON value, and its faults as JSON: repeated keys, lone surrogates.
 
     Raises:
@@ -59,7 +61,7 @@ def parse(line: bytes) -> tuple[Any, list[Fault]]:
         raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    return value, list(_json_faults(value))
+    return value, _json_faults(value)
 
 
 def _json_faults(value: Any) -> Iterator[Fault]:
@@ -84,19 +86,21 @@ def kind_of(value: Any) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
-def faults(value: Any, version: Literal[2, 3]) -> list[Fault]:
-    """Return all that keeps a JSON value from being a record of this version, field by field."""
+def faults(value: Any, version: Literal[2, 3]) -> Iterator[Fault]:
+    """Yield all that keeps a JSON value from being a record of this version, field by field."""
     if not isinstance(value, dict):
-        return [("$", f"a record is an object, not {type_name(value)}")]
+        yield "$", f"a record is an object, not {type_name(value)}"
+        return
     known = _kinds(version)
     kind = kind_of(value)
     if kind in known:
-        return list(_object_faults(value, known[kind], "$"))
-    if "kind" not in value:
-        return [("$.kind", "required, but missing")]
-    if kind in _kinds(3):
-        return [("$.kind", f"only version 3 has {kind}")]
-    return [("$.kind", f"must be {any_of(known)}; it is {shown(value['kind'])}")]
+        yield from _object_faults(value, known[kind], "$")
+    elif "kind" not in value:
+        yield "$.kind", "required, but missing"
+    elif kind in _kinds(3):
+        yield "$.kind", f"only version 3 has {kind}"
+    else:
+        yield "$.kind", f"must be {any_of(known)}; it is {shown(value['kind'])}"
 
 
 def salvage(value: Any, faults: list[Fault], version: Literal[2, 3]) -> Any:
@@ -104,7 +108,7 @@ def salvage(value: Any, faults: list[Fault], version: Literal[2, 3]) -> Any:
 
     So one unknown field, say, does not keep the rest of the record from being checked.
     """
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or len(faults) >= SALVAGEABLE:
         return None
     rest = {key: member for key, member in value.items() if not _is_at_fault(key, faults)}
     try:

@@ -121,10 +121,17 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_read(
     printed = capsys.readouterr()
     assert printed.err.splitlines() == [
         "ccpa: absent.jsonl: No such file or directory",
-        f"ccpa: {folder}: Is a directory",
+        f"ccpa: {folder}: is a directory; name the traces in it: {folder}/*.jsonl",
         "ccpa: /dev/zero: is a device, which may never end",
     ]
     assert "good.jsonl: valid" in printed.out
+
+
+def test_without_a_standard_input_it_says_so() -> None:
+    command = [sys.executable, "-m", "ccpa.cli.main", "validate", "-"]
+    closed = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *command], capture_output=True)
+    assert closed.returncode == 2
+    assert closed.stderr == b"ccpa: -: there is no standard input\n"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
