@@ -222,6 +222,16 @@ async def test_a_server_that_stays_silent_is_given_up() -> None:
             assert error.value.retryable
 
 
+async def test_the_first_byte_of_a_body_is_waited_for_as_long_as_the_head() -> None:
+    async def wait(exchange: Exchange) -> None:
+        await exchange.send(STREAM_HEAD)
+        await exchange.gone()
+
+    async with RawServer(wait) as server:
+        with pytest.raises(ProviderError, match=r"silent for 0\.05 s"):
+            await post(Client(parse_url(server.url), Timeouts(first_byte=0.05, idle=1000)))
+
+
 async def test_a_body_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "LARGEST_BODY", 1000)
 

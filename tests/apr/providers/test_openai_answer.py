@@ -207,6 +207,12 @@ async def test_a_call_that_cannot_run_is_kept_with_the_reason(
     assert reason in completion.malformed[block.id]
 
 
+async def test_two_like_calls_with_one_index_are_two_by_their_ids() -> None:
+    deltas = [calls(call_delta(0, id_, name="List", arguments="")) for id_ in ("a", "b")]
+    completion = await complete(*deltas, delta(finish="tool_calls"))
+    assert uses(completion) == [("List", {}), ("List", {})]
+
+
 async def test_a_call_that_the_server_left_in_the_text_is_found_there() -> None:
     completion = await complete(delta("I look.\n\n"), delta(CALL), delta(finish="stop"))
     assert completion.blocks[0] == TextBlock("I look.")
