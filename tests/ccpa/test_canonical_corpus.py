@@ -13,6 +13,7 @@ from ccpa.consistency import apply_teacher
 from ccpa.fixtures import Fixture, find_fixtures, load_corpus, load_fixture, materialise, read_trace
 from ccpa.validate import check
 
+pytestmark = pytest.mark.usefixtures("own_python")
 CANONICAL = Path(__file__).parents[2] / "fixtures/canonical"
 AUTHOR = Path(__file__).parents[2] / "tools/author_fixture.py"
 DIRECTORIES = find_fixtures(CANONICAL)

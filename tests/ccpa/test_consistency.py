@@ -10,6 +10,7 @@ import pytest
 from ccpa.consistency import check_teacher, replay_teacher
 from ccpa.fixtures import load_fixture
 
+pytestmark = pytest.mark.usefixtures("own_python")
 CANONICAL = Path(__file__).parents[2] / "fixtures/canonical"
 Records = list[dict[str, Any]]
 
