@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import os
 import select
 import signal
@@ -17,6 +16,7 @@ from apr.agent.loop import Agent
 from apr.agent.permissions import MODES, BadRule, Policy, parse_rules
 from apr.agent.prompt import first_prompt, look_around, system_prompt
 from apr.agent.session import Session
+from apr.cli.options import duration, positive, temperature
 from apr.errors import AprError
 from apr.providers.base import Provider, Request
 from apr.tools.base import Context
@@ -65,12 +65,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="NAME", help="demo, a .gguf file, or a name under ~/.apr/models")
     add("--base-url", metavar="URL", help="use this server (OpenAI chat completions) instead")
     add("--api-key-env", metavar="VAR", help="environment variable that holds the server's key")
-    add("--ctx", metavar="N", type=_positive, help="tokens of context for a local model")
-    add("--keep-alive", metavar="S", type=float, default=600.0, help="seconds an idle engine stays")
-    add("--max-turns", metavar="N", type=_positive, help="end after N answers of the model")
-    add("--max-tokens", metavar="N", type=_positive, default=MAX_TOKENS, help="per answer")
+    add("--ctx", metavar="N", type=positive, help="tokens of context for a local model")
     add(
-        "--temperature", metavar="T", type=float, help="sampling temperature (default: the model's)"
+        "--keep-alive",
+        metavar="TIME",
+        type=duration,
+        default="10m",
+        help="how long an idle engine stays: 90s, 10m (default), 1h, never",
+    )
+    add("--max-turns", metavar="N", type=positive, help="end after N answers of the model")
+    add("--max-tokens", metavar="N", type=positive, default=MAX_TOKENS, help="per answer")
+    add(
+        "--temperature",
+        metavar="T",
+        type=temperature,
+        help="sampling temperature (default: the model's)",
     )
     add("--permission-mode", choices=MODES, default="default")
     add("--allowedTools", "--allowed-tools", dest="allow", metavar="RULES", action="append")
@@ -214,13 +223,6 @@ def _piped(*, wait_for_ever: bool) -> str | None:
         _warn("nothing came through standard input; going on without it")
         return None
     return sys.stdin.buffer.read().decode(errors="replace")
-
-
-def _positive(text: str) -> int:
-    with contextlib.suppress(ValueError):
-        if (number := int(text)) > 0:
-            return number
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
 
 
 def _warn(text: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from apr.cli.options import duration, positive
 from apr.engine import state as engines
 from apr.engine.state import EngineError, EngineState
 from apr.errors import AprError
@@ -19,7 +20,6 @@ examples:
   apr engine serve --model ./qwen3-coder.gguf --ctx 32768 --keep-alive 1h
 
 `apr code` starts an engine by itself, and leaves it warm for the next run."""
-UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _configure_serve(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", metavar="MODEL", help="demo, a name, or a path; default: APR_MODEL")
-    add("--ctx", type=int, metavar="N", help="tokens of context; default: what memory allows")
+    add("--ctx", type=positive, metavar="N", help="tokens of context; default: what memory allows")
     add(
         "--keep-alive",
         type=duration,
@@ -49,8 +49,8 @@ def _configure_serve(parser: argparse.ArgumentParser) -> None:
     )
     add("--parent-pid", type=int, metavar="PID", help="end when this process has ended")
     add("--private", action="store_true", help="with --parent-pid: for that process alone")
-    add("--slots", type=int, metavar="N", help="conversations at a time; default: up to 4")
-    add("--threads", type=int, metavar="N", help="default: one for each core")
+    add("--slots", type=positive, metavar="N", help="conversations at a time; default: up to 4")
+    add("--threads", type=positive, metavar="N", help="default: one for each core")
     add("--port", type=int, default=0, metavar="N", help="default: any that is free")
 
 
@@ -63,20 +63,6 @@ def run(args: argparse.Namespace) -> int:
     if args.engine_command == "serve":
         return _serve(args)
     return _stop(args) if args.engine_command == "stop" else _status(args)
-
-
-def duration(text: str) -> float | None:
-    """Return seconds from `90`, `90s`, `10m` or `1h`; None from `never`."""
-    if text == "never":
-        return None
-    number, unit = (text[:-1], text[-1]) if text[-1:] in UNITS else (text, "s")
-    try:
-        seconds = float(number) * UNITS[unit]
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 10m, 1h or never")
-    return seconds
 
 
 def _serve(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
-from apr.agent.events import PrefillProgress, TextDelta, ThinkingDelta
+from apr.agent.events import Notice, PrefillProgress, TextDelta, ThinkingDelta
 from ccpa.trace import Block, TurnStop, Usage
 
 
@@ -79,7 +79,7 @@ class Completion(Struct, frozen=True, kw_only=True):
     malformed: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-ModelEvent = TextDelta | ThinkingDelta | PrefillProgress | Completion
+ModelEvent = TextDelta | ThinkingDelta | PrefillProgress | Notice | Completion
 
 
 class Provider(Protocol):

@@ -1,9 +1,11 @@
 """The wire to a model on this machine: an engine is attached when a request needs it."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
+from apr.agent.events import Notice
 from apr.engine.client import Endpoint, attach
 from apr.engine.state import EngineError
 from apr.providers.base import ModelEvent, ProviderError, Request
@@ -19,11 +21,11 @@ class LocalModel:
         name: what the trace calls it.
         context: tokens of context to load it with; None for what the model was trained on, as far
             as memory allows.
-        keep_alive: seconds the engine stays warm after its last request.
+        keep_alive: seconds the engine stays warm after its last request; None for ever.
     """
 
     def __init__(
-        self, path: Path, name: str, *, context: int | None = None, keep_alive: float = 600.0
+        self, path: Path, name: str, *, context: int | None = None, keep_alive: float | None = 600.0
     ) -> None:
         self._path = path
         self._name = name
@@ -34,7 +36,15 @@ class LocalModel:
 
     async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model; see `Provider.stream`."""
-        chat = await self._attach()
+        notices: asyncio.Queue[str | None] = asyncio.Queue()
+        attaching = asyncio.create_task(self._attach(notices.put_nowait))
+        attaching.add_done_callback(lambda _: notices.put_nowait(None))
+        try:
+            while (text := await notices.get()) is not None:
+                yield Notice(text)
+            chat = await attaching
+        finally:
+            attaching.cancel()
         async with contextlib.aclosing(chat.stream(request)) as events:
             async for event in events:
                 yield event
@@ -44,10 +54,12 @@ class LocalModel:
         if self._chat is not None:
             await self._chat.close()
 
-    async def _attach(self) -> OpenAIChat:
+    async def _attach(self, tell: Callable[[str], None]) -> OpenAIChat:
         """Return the wire to the engine: another one if the last has retired or crashed since."""
         try:
-            endpoint = await attach(self._path, ctx=self._context, keep_alive=self._keep_alive)
+            endpoint = await attach(
+                self._path, ctx=self._context, keep_alive=self._keep_alive, on_progress=tell
+            )
         except EngineError as error:
             raise ProviderError(str(error)) from error
         if self._chat is None or endpoint != self._endpoint:

@@ -1,0 +1,35 @@
+"""How values on the command line are read."""
+
+import argparse
+import contextlib
+import math
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def positive(text: str) -> int:
+    """Read a whole number above zero."""
+    with contextlib.suppress(ValueError):
+        if (number := int(text)) > 0:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
+
+
+def temperature(text: str) -> float:
+    """Read a sampling temperature: 0 is greedy."""
+    with contextlib.suppress(ValueError):
+        if 0 <= (number := float(text)) <= 10:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a temperature (0 to 10)")
+
+
+def duration(text: str) -> float | None:
+    """Read `90s`, `10m`, `1h` or a bare number as seconds; `never` is None."""
+    if text == "never":
+        return None
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    with contextlib.suppress(ValueError):
+        seconds = float(number) * _UNITS[unit]
+        if seconds >= 0 and math.isfinite(seconds):
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 10m, 1h or never")
