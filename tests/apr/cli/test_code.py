@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.apr.program import apr, calls, environment, problems, records, says, start_apr
 
 from ccpa.scripted.server import ScriptedModel, serving
 from ccpa.trace import (
@@ -19,6 +18,7 @@ from ccpa.trace import (
     ToolResult,
     UserPrompt,
 )
+from tests.apr.program import apr, calls, environment, problems, records, says, start_apr
 
 READ = calls(("Read", {"file_path": "src/calc.py"}), text="I read the file first.")
 FIX = {"file_path": "src/calc.py", "old_string": "a - b", "new_string": "a + b"}

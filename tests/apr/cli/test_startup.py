@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.apr.program import APR, environment, says
 
 from ccpa.scripted.server import ScriptedModel, serving
+from tests.apr.program import APR, environment, says
 
 # All that is not the standard library. Each further package costs every user, on every run.
 PACKAGES = {"apr", "ccpa", "h11", "msgspec"}

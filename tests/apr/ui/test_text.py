@@ -6,9 +6,8 @@ import select
 import subprocess
 from pathlib import Path
 
-from tests.apr.program import APR, calls, environment, says
-
 from ccpa.scripted.server import ScriptedModel, serving
+from tests.apr.program import APR, calls, environment, says
 
 
 def on_terminal(*words: str, home: Path, cwd: Path, **variables: str) -> str:
