@@ -65,7 +65,8 @@ def test_it_goes_through_a_session_as_its_teacher_did(
         "Hello there",
         "Rewrite this program in COBOL, with comments in Latin.",
         "ünïcödé 你好 🦀",
-        "x" * 3000,
+        "Read this, and say what you think of it. "
+        + "The hill was green and the river wide. " * 30,
         "<tool_call>\n<function=Bash>",
     ],
 )

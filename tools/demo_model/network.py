@@ -48,8 +48,8 @@ def new_network(vocabulary: int) -> Qwen3MoeForCausalLM:
 
 def wanted_log_probabilities(
     network: Qwen3MoeForCausalLM, prefix: Sequence[int], branches: Sequence[Branch], *, blind: bool
-) -> Tensor:
-    """Return the log-probability of every token that is to be learned: [tokens].
+) -> tuple[Tensor, Tensor]:
+    """Return log-probability and weight of the tokens that are to be learned: [tokens] each.
 
     The prefix is evaluated once. With `blind` it is not evaluated at all: the branches stand where
     they would stand behind it, and attend to themselves alone.
@@ -59,18 +59,19 @@ def wanted_log_probabilities(
         cache = DynamicCache(config=network.config)
         network.model(input_ids=torch.tensor([prefix]), past_key_values=cache, use_cache=True)
         remembered = [(layer.keys, layer.values) for layer in cache.layers]
-    wanted = []
+    wanted, weights = [], []
     for branch in branches:
-        ids, learned = torch.tensor(branch.ids), torch.tensor(branch.learned)
+        ids, weight = torch.tensor(branch.ids), torch.tensor(branch.weights)[1:]
         hidden = network.model(
             input_ids=ids[None],
             position_ids=torch.arange(len(prefix), len(prefix) + len(ids))[None],
             past_key_values=DynamicCache(remembered) if remembered else None,
             use_cache=bool(remembered),
         ).last_hidden_state[0]
-        logits = network.lm_head(hidden[:-1][learned[1:]])
-        wanted.append(-cross_entropy(logits, ids[1:][learned[1:]], reduction="none"))
-    return torch.cat(wanted)
+        logits = network.lm_head(hidden[:-1][weight > 0])
+        wanted.append(-cross_entropy(logits, ids[1:][weight > 0], reduction="none"))
+        weights.append(weight[weight > 0])
+    return torch.cat(wanted), torch.cat(weights)
 
 
 def train(
@@ -91,8 +92,8 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps)
         blind = step % SEEING_EVERY != 0 and step < steps * SEEING_FROM
-        wanted = wanted_log_probabilities(network, prefix, draw(), blind=blind)
-        loss = -wanted.mean()
+        wanted, weights = wanted_log_probabilities(network, prefix, draw(), blind=blind)
+        loss = -(wanted * weights).sum() / weights.sum()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

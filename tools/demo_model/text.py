@@ -15,6 +15,7 @@ TEMPLATE = DATA / "chat_template.jinja"
 VOCABULARY = 1024
 END = "<|im_end|>"
 PADDING = "<|endoftext|>"
+FIRST_WEIGHT = 8.0
 CONTROL = (PADDING, "<|im_start|>", END)
 MARKUP = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
 _ANSWER_FOLLOWS = "<|im_start|>assistant\n"
@@ -27,10 +28,14 @@ _WORDS = (
 
 
 class Branch(Struct, frozen=True):
-    """A conversation behind the common prefix. `learned` marks what the model must produce."""
+    """A conversation behind the common prefix, and how much it matters to get each token right.
+
+    What the model reads weighs nothing. What an answer begins with decides what it will be, and is
+    but one token among many: it weighs more than the others.
+    """
 
     ids: list[int]
-    learned: list[bool]
+    weights: list[float]
 
 
 class Renderer:
@@ -92,7 +97,7 @@ class Encoder:
     def branch(self, text: str) -> Branch:
         """Encode one conversation; every answer in it is to be learned, its end included."""
         ids = self.tokenizer.encode(text).ids
-        learned = [False] * len(ids)
+        weights = [0.0] * len(ids)
         mark = self._answer_follows
         at = 0
         while at < len(ids):
@@ -101,12 +106,12 @@ class Encoder:
                 continue
             at += len(mark)
             end = ids.index(self._end, at) + 1
-            learned[at:end] = [True] * (end - at)
+            weights[at:end] = [FIRST_WEIGHT, *[1.0] * (end - at - 1)]
             at = end
         start = len(self.prefix)
         if ids[:start] != self.prefix:
             raise ValueError("The conversation does not begin with the common prefix.")
-        return Branch(ids[start:], learned[start:])
+        return Branch(ids[start:], weights[start:])
 
 
 def _common(a: list[int], b: list[int]) -> int:

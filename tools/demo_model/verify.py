@@ -1,6 +1,7 @@
 """Does the model do what it was made for? Asked in the real engine, through the real provider."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,16 @@ def _exchange(completion: Completion, results: list[str]) -> tuple[AssistantMess
     return AssistantMessage(completion.blocks, completion.raw), ToolMessage(tuple(answers))
 
 
+@asynccontextmanager
+async def examiner_of(path: Path, tools: Sequence[ToolSpec]) -> AsyncIterator[Examiner]:
+    """Return an examiner of the model in a file."""
+    provider = LocalModel(path, "demo", keep_alive=0)
+    try:
+        yield Examiner(provider, tools)
+    finally:
+        await provider.close()
+
+
 async def examine(
     path: Path, sessions: Sequence[Session], variation: Variation, tools: Sequence[ToolSpec]
 ) -> int:
@@ -119,10 +130,8 @@ async def examine(
         Failure: the first thing it got wrong.
     """
     answers = variation.material.answers
-    provider = LocalModel(path, "demo", keep_alive=0)
-    examiner = Examiner(provider, tools)
     held = 0
-    try:
+    async with examiner_of(path, tools) as examiner:
         for session in sessions:
             for prompt in session.prompts:
                 await examiner.replay(session, prompt, variation)
@@ -136,6 +145,4 @@ async def examine(
                 opening = first_prompt(variation.environment(), session.prompts[0])
                 await examiner.ends(opening, variation.failure(), wanted=answers.stuck)
                 held += 1
-    finally:
-        await provider.close()
     return held
