@@ -12,9 +12,9 @@ MAX_FILE_BYTES = 8 << 20  # of a starting file; an agent does not edit more than
 
 
 def compare_files(
-    teacher: Path,
-    student: Path,
-    workspace: Path | None = None,
+    teacher: Path | str,
+    student: Path | str,
+    workspace: Path | str | None = None,
     aliases: tuple[str, ...] = (),
     weights: Mapping[str, float] = NO_WEIGHTS,
 ) -> Comparison:
@@ -39,7 +39,7 @@ def compare_files(
     )
 
 
-def text_reader(workspace: Path) -> Callable[[str], str | None]:
+def text_reader(workspace: Path | str) -> Callable[[str], str | None]:
     """Return a function from a relative path to the text of that file of the workspace.
 
     It returns None for what is no regular UTF-8 file of moderate size, and for paths that lead out

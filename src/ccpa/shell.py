@@ -42,7 +42,14 @@ _WORDS = _EXPANSIONS | {
 _PLAIN = re.compile(r"[\w./:=,@%+-]+")
 _NOT_LETTERS = re.compile(rb"[^a-zA-Z0-9]+")
 _DESCRIPTOR = re.compile(rb"(?:^|[\s;&|(])[0-9]+\Z")
-_HAS_NEEDLESS = re.compile(rb"#|<<|[01][<>]")  # where some letters or digits may have no meaning
+# Where some letters or digits may have no meaning, and where it takes the grammar to say which.
+_NEEDLESS = re.compile(rb"#|<<|[01][<>]")
+_NEEDS_GRAMMAR = re.compile(rb"<<|[01][<>]|`|\$\(|\$\{|\(\(")
+_IN_QUOTES = rb"""'[^']*'|"(?:\\.|[^"\\])*"|\\."""
+_COMMENTS = re.compile(  # a word, which may hold a `#`, is kept; a comment is not
+    rb"""((?:%b|[^\s;&|()<>'"\\#])(?:%b|[^\s;&|()<>'"\\])*)|#[^\n]*""" % (_IN_QUOTES, _IN_QUOTES),
+    re.DOTALL,
+)
 _ROOT = "\ue000"  # stands for the working directory: to the grammar, a letter like any other
 _HEREDOC_OPENERS = frozenset({"<<", "<<-"})
 _IN_DOUBLE_QUOTES = re.compile(r'\\([$`"\\])|\\\r?\n')
@@ -92,7 +99,7 @@ def meanings(commands: Collection[str]) -> dict[str, Tokens | str]:
     contested: set[bytes] = set()
     for command in commands:
         source = command.encode("utf-8", "surrogatepass")
-        if _HAS_NEEDLESS.search(source):
+        if _NEEDS_GRAMMAR.search(source) and _NEEDLESS.search(source):
             tokens, bare = _canonical(source)
             found[command] = tokens or command
             contested.add(_letters(bare))
@@ -107,6 +114,8 @@ def meanings(commands: Collection[str]) -> dict[str, Tokens | str]:
 
 def _letters(source: bytes) -> bytes:
     """Return letters and digits, sorted: a redirection may stand anywhere among the words."""
+    if b"#" in source:
+        source = _COMMENTS.sub(rb"\1", source)
     return bytes(sorted(_NOT_LETTERS.sub(b"", source)))
 
 

@@ -46,6 +46,7 @@ exit status: 0 the gate passes, 1 it does not, 2 wrong usage or unusable input""
 
 # Below this much to read, starting another process costs more than it saves.
 _WORTH_A_PROCESS = 16 << 20
+_FEW = 64
 _MOMENT_S = 1.0
 _WORST = 3  # kinds of drift named for each fixture
 
@@ -133,7 +134,9 @@ def _in_processes(score: Any, pairs: list[Pair], jobs: int) -> Iterator[PairResu
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(jobs, mp_context=get_context("forkserver")) as pool:
+    # No thread runs yet, so a fork is safe, and spares each process the imports.
+    context = get_context("fork" if sys.platform == "linux" else "spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         size = max(1, len(pairs) // (jobs * 8))
         yield from pool.map(score, pairs, chunksize=size)
 
@@ -144,11 +147,9 @@ def _paying_jobs(pairs: list[Pair]) -> int:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     )
     limit = min(processors or 1, len(pairs))
-    if limit == 1:
+    if limit == 1 or len(pairs) < _FEW:  # not even worth asking how large they are
         return 1
-    size = 0
-    for pair in pairs:
-        size += pair.student.stat().st_size + pair.teacher.stat().st_size
+    size = sum(Path(path).stat().st_size for one in pairs for path in (one.teacher, one.student))
     return max(1, min(limit, size // _WORTH_A_PROCESS))
 
 
