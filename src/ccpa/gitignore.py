@@ -12,6 +12,7 @@ import re
 from typing import NamedTuple
 
 _SPECIAL = re.compile(rb"[*?\[\\]")
+_STARS = re.compile(rb"\*+")
 _CLASSES = {
     b"alnum": rb"0-9A-Za-z",
     b"alpha": rb"A-Za-z",
@@ -96,58 +97,63 @@ def _strip_trailing_spaces(line: bytes) -> bytes:
 
 
 def _translate(glob: bytes, *, whole_path: bool) -> bytes | None:
-    """Return the glob as a regular expression, or None where git would never match it.
-
-    Everything that follows a star is an atomic group: the leftmost place where the text between two
-    stars fits is as good as any other, and so are the leftmost directories for what stands between
-    two `**`. Nothing is tried twice, so a hostile pattern costs no more than its length.
-    """
+    """Return the glob as a regular expression, or None where git would never match it."""
     special = _SPECIAL.search(glob)
     if not glob or special is None:
         return re.escape(glob) if glob else None
     sections = [[b""]]  # one after each `**/`, of parts: one after each `*`
     at = 0
     while at < len(glob):
-        char = glob[at : at + 1]
-        if char == b"*":
-            end = len(glob) - len(glob[at:].lstrip(b"*"))
-            # Git matches the text before the first special character apart from the rest, so a
-            # `**` right after it counts as standing at the start.
-            starts = at == special.start() or glob[at - 1 : at] == b"/"
-            if whole_path and end - at > 1 and starts and glob[end : end + 1] == b"/":
-                sections.append([rb"(?:[^/]*/)*?"])
-                end += 1
-            else:
-                deep = whole_path and end - at > 1 and starts and end == len(glob)
-                sections[-1].append(rb".*" if deep else rb"[^/]*?")
-            at = end
+        stars = _STARS.match(glob, at)
+        if stars is None:
+            piece = _translate_piece(glob, at)
+            if piece is None:
+                return None
+            sections[-1][-1] += piece[0]
+            at = piece[1]
             continue
-        if char == b"[":
-            bracket = _translate_bracket(glob, at)
-            if bracket is None:
-                return None
-            regex, at = bracket
-        elif char == b"?":
-            regex, at = rb"[^/]", at + 1
+        # Git matches the text before the first special character apart from the rest, so a `**`
+        # right after it counts as standing at the start.
+        starts = at == special.start() or glob[at - 1 : at] == b"/"
+        deep = whole_path and len(stars[0]) > 1 and starts
+        at = stars.end()
+        if deep and glob[at : at + 1] == b"/":
+            sections.append([rb"(?:[^/]*/)*?"])
+            at += 1
         else:
-            at += char == b"\\"
-            if at == len(glob):
-                return None
-            regex, at = re.escape(glob[at : at + 1]), at + 1
-        sections[-1][-1] += regex
+            sections[-1].append(rb".*" if deep and at == len(glob) else rb"[^/]*?")
+    return _assemble(sections)
+
+
+def _assemble(sections: list[list[bytes]]) -> bytes:
+    """Join the parts so that nothing is tried twice: a hostile pattern costs its length, no more.
+
+    Everything that follows a star is an atomic group: the leftmost place where the text between two
+    stars fits is as good as any other, and so are the leftmost directories for what stands between
+    two `**`. Only the last part of all must be free to move, for it has to reach the end.
+    """
     *early, last = sections
-    first, *stars = last
-    return b"".join(
-        [
-            *(b"(?>%s)" % _atomic(section) for section in early),
-            _atomic([first, *stars[:-1]]),
-            *stars[-1:],
-        ]
-    )
+    closed = [b"(?>%s)" % _atomic(section) for section in early]
+    return b"".join([*closed, _atomic(last[:-1]), last[-1]])
 
 
 def _atomic(parts: list[bytes]) -> bytes:
-    return parts[0] + b"".join(b"(?>%s)" % part for part in parts[1:])
+    return b"".join(b"(?>%s)" % part if number else part for number, part in enumerate(parts))
+
+
+def _translate_piece(glob: bytes, at: int) -> tuple[bytes, int] | None:
+    """Translate what stands at `at`, no star; return it and its end, None if it is malformed."""
+    char = glob[at : at + 1]
+    if char == b"[":
+        return _translate_bracket(glob, at)
+    if char == b"?":
+        return rb"[^/]", at + 1
+    if char == b"\\":
+        escaped = glob[at + 1 : at + 2]
+        return (re.escape(escaped), at + 2) if escaped else None
+    special = _SPECIAL.search(glob, at)
+    end = special.start() if special else len(glob)
+    return re.escape(glob[at:end]), end
 
 
 def _translate_bracket(glob: bytes, at: int) -> tuple[bytes, int] | None:
@@ -155,7 +161,7 @@ def _translate_bracket(glob: bytes, at: int) -> tuple[bytes, int] | None:
     at += 1
     negated = glob[at : at + 1] in (b"!", b"^")
     at += negated
-    members = b""
+    members: list[bytes] = []
     previous = -1  # what a following `-` would make a range from
     first = True
     while first or glob[at : at + 1] != b"]":
@@ -169,13 +175,13 @@ def _translate_bracket(glob: bytes, at: int) -> tuple[bytes, int] | None:
             if at >= len(glob):
                 return None
             if previous <= glob[at]:
-                members += rb"\x%02x-\x%02x" % (previous, glob[at])
+                members.append(rb"\x%02x-\x%02x" % (previous, glob[at]))
             previous = -1
         elif closing > at + 2 and glob[closing - 1 : closing] == b":":
             name = glob[at + 2 : closing - 1]
             if name not in _CLASSES:
                 return None
-            members += _CLASSES[name]
+            members.append(_CLASSES[name])
             previous = -1
             at = closing
         else:
@@ -183,9 +189,8 @@ def _translate_bracket(glob: bytes, at: int) -> tuple[bytes, int] | None:
             if at >= len(glob):
                 return None
             previous = glob[at]
-            members += rb"\x%02x" % previous
+            members.append(rb"\x%02x" % previous)
         at += 1
-    inside = rb"[%s%s]" % (b"^" if negated else b"", members) if members else rb"[^\x00-\xff]"
-    if negated and not members:
-        inside = b"."
-    return rb"(?!/)" + inside, at + 1
+    if not members:  # nothing is in it, or everything but nothing
+        return (b"(?!/)." if negated else b"(?!)"), at + 1
+    return rb"(?!/)[%s%s]" % (b"^" if negated else b"", b"".join(members)), at + 1
