@@ -23,6 +23,7 @@ COMMANDS = {
     "corpus": "score many pairs of traces, and gate on the result",
     "files": "say whether two directories hold the same files",
     "coverage": "say which capabilities have a fixture whose trace shows them",
+    "import": "turn transcripts of other programs into traces",
     "schema": "print the JSON Schema of a trace's records",
 }
 
