@@ -78,6 +78,7 @@ def compare(
     read_file: ReadFile | None = None,
     aliases: tuple[str, ...] = (),
     weights: Mapping[str, float] = NO_WEIGHTS,
+    same_files: bool | None = None,
 ) -> Comparison:
     """Compare a student's trace with a teacher's.
 
@@ -87,6 +88,8 @@ def compare(
         read_file: a starting file's text by relative path, where the starting files are known.
         aliases: other absolute spellings of either working directory.
         weights: how much an action counts, as in `ccpa.score.score`.
+        same_files: whether the files are equal in the end, where the caller knows. None:
+            what the traces say.
     """
     ours, theirs = session(teacher_views), session(student_views)
     teacher, student = _sides(ours, theirs, aliases)
@@ -99,7 +102,8 @@ def compare(
         [one.kind + one.name for one in ours.actions],
         [one.kind + one.name for one in theirs.actions],
     )
-    same_files = _same_files(teacher, student, read_file)
+    if same_files is None:
+        same_files = _same_files(teacher, student, read_file)
     listed = drifts.of_actions(ours, theirs, found)
     listed += drifts.of_outcomes(ours, theirs, found, teacher.root, student.root)
     listed += drifts.of_calls(ours, theirs, found)

@@ -17,6 +17,7 @@ def compare_files(
     workspace: Path | str | None = None,
     aliases: tuple[str, ...] = (),
     weights: Mapping[str, float] = NO_WEIGHTS,
+    same_files: bool | None = None,
 ) -> Comparison:
     """Compare two trace files.
 
@@ -26,6 +27,7 @@ def compare_files(
         workspace: the directory both started from; edits are then compared by what they change.
         aliases: other absolute spellings of the working directories (a symlink to one).
         weights: how much an action counts, as in `ccpa.score.score`.
+        same_files: whether the files are equal in the end, where that is known otherwise.
 
     Raises:
         CcpaError: a file cannot be read or is no trace.
@@ -36,6 +38,7 @@ def compare_files(
         read_file=None if workspace is None else text_reader(workspace),
         aliases=aliases,
         weights=weights,
+        same_files=same_files,
     )
 
 

@@ -36,9 +36,9 @@ examples:
   ccpa corpus fixtures/regression                    pairs that lie together
   ccpa corpus fixtures/canonical --students runs     runs/ID/run-1/*.jsonl, run-2, ...
   ccpa corpus DIR --students runs --gate mean        gate on the mean, not on the interval
-  ccpa corpus fixtures/canonical --check             could the teachers' traces have happened?
   ccpa corpus DIR --junit report.xml --json          for machines
   ccpa corpus DIR --scoring positional --json        as the older meter prints it
+  ccpa corpus fixtures/canonical --check             could the teachers' traces have happened?
 
 Each run is scored alone. Over several runs of a fixture there is a mean, a bootstrap 95 % interval
 and pass^k; the gate asks the interval's lower end. docs/scoring.md has the arithmetic.

@@ -52,6 +52,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="pass only if there is no drift of any kind"
     )
+    parser.add_argument(
+        "--files",
+        nargs=2,
+        type=Path,
+        metavar=("TEACHER_DIR", "STUDENT_DIR"),
+        help="the files that each side left, to compare byte for byte (`ccpa files` says where)",
+    )
     parser.add_argument("--side-by-side", action="store_true", help="show both streams of actions")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -105,8 +112,9 @@ def run(args: argparse.Namespace) -> int:
     if args.scoring == "positional":
         return _run_positional(args)
     workspace, roots = workspace_of(args.fixture), tuple(args.root)
+    same = None if args.files is None else _same_trees(*args.files)
     with uncollected():
-        found = compare_files(args.teacher, args.student, workspace, roots, dict(args.weight))
+        found = compare_files(args.teacher, args.student, workspace, roots, dict(args.weight), same)
     judged = verdict(found.score.parity, args.min)
     if args.strict and judged == "pass" and found.drifts:
         judged = "fail"
@@ -115,6 +123,15 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(found, judged, args)
     return 0 if judged == "pass" else 1
+
+
+def _same_trees(teacher: Path, student: Path) -> bool:
+    from ccpa.filestate import compare_directories
+
+    try:
+        return compare_directories(teacher, student).equal
+    except OSError as error:
+        raise CcpaError(f"{error.filename}: cannot be read: {error.strerror}") from None
 
 
 @contextmanager

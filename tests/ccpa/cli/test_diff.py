@@ -163,6 +163,21 @@ def test_a_fixture_gives_the_files_that_edits_change(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.usefixtures("folder")
+def test_the_files_that_each_side_left_can_be_given(capsys: pytest.CaptureFixture[str]) -> None:
+    for side in ("t", "s"):
+        put(f"{side}.jsonl", bash("make"), say())
+        Path(side).mkdir()
+        Path(side, "out").write_text("1")
+    assert diff("--files", "t", "s", "--strict") == 0
+    assert "files in the end: the same" in capsys.readouterr().out
+    Path("s/out").write_text("2")
+    assert diff("--files", "t", "s") == 1
+    assert "mismatched_file_state" in capsys.readouterr().out
+    assert diff("--files", "t", "absent") == 2
+    assert "absent: cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_trace_cannot_read_files_outside_the_workspace(tmp_path: Path) -> None:
     (tmp_path / "w" / "sub").mkdir(parents=True)
     (tmp_path / "secret").write_text("s")
