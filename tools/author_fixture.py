@@ -35,6 +35,7 @@ CWD = "/workspace"
 MODEL = "claude-sonnet-4-6"
 VERSION = "2.1.80"
 OUTPUT_LIMIT = 30_000
+PROMPT_TOKENS = 4100  # of the system prompt and the tools
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 PATH_KEYS = ("file_path", "notebook_path", "path")
 
@@ -70,6 +71,8 @@ class Script(Struct, kw_only=True, forbid_unknown_fields=True):
     permission_mode: str | None = None
     resumed: bool = False
     first_turn: int = 0
+    context_tokens: int = 0
+    """What the context of a resumed session holds before the first prompt."""
     end: trace.SessionStop = "end_turn"
     step: list[Step]
 
@@ -85,7 +88,7 @@ class Author:
         self.records: list[trace.Record] = []
         self.bench = Workbench(root=root, cwd=CWD, home=home, resumed=script.resumed)
         self.turns: dict[str | None, int] = {None: script.first_turn - 1}
-        self.context: dict[str | None, int] = {}
+        self.context: dict[str | None, int] = {None: script.context_tokens * 4}
         self.elapsed = 0
         self.tokens = [0, 0]
 
@@ -134,8 +137,13 @@ class Author:
         elif step.skill is not None:
             self.records.append(trace.SkillInvocation(v=1, turn=self.turns[agent], **step.skill))
         elif step.compaction is not None:
-            self.records.append(trace.Compaction(v=1, turn=self.turns[agent], **step.compaction))
-            self.context[agent] = step.compaction["tokens_after"] * 4
+            before = PROMPT_TOKENS + self.context[agent] // 4
+            self.records.append(
+                trace.Compaction(
+                    v=1, turn=self.turns[agent], tokens_before=before, **step.compaction
+                )
+            )
+            self.context[agent] = (step.compaction["tokens_after"] - PROMPT_TOKENS) * 4
         else:
             self.assistant(step, agent)
 
@@ -150,7 +158,7 @@ class Author:
         blocks += [block for _, block in uses]
         self.turns[agent] += 1
         said = msgspec.json.encode(blocks).decode()
-        input_tokens = 4100 + self.context.get(agent, 0) // 4
+        input_tokens = PROMPT_TOKENS + self.context.get(agent, 0) // 4
         output_tokens = 12 + len(said) // 4
         latency = 700 + output_tokens * 13 + self.random.randrange(400)
         self.elapsed += latency
