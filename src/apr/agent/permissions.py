@@ -90,6 +90,25 @@ def decide(policy: Policy, tool: str, access: Access) -> Decision:
     return _by_kind(policy, tool, access)
 
 
+def hidden(policy: Policy) -> tuple[str, ...]:
+    """Return what a search must leave out, as patterns from the root: what no `Read` may open.
+
+    A search names a folder, so the decision on it cannot see each file it will come upon.
+    """
+    patterns = []
+    for rule in policy.deny:
+        if rule.tool != "Read" or rule.specifier is None:
+            continue
+        base, pattern = _anchored(rule.specifier, policy.root)
+        if base == policy.root or pattern.startswith("/**/"):
+            patterns.append(pattern)
+        elif policy.root.is_relative_to(base):
+            below = f"/{policy.root.relative_to(base).as_posix()}/"
+            if pattern.startswith(below):
+                patterns.append(pattern.removeprefix(below[:-1]))
+    return tuple(patterns)
+
+
 def _by_kind(policy: Policy, tool: str, access: Access) -> Decision:
     if _first(policy.allow, policy, tool, access, all):
         return Decision("allow")
@@ -181,16 +200,22 @@ def _path_matches(specifier: str, policy: Policy, path: Path) -> bool:
     """Gitignore syntax: `//x` from the root directory, `~/x` from home, else from the project."""
     from pathspec import GitIgnoreSpec  # 40 ms, paid only where there are path rules
 
-    base, pattern = policy.root, specifier.removeprefix("./")
-    if specifier.startswith("//"):
-        base, pattern = Path("/"), specifier[1:]
-    elif specifier.startswith("~/"):
-        base, pattern = Path.home().resolve(), specifier[1:]
-    elif "/" in pattern.rstrip("/") and not pattern.startswith(("/", "**/")):
-        pattern = "/" + pattern
+    base, pattern = _anchored(specifier, policy.root)
     if not path.is_relative_to(base):
         return False
     return GitIgnoreSpec.from_lines([pattern]).match_file(str(path.relative_to(base)))
+
+
+def _anchored(specifier: str, root: Path) -> tuple[Path, str]:
+    """Return a path rule's base, and its gitignore pattern from there."""
+    if specifier.startswith("//"):
+        return Path("/"), specifier[1:]
+    if specifier.startswith("~/"):
+        return Path.home().resolve(), specifier[1:]
+    pattern = specifier.removeprefix("./")
+    if "/" in pattern.rstrip("/") and not pattern.startswith(("/", "**/")):
+        pattern = "/" + pattern
+    return root, pattern
 
 
 def _inside(policy: Policy, path: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from apr.agent.events import Event
 from apr.agent.loop import Agent
-from apr.agent.permissions import MODES, BadRule, Policy, parse_rules
+from apr.agent.permissions import MODES, BadRule, Policy, hidden, parse_rules
 from apr.agent.prompt import first_prompt, look_around, system_prompt
 from apr.agent.session import Session
 from apr.cli.options import duration, positive, temperature
@@ -99,7 +99,9 @@ def run(args: argparse.Namespace) -> int:
     provider, model = _provider(args)
     trace = args.emit_trace.resolve() if args.emit_trace else None
     session = Session(root, model=model, permission_mode=policy.mode, trace=trace)
-    context = Context(root=root, cwd=root, files=FileLedger(), shells=Shells())
+    context = Context(
+        root=root, cwd=root, files=FileLedger(), shells=Shells(), hidden=hidden(policy)
+    )
     offered = tuple(tool for tool in BUILTIN if not _taken_away(policy, tool.name))
     request = Request(
         system=system_prompt(args.append_system_prompt, replace=args.system_prompt),

@@ -53,6 +53,8 @@ class Context(Struct, kw_only=True):
     """Which files the model has seen, and as what."""
     shells: Shells
     """Shells that run in the background."""
+    hidden: tuple[str, ...] = ()
+    """Files that a search must not look into: gitignore patterns, relative to the root."""
     progress: Callable[[str], None] = lambda _text: None
     """Called with output as it comes; what it shows is for people only."""
 

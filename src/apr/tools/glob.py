@@ -47,7 +47,7 @@ class Glob:
             raise ToolError(f"{name} is {what}, not a folder.")
         inside = globs.split(call.pattern)[1]
         expression = globs.compiled(inside, anywhere="/" not in call.pattern)
-        found = await ripgrep.search(["--files"], folder=folder)
+        found = await _files(folder, context)
         matching = [folder / file for file in found.lines if expression.fullmatch(file)]
         if not matching:
             return Outcome(content="[no files match]")
@@ -58,6 +58,17 @@ class Glob:
         if found.cut:
             notes.append("[there are too many files to look at all of them: use a narrower path]")
         return Outcome(content="\n".join([*shown[:FILES], *notes]))
+
+
+async def _files(folder: Path, context: Context) -> ripgrep.Found:
+    """List the files below a folder, relative to it. What is hidden is hidden from the root on."""
+    if folder == context.root or not folder.is_relative_to(context.root):
+        return await ripgrep.search(["--files", *ripgrep.without(context.hidden)], folder=folder)
+    below = folder.relative_to(context.root)
+    arguments = ["--files", *ripgrep.without(context.hidden), "--", str(below)]
+    found = await ripgrep.search(arguments, folder=context.root)
+    lines = [file.removeprefix(f"{below}/") for file in found.lines]
+    return ripgrep.Found(lines, found.cut, found.unreadable)
 
 
 def _folder(call: GlobInput, context: Context) -> Path:

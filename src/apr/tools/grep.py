@@ -80,7 +80,9 @@ class Grep:
             raise ToolError(f"{name} is {what}, not a file or folder.")
         last = call.offset + call.head_limit if call.head_limit else None
         found = await ripgrep.search(
-            [*arguments(call), *_target(where, context.root)], folder=context.root, lines=last
+            [*arguments(call), *ripgrep.without(context.hidden), *_target(where, context.root)],
+            folder=context.root,
+            lines=last,
         )
         return _outcome(found, call)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -48,6 +49,11 @@ def program() -> str:
     if system is None or packaged.samefile(system) or _version(system) <= _version(str(packaged)):
         return str(packaged)
     return system
+
+
+def without(patterns: Iterable[str]) -> list[str]:
+    """Return arguments that leave files out. They must come last: the last pattern decides."""
+    return [f"--glob=!{pattern}" for pattern in patterns]
 
 
 async def search(arguments: list[str], *, folder: Path, lines: int | None = None) -> Found:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from apr.agent.permissions import BadRule, Policy, Rule, decide, parse_rules
+from apr.agent.permissions import BadRule, Policy, Rule, decide, hidden, parse_rules
 from apr.tools.base import Access
 
 ROOT = Path("/project")
@@ -211,6 +211,26 @@ def test_directories_the_user_adds_are_the_projects_own() -> None:
     assert decide(rules, "Edit", write("/shared/a.py")).behavior == "allow"
     assert decide(rules, "Edit", write("/shared/.git/config")).behavior == "ask"
     assert decide(rules, "Edit", write("/sharedx/a.py")).behavior == "ask"
+
+
+@pytest.mark.parametrize(
+    ("rule", "pattern"),
+    [
+        ("Read(./secrets/**)", "/secrets/**"),
+        ("Read(secrets/**)", "/secrets/**"),
+        ("Read(*.pem)", "*.pem"),
+        ("Read(**/.env)", "**/.env"),
+        ("Read(//project/secrets/**)", "/secrets/**"),
+        ("Read(//**/*.pem)", "/**/*.pem"),
+    ],
+)
+def test_a_search_leaves_out_what_may_not_be_read(rule: str, pattern: str) -> None:
+    assert hidden(policy(deny=rule)) == (pattern,)
+
+
+@pytest.mark.parametrize("rule", ["Read(//etc/**)", "Read(~/x)", "Read", "Edit(src/**)", "Bash(x)"])
+def test_a_search_leaves_out_nothing_else(rule: str) -> None:
+    assert hidden(policy(deny=rule)) == ()
 
 
 def test_a_refusal_says_what_refused() -> None:

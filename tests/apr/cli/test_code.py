@@ -212,6 +212,27 @@ def test_a_link_inside_the_project_does_not_lead_out_of_it(home: Path, project: 
     assert secret.read_text() == "hunter2"
 
 
+def test_a_search_does_not_tell_what_may_not_be_read(home: Path, project: Path) -> None:
+    (project / "src" / "secrets").mkdir()
+    (project / "src" / "secrets" / "key.txt").write_text("hunter2\n")
+    (project / "src" / "open.txt").write_text("hunter gatherers\n")
+    searches: list[tuple[str, dict[str, object]]] = [
+        ("Grep", {"pattern": "hunter", "output_mode": "content"}),
+        ("Grep", {"pattern": "hunter", "path": "src", "glob": "*.txt"}),
+        ("Glob", {"pattern": "**/*.txt"}),
+        ("Glob", {"pattern": "*.txt", "path": "src"}),
+        ("Glob", {"pattern": "*.txt", "path": "src/secrets"}),
+        ("Read", {"file_path": "src/secrets/key.txt"}),
+    ]
+    model = ScriptedModel([calls(*searches), says("No.")])
+    with serving(model) as url:
+        words = ("--disallowedTools", "Read(./src/secrets/**)", "go")
+        apr("code", "--base-url", url, *words, home=home, cwd=project)
+    told = [m["content"] for m in model.requests[1]["messages"] if m["role"] == "tool"]
+    assert all("open.txt" in text for text in told[:4])
+    assert not any("hunter2" in text or "key.txt" in text for text in told)
+
+
 def test_rules_allow_and_forbid(home: Path, project: Path) -> None:
     script = [
         calls(("Bash", {"command": "echo one > one"}), ("Bash", {"command": "touch two"})),

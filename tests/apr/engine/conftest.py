@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.apr.engine.processes import end_engines, eventually, of_home
-from tests.apr.random_model import make
 
 from apr.engine import state as engines
+from tests.apr.engine.processes import end_engines, eventually, of_home
+from tests.apr.random_model import make
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.apr.engine.processes import chat, eventually, is_alive, of_home, only, python, status
 
 from apr.engine import client
 from apr.engine import state as engines
 from apr.engine.client import attach
+from tests.apr.engine.processes import chat, eventually, is_alive, of_home, only, python, status
 
 ATTACH = """
 import asyncio, sys

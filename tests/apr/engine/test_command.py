@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.apr.engine.processes import is_alive, serve
 
 from apr.cli.engine import duration
 from apr.cli.main import main
 from apr.engine.client import Endpoint, attach
+from tests.apr.engine.processes import is_alive, serve
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import struct
 from pathlib import Path
 
 import pytest
-from tests.apr.engine.processes import of_home
 
 from apr.engine import state as engines
 from apr.engine.client import attach
 from apr.engine.state import EngineError
+from tests.apr.engine.processes import of_home
 
 FAKE_LIBRARY = """
 class CommonParams:

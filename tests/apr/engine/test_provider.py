@@ -5,12 +5,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.apr.engine.processes import eventually, is_alive, only
 
 from apr.agent.events import TextDelta
 from apr.engine import state as engines
 from apr.providers.base import Completion, ProviderError, Request, UserMessage
 from apr.providers.local import LocalModel
+from tests.apr.engine.processes import eventually, is_alive, only
 
 
 async def ask(model: LocalModel) -> Completion:

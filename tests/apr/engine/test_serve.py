@@ -9,6 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
+from apr.engine import state as engines
+from apr.engine.client import Endpoint, attach
 from tests.apr.engine.processes import (
     ask,
     chat,
@@ -18,9 +21,6 @@ from tests.apr.engine.processes import (
     python,
     serve,
 )
-
-from apr.engine import state as engines
-from apr.engine.client import Endpoint, attach
 
 
 async def start_stream(endpoint: Endpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.apr.random_model import make
 
 from apr.models.header import check
+from tests.apr.random_model import make
 
 
 @pytest.mark.parametrize("kind", ["F32", "F16", "Q8_0"])
