@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -198,31 +197,34 @@ def _load_current(directory: Path) -> Fixture:
 def find_fixtures(root: Path) -> list[Path]:
     """Return the fixture directories at or below `root`, in order of path.
 
-    Links to directories are followed. Raises `FixtureError` where they go in a circle, where a
-    directory cannot be read, and where there is no fixture at all.
+    Links to directories are followed.
+
+    Raises:
+        FixtureError: links lead in a circle or twice to one directory, a directory cannot be read,
+            or there is no fixture at all.
     """
-    found = list(_find(root, ()))
+    found: list[Path] = []
+    seen: dict[tuple[int, int], Path] = {}
+    pending = [root]
+    while pending:
+        directory = pending.pop()
+        try:
+            status = directory.stat()
+            with os.scandir(directory) as listing:
+                items = sorted(listing, key=lambda item: item.name, reverse=True)
+            below = [directory / item.name for item in items if item.is_dir()]
+        except OSError as error:
+            raise FixtureError(f"{directory}: cannot be read: {error.strerror}") from None
+        first = seen.setdefault((status.st_dev, status.st_ino), directory)
+        if first is not directory:
+            raise FixtureError(f"{directory}: a link to {first}, which is in the corpus already")
+        if any(item.name in (FIXTURE_FILE, LEGACY_FILE) for item in items):
+            found.append(directory)
+        else:
+            pending += below
     if not found:
         raise FixtureError(f"{root}: no fixture here or below: none has a {FIXTURE_FILE}")
     return found
-
-
-def _find(directory: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
-    try:
-        status = directory.stat()
-        with os.scandir(directory) as listing:
-            items = sorted(listing, key=lambda item: item.name)
-        below = [item.name for item in items if item.is_dir()]
-    except OSError as error:
-        raise FixtureError(f"{directory}: cannot be read: {error.strerror}") from None
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
-        raise FixtureError(f"{directory}: a link in a circle: it leads to a directory above it")
-    if any(item.name in (FIXTURE_FILE, LEGACY_FILE) for item in items):
-        yield directory
-        return
-    for name in below:
-        yield from _find(directory / name, (*above, identity))
 
 
 def load_corpus(root: Path) -> list[Fixture]:

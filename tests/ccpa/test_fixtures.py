@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -125,8 +126,7 @@ def test_a_corpus_is_every_fixture_below(directory: Path, tmp_path: Path) -> Non
 
 
 def test_two_fixtures_of_one_id_are_an_error(directory: Path, tmp_path: Path) -> None:
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b/a").symlink_to(directory)
+    shutil.copytree(directory, tmp_path / "b/a")
     with pytest.raises(FixtureError, match="id: 'a' is taken by"):
         load_corpus(tmp_path)
 
@@ -134,8 +134,24 @@ def test_two_fixtures_of_one_id_are_an_error(directory: Path, tmp_path: Path) ->
 def test_links_in_a_circle_are_an_error(directory: Path, tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "b/up").symlink_to(tmp_path)
-    with pytest.raises(FixtureError, match="b/up: a link in a circle"):
+    with pytest.raises(FixtureError, match=r"b/up: a link to .*, which is in the corpus already"):
         load_corpus(tmp_path)
+
+
+def test_links_that_multiply_are_an_error(directory: Path, tmp_path: Path) -> None:
+    for depth in range(30):  # 2^30 ways down, none of them a circle
+        (tmp_path / f"{depth}").mkdir()
+        (tmp_path / f"{depth}/left").symlink_to(tmp_path / f"{depth + 1}")
+        (tmp_path / f"{depth}/right").symlink_to(tmp_path / f"{depth + 1}")
+    (tmp_path / "30").symlink_to(directory)
+    with pytest.raises(FixtureError, match="which is in the corpus already"):
+        load_corpus(tmp_path)
+
+
+def test_links_to_a_corpus_elsewhere_are_followed(directory: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/linked").symlink_to(directory)
+    assert [fixture.id for fixture in load_corpus(tmp_path / "other")] == ["a"]
 
 
 def test_a_corpus_without_fixtures_is_an_error(tmp_path: Path) -> None:
