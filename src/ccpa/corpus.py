@@ -12,7 +12,6 @@ from ccpa.errors import CcpaError
 from ccpa.fixtures import STUDENT_TRACE, TEACHER_TRACE, WORKSPACE
 from ccpa.intervals import Interval, bootstrap, mean, pass_hat
 from ccpa.pairs import compare_files
-from ccpa.positional import positional
 from ccpa.score import EACH_MIN, MEAN_MIN, Score, Verdict
 
 Scoring = Literal["aligned", "positional"]
@@ -121,6 +120,8 @@ def score_pair(pair: Pair, scoring: Scoring, weights: Mapping[str, float]) -> Pa
     """Score one run. Raises `CcpaError` where a trace cannot be read."""
     drifts: list[str]
     if scoring == "positional":
+        from ccpa.positional import positional
+
         older = positional(read_views(pair.teacher), read_views(pair.student))
         drifts = [one.category for one in older.drifts]
         points = Score(parity=older.score, recall=older.score, precision=None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ccpa.cli.diff import add_scoring_arguments, fraction, number, uncollected
+from ccpa.cli.scoring import add_scoring_arguments, fraction, number, uncollected
 from ccpa.console import console, on_terminal, one_line
 from ccpa.corpus import (
     CorpusResult,

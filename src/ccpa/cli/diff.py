@@ -1,26 +1,30 @@
 """`ccpa diff`: where and how does the student's trace drift from the teacher's?"""
 
 import argparse
-import gc
 import json
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ccpa.actions import read_views
+from ccpa.cli.scoring import (
+    add_pair_arguments,
+    add_scoring_arguments,
+    fraction,
+    number,
+    uncollected,
+    workspace_of,
+)
 from ccpa.compare import Comparison
 from ccpa.console import console, on_terminal, one_line
 from ccpa.drifts import Drift
 from ccpa.errors import CcpaError
 from ccpa.pairs import compare_files
-from ccpa.positional import PositionalReport, positional
 from ccpa.reasons import guesses, reason, summary
 from ccpa.score import EACH_MIN, verdict
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from ccpa.positional import PositionalReport
 
 HELP = "compare a student's trace with a teacher's: the score, and every drift"
 
@@ -63,50 +67,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what `ccpa diff` and `ccpa explain` have in common: the two traces and their files."""
-    parser.add_argument(
-        "teacher", type=Path, metavar="TEACHER", help="the trace to measure against"
-    )
-    parser.add_argument("student", type=Path, metavar="STUDENT", help="the trace to measure")
-    parser.add_argument(
-        "--fixture",
-        type=Path,
-        metavar="DIR",
-        help="the fixture that both ran on: its workspace/ tells what each edit changes",
-    )
-    add_root_argument(parser)
-
-
-def add_root_argument(parser: argparse.ArgumentParser) -> None:
-    """Add `--root`."""
-    parser.add_argument(
-        "--root",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="another spelling of the working directory, as a link to it (may be repeated)",
-    )
-
-
-def add_scoring_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `--scoring` and `--weight`."""
-    parser.add_argument(
-        "--scoring",
-        choices=("aligned", "positional"),
-        default="aligned",
-        help="positional: the older score, index by index (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--weight",
-        action="append",
-        default=[],
-        type=weight,
-        metavar="NAME=W",
-        help="how much a tool's calls count; also hook_event, skill_invocation, file_state",
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     """Compare, print, and return the exit status."""
     if args.scoring == "positional":
@@ -132,52 +92,6 @@ def _same_trees(teacher: Path, student: Path) -> bool:
         return compare_directories(teacher, student).equal
     except OSError as error:
         raise CcpaError(f"{error.filename}: cannot be read: {error.strerror}") from None
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Keep the garbage collector out: a comparison makes no cycles, and looking costs a third."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def workspace_of(fixture: Path | None) -> Path | None:
-    """Return a fixture's starting files.
-
-    Raises:
-        CcpaError: the directory has none.
-    """
-    if fixture is None:
-        return None
-    workspace = fixture / "workspace"
-    if not workspace.is_dir():
-        raise CcpaError(f"{fixture}: no workspace/ in it; --fixture takes a fixture's directory")
-    return workspace
-
-
-def fraction(text: str) -> float:
-    """Parse a score: a number from 0 to 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
-    return value
-
-
-def weight(text: str) -> tuple[str, float]:
-    """Parse `Bash=2`."""
-    name, _, number = text.partition("=")
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if not name or not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a NAME=W, with W a number from 0")
-    return name, value
 
 
 def drift_json(drift: Drift, found: Comparison) -> dict[str, Any]:
@@ -227,11 +141,11 @@ def _show(found: Comparison, judged: str, args: argparse.Namespace) -> None:
     if on_terminal():
         console().print(_table(found))
         return
-    for number, drift in enumerate(found.drifts, 1):
+    for index, drift in enumerate(found.drifts, 1):
         place = f"{_place(drift, 'teacher')}\t{_place(drift, 'student')}"
         notes = "".join(f" ({note})" for note in guesses(drift, found))
         why = one_line(reason(drift, found) + notes)
-        print(f"{number}\t{drift.category}\t{place}\t{one_line(drift.name)}\t{why}")
+        print(f"{index}\t{drift.category}\t{place}\t{one_line(drift.name)}\t{why}")
 
 
 def _headline(found: Comparison, judged: str, args: argparse.Namespace) -> list[str]:
@@ -248,11 +162,6 @@ def _headline(found: Comparison, judged: str, args: argparse.Namespace) -> list[
     if args.weight:
         lines.append("weights: " + ", ".join(f"{one_line(n)} {w:g}" for n, w in args.weight))
     return lines
-
-
-def number(value: float | None) -> str:
-    """Return a score as people read it, rounded down: 0.79999 must not look like a pass."""
-    return "none" if value is None else f"{math.floor(value * 10000) / 10000:.4f}"
 
 
 def _table(found: Comparison) -> "Table":
@@ -331,6 +240,9 @@ def rows(found: Comparison) -> list[tuple[int | None, str, int | None]]:
 
 
 def _run_positional(args: argparse.Namespace) -> int:
+    from ccpa.actions import read_views
+    from ccpa.positional import positional
+
     report = positional(read_views(args.teacher), read_views(args.student))
     passes = report.score >= args.min
     if args.json:
@@ -346,7 +258,7 @@ def _run_positional(args: argparse.Namespace) -> int:
     return 0 if passes else 1
 
 
-def positional_json(report: PositionalReport, passes: bool) -> dict[str, Any]:
+def positional_json(report: "PositionalReport", passes: bool) -> dict[str, Any]:
     """Return the older meter's JSON of a pair."""
     drifts = [
         {"category": one.category, "position": one.position, "tool_name": one.tool_name}

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from ccpa.actions import Action, ToolUseView
-from ccpa.cli.diff import add_pair_arguments, drift_json, rows, workspace_of
+from ccpa.cli.diff import drift_json, rows
+from ccpa.cli.scoring import add_pair_arguments, workspace_of
 from ccpa.compare import Comparison
 from ccpa.console import one_line, plain
 from ccpa.drifts import Drift
