@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol, cast
 
+from ccpa.console import plain
 from ccpa.errors import CcpaError
 
 COMMANDS = {
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _run(arguments)
         sys.stdout.flush()
     except CcpaError as error:
-        print(f"ccpa: {error}", file=sys.stderr)
+        print(f"ccpa: {plain(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED

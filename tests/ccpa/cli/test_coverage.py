@@ -39,3 +39,13 @@ def test_a_directory_without_fixtures_is_unusable(
 ) -> None:
     assert main(["coverage", str(tmp_path)]) == 2
     assert "no fixture here or below" in capsys.readouterr().err
+
+
+def test_a_hostile_path_does_not_command_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "\x1b[2J"
+    directory.mkdir()
+    (directory / "fixture.toml").write_text("nonsense")
+    assert main(["coverage", str(tmp_path)]) == 2
+    assert r"\x1b[2J/fixture.toml: not TOML" in capsys.readouterr().err
