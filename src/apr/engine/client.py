@@ -167,7 +167,7 @@ async def _start(
     log = open_private(log_path)
     try:
         process = _spawn(_command(model, ctx, keep_alive), log)
-        tell(f"loading {model.stem} ({engines.size(identity) / 1e9:.1f} GB)")
+        tell(f"loading {model.stem} ({_size(engines.size(identity))})")
         try:
             engine = await _ready(process, folder, identity)
         except BaseException:
@@ -223,6 +223,10 @@ def _command(model: Path, ctx: int | None, keep_alive: float | None) -> list[str
     if ctx is not None:
         command += ["--ctx", str(ctx)]
     return command
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _tail(log: int) -> str:

@@ -56,7 +56,7 @@ async def test_who_waits_for_another_ones_start_is_told_so(tiny: Path) -> None:
     await asyncio.gather(
         attach(tiny, on_progress=first.append), attach(tiny, on_progress=second.append)
     )
-    assert first == ["loading tiny (0.0 GB)"]
+    assert first == [f"loading tiny ({tiny.stat().st_size / 1e6:.1f} MB)"]
     assert second == ["waiting for the engine that another apr is starting"]
 
 
