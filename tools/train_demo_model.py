@@ -19,7 +19,7 @@ from demo_model.sessions import REPOSITORY, Session, load_material, load_session
 from demo_model.variation import Variation
 
 MODEL = REPOSITORY / "src/apr/data/demo.gguf"
-STEPS = 800
+STEPS = 1000
 MOST_BYTES = 2_000_000
 EXAMINATION_SEED = 1_000_003
 """What the model is examined with is drawn from this: never what it was trained on."""

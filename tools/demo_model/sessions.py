@@ -85,7 +85,7 @@ def load_material() -> Material:
 def load_sessions(material: Material) -> list[Session]:
     """Return the sessions of all demo fixtures, as the teacher had them."""
     return [
-        from_trace(folder.name, folder / TRACE, material.prompts[folder.name])
+        from_trace(folder.name, folder / TRACE, material.prompts.get(folder.name, ()))
         for folder in sorted(FIXTURES.glob("demo-*"))
     ]
 
@@ -126,10 +126,7 @@ def _relative(values: dict[str, Any], cwd: str) -> dict[str, Any]:
 
 def digest(specs: Iterable[ToolSpec]) -> str:
     """Return the SHA-256 of all that the model was trained on and that could change under it."""
-    material = [
-        system_prompt(),
-        list(specs),
-        *(path.read_text() for path in sorted(DATA.iterdir())),
-        *(path.read_text() for path in sorted(FIXTURES.glob(f"demo-*/{TRACE}"))),
-    ]
-    return hashlib.sha256(msgspec.json.encode(material)).hexdigest()
+    material = load_material()
+    template = (DATA / "chat_template.jinja").read_text()
+    trained_on = [system_prompt(), list(specs), template, material, load_sessions(material)]
+    return hashlib.sha256(msgspec.json.encode(trained_on)).hexdigest()

@@ -104,7 +104,16 @@ class Variation:
         """Draw a name: a word, a few letters, or both."""
         letters = "".join(self.random.choices(string.ascii_letters + string.digits, k=6))
         word = self.random.choice(self.material.unrelated.words)
-        return self.random.choice((word, letters, f"{word}-{letters[:3]}", f"{word}_{word}"))
+        number = self.random.randint(0, 999)
+        return self.random.choice(
+            (
+                word,
+                letters,
+                f"{word}-{letters[:3]}",
+                f"{word}{number}",
+                f"a {word} of {letters[:2]}",
+            )
+        )
 
     def _result(self, call: Call, where: Environment) -> str:
         """Return what the tool answered, in this place; sometimes it is a little different."""
@@ -115,14 +124,15 @@ class Variation:
                 case 0 if len(lines) > 1:
                     del lines[at]
                 case 1:
-                    lines.insert(at, self.noise())
+                    lines[at:at] = self._several(self.noise, 1, 4)
                 case 2:
-                    lines[at] = "".join(
-                        self.random.choice(string.digits) if c.isdigit() else c for c in lines[at]
-                    )
+                    lines = [self._renumbered(line) for line in lines]
                 case _:
                     lines[at] = f"{lines[at][: len(lines[at]) // 2]}{self.noise()}"
         return "\n".join(lines)
+
+    def _renumbered(self, line: str) -> str:
+        return "".join(self.random.choice(string.digits) if c.isdigit() else c for c in line)
 
     def _worded(self, text: str) -> str:
         """Return the text with a small difference that means nothing."""
