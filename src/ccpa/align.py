@@ -176,23 +176,16 @@ def _middle(left: list[int], right: list[int]) -> list[Pair]:
         pairs = [(block.a + k, block.b + k) for block in blocks for k in range(block.size)]
         return _as_exchanges(left, right, len(pairs)) or pairs
     # Too long to keep the whole matrix: another algorithm, of linear memory, says where to cut.
-    script = Levenshtein.editops(left, right, score_hint=64)
+    blocks = Levenshtein.editops(left, right, score_hint=64).as_matching_blocks()
+    anchors = [block for block in blocks if block.size >= ANCHOR]
+    cuts = [(block.a + block.size // 2, block.b + block.size // 2) for block in anchors]
+    if not cuts:
+        return [(block.a + k, block.b + k) for block in blocks for k in range(block.size)]
     pairs, from_i, from_j = [], 0, 0
-    for block in script.as_matching_blocks():
-        last = block.a + block.size == len(left) and block.b + block.size == len(right)
-        if block.size < ANCHOR and not last:
-            continue
-        to_i, to_j = block.a + block.size // 2, block.b + block.size // 2
-        if last:
-            to_i, to_j = len(left), len(right)
-        if (from_i, from_j, to_i, to_j) == (0, 0, len(left), len(right)):  # nowhere to cut
-            blocks = script.as_matching_blocks()
-            return [(one.a + k, one.b + k) for one in blocks for k in range(one.size)]
+    for to_i, to_j in [*cuts, (len(left), len(right))]:
         piece = _common(left[from_i:to_i], right[from_j:to_j])
         pairs += [(from_i + i, from_j + j) for i, j in piece]
         from_i, from_j = to_i, to_j
-        if last:
-            break
     return pairs
 
 

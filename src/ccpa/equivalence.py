@@ -188,7 +188,9 @@ RULES: dict[str, Rule] = {
 
 def hook_key(hook: HookEventView, root: Root) -> Key:
     """Event, matcher, decision, exit code, and what the hook said, white space aside."""
-    output = shell.with_root(" ".join((hook.output or "").split()), root.spellings)
+    output = " ".join(hook.output.split()) if hook.output else ""
+    if output:
+        output = shell.with_root(output, root.spellings)
     return hook.event, hook.matcher or EVERY_TOOL, hook.decision, hook.exit_code, output
 
 

@@ -1,6 +1,5 @@
 """How sure is a score that was measured over several runs?"""
 
-import random
 from collections.abc import Sequence
 from math import comb, floor
 
@@ -44,6 +43,8 @@ def bootstrap(groups: Sequence[Sequence[float]], seed: int = SEED) -> Interval |
     """
     if not any(len(group) > 1 for group in groups):
         return None
+    import random
+
     draw = random.Random(seed)  # noqa: S311
     means = sorted(
         mean([mean(draw.choices(group, k=len(group))) for group in groups])

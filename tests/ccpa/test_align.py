@@ -147,6 +147,20 @@ def test_a_long_stream_is_cut_without_losing_a_match() -> None:
     assert found.cost == len(left) - len(right)
 
 
+def test_a_long_stream_is_cut_in_the_middle_of_what_is_equal() -> None:
+    draw = random.Random(9)
+    left = [draw.randrange(40) for _ in range(9000)]
+    right = left.copy()
+    for _ in range(60):
+        right.insert(draw.randrange(len(right)), draw.randrange(40))
+    for _ in range(60):
+        del right[draw.randrange(len(right))]
+    found = align(left, right)
+    assert found.matched == sorted(found.matched)
+    assert all(left[i] == right[j] for i, j in found.matched)
+    assert len(found.matched) >= len(left) - 60
+
+
 def test_long_streams_with_nothing_in_order_are_aligned_all_the_same() -> None:
     draw = random.Random(8)
     left = list(range(5000))
@@ -154,4 +168,7 @@ def test_long_streams_with_nothing_in_order_are_aligned_all_the_same() -> None:
     found = align(left, right)
     assert not found.missing
     assert not found.extra
+    assert found.matched == sorted(found.matched)
+    assert all(left[i] == right[j] for i, j in found.matched)
+    assert len(found.matched) > 1
     assert len(found.matched) + sum(len(move.pairs) for move in found.moved) == len(left)

@@ -91,7 +91,8 @@ def test_the_score_is_the_same_from_either_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(0.8, "pass"), (0.7999, "fail"), (None, "inconclusive")]
+    ("value", "expected"),
+    [(0.8, "pass"), (0.9, "pass"), (0.7999, "fail"), (None, "inconclusive")],
 )
 def test_a_score_passes_if_it_reaches_what_is_asked(value: float | None, expected: str) -> None:
     assert verdict(value, 0.8) == expected

@@ -97,4 +97,5 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            gc.freeze()  # else the collector's first act is to look at all of it after all
             gc.enable()
