@@ -4,12 +4,13 @@ VENV ?= .venv
 REFERENCE_VENV ?= .venv-reference
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint types unit test-reference bench format clean
+.PHONY: help demo test lint types unit test-reference picture bench format clean
 
 help:
 	@echo 'make demo            install, and watch a local model fix a bug and be scored'
 	@echo 'make test            everything CI runs: lint, types, tests with coverage'
 	@echo 'make test-reference  the engine against PyTorch (installs PyTorch in its own environment)'
+	@echo 'make picture         draw the picture of the demo in the README anew'
 	@echo 'make bench           the benchmarks'
 	@echo 'make format          format the code'
 	@echo 'make clean           remove what these commands made'
@@ -39,6 +40,10 @@ unit:
 test-reference:
 	@tools/setup.sh $(REFERENCE_VENV) reference
 	$(REFERENCE_VENV)/bin/python -m pytest tests/reference
+
+picture:
+	@tools/setup.sh $(VENV) ''
+	@$(BIN)/python tools/picture.py docs/demo.svg make demo
 
 bench:
 	@tools/setup.sh $(VENV) test
