@@ -10,6 +10,9 @@ stays undecoded until something asks for it. That is what lets a year of traces 
 wait. Unknown fields are passed over too: strictness is the business of `ccpa validate`.
 """
 
+import errno
+import os
+import stat
 from pathlib import Path
 from typing import Literal, cast
 
@@ -183,7 +186,7 @@ def read_views(path: Path | str) -> list[View]:
     """
     try:
         # One read, straight into one buffer; a corpus has thousands of these.
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+        with open(path, "rb", buffering=0, opener=_open_file) as file:
             data = file.read()
     except OSError as error:
         raise CcpaError(f"cannot read the trace {path}: {error.strerror or error}") from None
@@ -191,6 +194,19 @@ def read_views(path: Path | str) -> list[View]:
         return decode_views(data)
     except CcpaError as error:
         raise CcpaError(f"{path}: {error}\n`ccpa validate {path}` lists all of it") from None
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Open a file that ends: no device, and no pipe but one the shell made (`<(...)`)."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for ever
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    if stat.S_ISFIFO(mode) and path.startswith("/dev/fd/"):
+        os.set_blocking(descriptor, True)
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file")
 
 
 def decode_views(data: bytes) -> list[View]:

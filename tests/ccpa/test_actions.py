@@ -1,6 +1,7 @@
 """Reading a trace for comparison: what is kept of it, and what is not a trace."""
 
 import contextlib
+import os
 from pathlib import Path
 
 import msgspec
@@ -77,9 +78,20 @@ def test_a_byte_order_mark_is_named() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "absent"):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "absent", tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(CcpaError, match="cannot read the trace "):
             read_views(path)
+
+
+def test_a_pipe_that_the_shell_made_is_read() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, GOOD)
+    os.close(writing)
+    try:
+        assert read_views(f"/dev/fd/{reading}") == decode_views(GOOD)
+    finally:
+        os.close(reading)
 
 
 def test_an_error_says_which_file_and_what_to_do(tmp_path: Path) -> None:
