@@ -7,6 +7,7 @@ about the lines it refused, and about lines in which a key might stand twice; it
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -23,6 +24,7 @@ REPEATED = "this key stands more than once in its object"
 SALVAGEABLE = 50
 """A record with so many faults is not worth more effort."""
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _LATER = {kind.__struct_config__.tag: fields for kind, fields in VERSION_3_FIELDS.items()}
@@ -61,7 +63,9 @@ def parse(line: bytes) -> tuple[Any, Iterator[Fault]]:
         raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    return value, _json_faults(value)
+    if repeats.any_in(line) or _SURROGATE_ESCAPE.search(line):
+        return value, _json_faults(value)
+    return value, iter(())
 
 
 def _json_faults(value: Any) -> Iterator[Fault]:
@@ -110,9 +114,12 @@ def salvage(value: Any, faults: list[Fault], version: Literal[2, 3]) -> Any:
     """
     if not isinstance(value, dict) or len(faults) >= SALVAGEABLE:
         return None
+    kind = _kinds(version).get(kind_of(value) or "")
+    if kind is None:
+        return None
     rest = {key: member for key, member in value.items() if not _is_at_fault(key, faults)}
     try:
-        return msgspec.convert(rest, record_type(version))
+        return msgspec.convert(rest, kind.cls)
     except (msgspec.ValidationError, RecursionError):
         return None
 
@@ -126,6 +133,7 @@ def _is_at_fault(key: str, faults: list[Fault]) -> bool:
     )
 
 
+@cache
 def _kinds(version: Literal[2, 3]) -> dict[str, inspect.StructType]:
     return _by_tag(map(_struct, get_args(record_type(version))))
 
