@@ -1,4 +1,13 @@
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -49,3 +58,21 @@ def test_a_hostile_path_does_not_command_the_terminal(
     (directory / "fixture.toml").write_text("nonsense")
     assert main(["coverage", str(tmp_path)]) == 2
     assert r"\x1b[2J/fixture.toml: not TOML" in capsys.readouterr().err
+
+
+def test_a_terminal_shows_a_table_that_fits_it() -> None:
+    reading, writing = pty.openpty()
+    fcntl.ioctl(writing, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-m", "ccpa.cli.main", "coverage", str(CANONICAL)]
+    environment = {"PATH": os.environ["PATH"], "TERM": "xterm", "NO_COLOR": "1"}
+    with subprocess.Popen(command, stdout=writing, env=environment) as process:
+        os.close(writing)
+        shown = b""
+        with suppress(OSError):  # Linux says so when the other end is closed
+            while piece := os.read(reading, 4096):
+                shown += piece
+        assert process.wait() == 0
+    os.close(reading)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", shown.decode()).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(re.match(r" hooks +covered +5/5 +5 fixtures", line) for line in lines)
