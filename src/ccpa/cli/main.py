@@ -25,6 +25,7 @@ COMMANDS = {
     "files": "say whether two directories hold the same files",
     "coverage": "say which capabilities have a fixture whose trace shows them",
     "import": "turn transcripts of other programs into traces",
+    "export": "turn traces into what other programs read: ATIF, OpenTelemetry, fine-tuning data",
     "schema": "print the JSON Schema of a trace's records",
 }
 
