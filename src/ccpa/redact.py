@@ -13,7 +13,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -70,7 +70,7 @@ class Redaction(Struct):
         self.places += other.places
 
 
-def redact(records: list[Record]) -> tuple[list[Record], Redaction]:
+def redact(records: Sequence[Record]) -> tuple[list[Record], Redaction]:
     """Return a session's records without secrets, and what was replaced.
 
     Raises:
@@ -81,14 +81,15 @@ def redact(records: list[Record]) -> tuple[list[Record], Redaction]:
     placeholders: dict[str, str] = {}
     short: dict[str, dict[str, str]] = {}
     for words in dict.fromkeys(text for value in values for text in _searched(value)):
-        for secret, rule in _secrets(words):
+        for found, rule in _secrets(words):
+            secret = _out_of_json(found)
             if secret not in placeholders:
                 done.secrets[rule] += 1
                 placeholders[secret] = f"{MARK}{rule}:{done.secrets[rule]}»"
             if len(secret) < _ANYWHERE:
-                short.setdefault(words, {})[secret] = placeholders[secret]
+                short.setdefault(words, {})[found] = placeholders[secret]
     if not placeholders:
-        return records, done
+        return list(records), done
     replace = _Replacer(placeholders, short, done.places)
     changed = (_with_texts(value, replace) for value in values)
     pairs = zip(changed, records, strict=True)
@@ -131,11 +132,15 @@ def _pattern(secrets: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _forms(secret: str) -> set[str]:
-    """Return a secret as it is and as it stands within JSON, or came out of it."""
-    forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    """Return a secret as it is and as it stands within JSON."""
+    return {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+
+
+def _out_of_json(secret: str) -> str:
+    r"""Return a secret that was found within JSON as it is: a private key has lines, not `\n`."""
     with contextlib.suppress(ValueError):
-        forms.add(json.loads(f'"{secret}"'))
-    return forms
+        return str(json.loads(f'"{secret}"'))
+    return secret
 
 
 def _searched(record: dict[str, Any]) -> Iterator[str]:

@@ -19,11 +19,7 @@ from ccpa.redact import Redaction
 
 HELP = "turn transcripts of other programs into traces"
 
-_FORMAT_LIST = "\n".join(f"  {name:20}{summary}" for name, summary in FORMATS.items())
-_EPILOG = f"""\
-formats:
-{_FORMAT_LIST}
-
+_EPILOG = """\
 examples:
   ccpa import claude-code SESSION.jsonl -o run.ccpa-trace.jsonl
   ccpa import codex ~/.codex/sessions/2026/03/*/*.jsonl -o traces/
@@ -35,25 +31,29 @@ replaced by placeholders. docs/import.md says what becomes of what in each forma
 exit status: 0 all imported, 2 wrong usage, or a file that could not be imported"""
 
 _SUFFIX = ".ccpa-trace.jsonl"
-_WHOLE_FORMAT = "claude-code"
+_WITH_PROJECTS = "claude-code"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `ccpa import`."""
+    """Add the arguments of `ccpa import`: of every format the same, but for `--all`."""
     parser.epilog = _EPILOG
-    parser.add_argument("format", choices=FORMATS, metavar="FORMAT", help="see below")
-    parser.add_argument("files", nargs="*", metavar="FILE", help="a transcript, or - for stdin")
-    parser.add_argument("-o", "--output", metavar="OUT", help="a file, or a directory for many")
-    parser.add_argument(
-        "--all",
-        nargs="?",
-        type=Path,
-        const=_projects(),
-        metavar="DIR",
-        help="make a corpus of every session in DIR (default: Claude Code's projects)",
-    )
-    parser.add_argument("--no-redact", action="store_true", help="keep secrets as they stand")
-    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    formats = parser.add_subparsers(dest="format", metavar="FORMAT", required=True)
+    for name, summary in FORMATS.items():
+        one = formats.add_parser(name, help=summary, description=f"Read {summary}.")
+        one.add_argument("files", nargs="*", metavar="FILE", help="a transcript, or - for stdin")
+        one.add_argument("-o", "--output", metavar="OUT", help="a file, or a directory for many")
+        one.add_argument("--no-redact", action="store_true", help="keep secrets as they stand")
+        one.add_argument("--json", action="store_true", help="print what was done as JSON")
+        one.set_defaults(all=None)
+        if name == _WITH_PROJECTS:
+            one.add_argument(
+                "--all",
+                nargs="?",
+                type=Path,
+                const=_projects(),
+                metavar="DIR",
+                help="make a corpus of every session in DIR (default: ~/.claude/projects)",
+            )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -121,8 +121,8 @@ class _Place:
 
 
 def _run_all(args: argparse.Namespace) -> int:
-    if args.format != _WHOLE_FORMAT or args.files:
-        raise CcpaError(f"--all takes no files, and only the format {_WHOLE_FORMAT}")
+    if args.files:
+        raise CcpaError("--all takes no files: it finds them in DIR")
     if args.output is None:
         raise CcpaError("--all makes a corpus, which needs a place: -o DIR")
     paths = list(sessions_in(args.all))

@@ -109,7 +109,7 @@ class _Teller:
         lines = claude_messages.joined(lines)
         self._look_ahead(lines)
         for at, line in enumerate(lines):
-            match line.get("type"):
+            match text(line.get("type")):
                 case "assistant":
                     self._answer(line, parent)
                 case "user":
@@ -219,13 +219,13 @@ class _Teller:
             self.session.skill(name, by_user=False, injected=injected, parent=parent)
 
     def _attachment(self, attachment: JsonObject, parent: str | None) -> None:
-        kind = attachment.get("type")
+        kind = text(attachment.get("type")) or ""
         hook = claude_hooks.from_attachment(attachment)
         if hook is not None:
             self._hook(hook, parent)
         elif kind == "queued_command" and parent is None:
             self.session.prompt(rendered(attachment.get("prompt")))
-        elif str(kind).startswith("hook_") and kind not in claude_hooks.OTHER_HOOK_NEWS:
+        elif kind.startswith("hook_") and kind not in claude_hooks.OTHER_HOOK_NEWS:
             self.notes.meet("attachment", kind)
 
     def _hook(self, hook: claude_hooks.Hook, parent: str | None) -> None:

@@ -81,7 +81,7 @@ class _Teller:
 
     def tell(self, line: JsonObject) -> None:
         parent = text(line.get("parent_tool_use_id"))
-        match line.get("type"):
+        match text(line.get("type")):
             case "assistant":
                 self._answer(line, parent)
             case "user":

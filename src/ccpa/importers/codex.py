@@ -175,7 +175,7 @@ class _Teller:
         self.items, self.done_by_provider = [], []
 
     def _event(self, event: JsonObject) -> None:
-        match event.get("type"):
+        match text(event.get("type")):
             case "user_message":
                 self.answered()
                 self.session.prompt(rendered(event.get("message")))
@@ -186,7 +186,7 @@ class _Teller:
                 self.notes.meet("event", kind)
 
     def _item(self, item: JsonObject) -> None:
-        match item.get("type"):
+        match text(item.get("type")):
             case "message":
                 self._message(item)
             case "reasoning":

@@ -79,7 +79,7 @@ def _session(value: Any, notes: Notes) -> Imported:
 
 def tell(message: JsonObject, session: Session, notes: Notes) -> None:
     """Tell a session one message. The system prompt is no part of a trace."""
-    role = message.get("role")
+    role = text(message.get("role"))
     if role == "user":
         session.prompt(rendered(message.get("content")))
     elif role == "assistant":

@@ -56,10 +56,12 @@ def import_file(importer: Importer, name: str, *, keep_secrets: bool) -> Outcome
             sessions = importer.read(source, outcome.notes)
     except OSError as error:
         raise CcpaError(f"{name}: cannot be read: {error.strerror or error}") from None
-    for session in sessions:
-        if session.is_empty:
-            outcome.notes.skip("session in which no model answered")
-            continue
+    answered = [session for session in sessions if not session.is_empty]
+    if not answered:
+        raise CcpaError(f"{name}: no session of this format in it: no model answers{_why(outcome)}")
+    for _ in range(len(sessions) - len(answered)):
+        outcome.notes.skip("session in which no model answered")
+    for session in answered:
         records = session.records
         if not keep_secrets:
             records, replaced = redact(records)
@@ -69,8 +71,6 @@ def import_file(importer: Importer, name: str, *, keep_secrets: bool) -> Outcome
         except CcpaError as error:
             raise CcpaError(f"{name}: {error}") from None
         outcome.traces.append(Trace(session.original_id, records))
-    if not outcome.traces:
-        raise CcpaError(f"{name}: no session of this format in it: no model answers{_why(outcome)}")
     return outcome
 
 
