@@ -1,11 +1,29 @@
-"""OpenAI chat completions: a recorded turn as that wire's answer, whole or streamed."""
+"""OpenAI chat completions: `/v1/chat/completions`, whole or streamed.
+
+As https://developers.openai.com/api/reference describes it; thinking goes into `reasoning_content`,
+which llama.cpp, vLLM and DeepSeek added. The wire has one text and a list of calls: where a text
+stood among the calls is lost.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
-from ccpa.trace import AssistantTurn, TextBlock, ThinkingBlock, ToolUseBlock, Usage
+from ccpa.scripted.wire import (
+    Answer,
+    Asked,
+    Entry,
+    Prompt,
+    Results,
+    Said,
+    encoded,
+    joined,
+    pieces,
+    texts,
+)
+from ccpa.trace import TextBlock, ThinkingBlock, ToolUseBlock
 
 _FINISH = {
     "end_turn": "stop",
@@ -13,77 +31,155 @@ _FINISH = {
     "max_tokens": "length",
     "tool_use": "tool_calls",
 }
-_PIECE = 16  # characters a delta: small enough that clients must put things together
 
 
-def whole(turn: AssistantTurn, model: str) -> bytes:
-    """Return the turn as one `chat.completion` object."""
-    text = "".join(block.text for block in turn.blocks if isinstance(block, TextBlock))
-    thinking = "".join(b.thinking for b in turn.blocks if isinstance(b, ThinkingBlock))
-    message: dict[str, Any] = {"role": "assistant", "content": text or None}
-    if thinking:
-        message["reasoning_content"] = thinking
-    if calls := [_call(b, b.input) for b in turn.blocks if isinstance(b, ToolUseBlock)]:
-        message["tool_calls"] = calls
-    choice = {"index": 0, "message": message, "finish_reason": _FINISH[turn.stop_reason]}
-    return msgspec.json.encode(
-        {
-            "id": f"chatcmpl-{turn.turn}",
-            "object": "chat.completion",
-            "created": 0,
-            "model": model,
-            "choices": [choice],
-            "usage": _usage(turn.usage),
-        }
+class _Call(Struct):
+    id: str
+
+
+class _Message(Struct):
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
+
+
+class _Function(Struct):
+    name: str
+
+
+class _Tool(Struct):
+    function: _Function | None = None
+    type: str = "function"
+
+
+class _StreamOptions(Struct):
+    include_usage: bool = False
+
+
+class _JsonSchema(Struct):
+    schema: dict[str, Any] | None = None
+
+
+class _Format(Struct):
+    json_schema: _JsonSchema | None = None
+
+
+class _Body(Struct):
+    messages: list[_Message]
+    model: str = "scripted"
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    tools: list[_Tool] | None = None
+    stop: str | list[str] | None = None
+    stream: bool | None = False
+    stream_options: _StreamOptions | None = None
+    response_format: _Format | None = None
+
+
+def read(body: dict[str, Any]) -> Asked:
+    """Read a request."""
+    form = msgspec.convert(body, _Body)
+    format_ = form.response_format and form.response_format.json_schema
+    system = [m for m in form.messages if m.role in {"system", "developer"}]
+    return Asked(
+        model=form.model,
+        stream=bool(form.stream),
+        system="\n\n".join(text for message in system for text in texts(message.content)),
+        tools=tuple(t.function.name if t.function else t.type for t in form.tools or ()),
+        history=joined(entry for message in form.messages for entry in _entries(message)),
+        max_tokens=form.max_completion_tokens or form.max_tokens,
+        stop=(form.stop,) if isinstance(form.stop, str) else tuple(form.stop or ()),
+        schema=format_.schema if format_ else None,
+        usage_wanted=form.stream_options is not None and form.stream_options.include_usage,
     )
 
 
-def streamed(turn: AssistantTurn, model: str) -> Iterator[bytes]:
-    """Yield the turn as server-sent events, `[DONE]` last."""
-    yield _event(turn, model, {"role": "assistant", "content": ""})
+def _entries(message: _Message) -> Iterator[Entry]:
+    match message.role:
+        case "user":
+            yield Prompt(texts(message.content))
+        case "assistant":
+            yield Said(tuple(call.id for call in message.tool_calls or ()))
+        case "tool":
+            yield Results((message.tool_call_id or "",))
+
+
+def whole(answer: Answer) -> bytes:
+    """Return the answer as one `chat.completion`."""
+    blocks = answer.turn.blocks
+    text = "".join(block.text for block in blocks if isinstance(block, TextBlock))
+    thinking = "".join(block.thinking for block in blocks if isinstance(block, ThinkingBlock))
+    calls = [_call(b, encoded(b.input)) for b in blocks if isinstance(b, ToolUseBlock)]
+    message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": None}
+    if not calls:
+        message["content"] = text
+    if thinking:
+        message["reasoning_content"] = thinking
+    if calls:
+        message["tool_calls"] = calls
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": _FINISH[answer.turn.stop_reason],
+    }
+    head = _head(answer, "chat.completion")
+    return msgspec.json.encode({**head, "choices": [choice], "usage": _usage(answer)})
+
+
+def streamed(answer: Answer) -> Iterator[bytes]:
+    """Yield the answer as `chat.completion.chunk`s; then the usage, if asked for, and `[DONE]`."""
+    yield _delta(answer, {"role": "assistant", "content": ""})
     index = 0
-    for block in turn.blocks:
+    for block in answer.turn.blocks:
         match block:
             case TextBlock(text):
-                for piece in _pieces(text):
-                    yield _event(turn, model, {"content": piece})
+                for piece in pieces(text):
+                    yield _delta(answer, {"content": piece})
             case ThinkingBlock(thinking):
-                for piece in _pieces(thinking):
-                    yield _event(turn, model, {"reasoning_content": piece})
+                for piece in pieces(thinking):
+                    yield _delta(answer, {"reasoning_content": piece})
             case ToolUseBlock():
-                opening = {"index": index, **_call(block, None)}
-                yield _event(turn, model, {"tool_calls": [opening]})
-                for piece in _pieces(msgspec.json.encode(block.input).decode()):
+                yield _delta(answer, {"tool_calls": [{"index": index, **_call(block, "")}]})
+                for piece in pieces(encoded(block.input)):
                     part = {"index": index, "function": {"arguments": piece}}
-                    yield _event(turn, model, {"tool_calls": [part]})
+                    yield _delta(answer, {"tool_calls": [part]})
                 index += 1
-    yield _event(turn, model, {}, finish=_FINISH[turn.stop_reason])
-    yield _data({**_head(turn, model), "choices": [], "usage": _usage(turn.usage)})
+    yield _delta(answer, {}, finish=_FINISH[answer.turn.stop_reason])
+    if answer.asked.usage_wanted:
+        head = _head(answer, "chat.completion.chunk")
+        yield _data({**head, "choices": [], "usage": _usage(answer)})
     yield b"data: [DONE]\n\n"
 
 
-def _call(block: ToolUseBlock, arguments: dict[str, Any] | None) -> dict[str, Any]:
-    text = "" if arguments is None else msgspec.json.encode(arguments).decode()
+def error(status: int, message: str) -> bytes:
+    """Return an error as the wires of OpenAI tell it."""
+    code: str | None = None
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    if status == 429:
+        kind, code = "requests", "rate_limit_exceeded"
+    return msgspec.json.encode(
+        {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    )
+
+
+def _call(block: ToolUseBlock, arguments: str) -> dict[str, Any]:
+    function = {"name": block.name, "arguments": arguments}
+    return {"id": block.id, "type": "function", "function": function}
+
+
+def _delta(answer: Answer, delta: dict[str, Any], finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    return _data({**_head(answer, "chat.completion.chunk"), "choices": [choice]})
+
+
+def _head(answer: Answer, kind: str) -> dict[str, Any]:
     return {
-        "id": block.id,
-        "type": "function",
-        "function": {"name": block.name, "arguments": text},
-    }
-
-
-def _event(
-    turn: AssistantTurn, model: str, delta: dict[str, Any], finish: str | None = None
-) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return _data({**_head(turn, model), "choices": [choice]})
-
-
-def _head(turn: AssistantTurn, model: str) -> dict[str, Any]:
-    return {
-        "id": f"chatcmpl-{turn.turn}",
-        "object": "chat.completion.chunk",
-        "created": 0,
-        "model": model,
+        "id": f"chatcmpl-{answer.key}",
+        "object": kind,
+        "created": 0,  # no clock: two runs give the same bytes
+        "model": answer.asked.model,
     }
 
 
@@ -91,12 +187,8 @@ def _data(chunk: dict[str, Any]) -> bytes:
     return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
 
 
-def _pieces(text: str) -> Iterator[str]:
-    return (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
-
-
-def _usage(usage: Usage | None) -> dict[str, Any]:
-    usage = usage or Usage(input_tokens=0, output_tokens=0)
+def _usage(answer: Answer) -> dict[str, Any]:
+    usage = answer.usage
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
