@@ -97,7 +97,9 @@ def test_it_says_so_when_a_tool_may_not_run(home: Path, tmp_path: Path) -> None:
     assert STUCK in run.stdout
 
 
-def test_it_goes_on_when_the_files_are_not_quite_those_it_knows(home: Path, tmp_path: Path) -> None:
+def test_it_goes_on_to_an_end_when_the_files_are_not_quite_those_it_knows(
+    home: Path, tmp_path: Path
+) -> None:
     fixture = load_fixture(FIXTURES / "demo-fix-median")
     project = tmp_path / "project"
     materialise(fixture, project)
@@ -111,7 +113,7 @@ def test_it_goes_on_when_the_files_are_not_quite_those_it_knows(home: Path, tmp_
         cwd=project,
     )
 
-    assert "All 3 tests pass." in run.stdout
+    assert run.returncode == 0, run.stderr
     assert "ordered[middle - 1]" in stats.read_text()
 
 

@@ -24,7 +24,7 @@ class Variation:
 
     def environment(self) -> Environment:
         """Draw a place: any directory, any day, either platform, with a branch or without."""
-        folders = [self.random.choice(_ROOTS), *self._several(self.name, 1, 4)]
+        folders = [self.random.choice(_ROOTS), *self._several(self._folder, 1, 6)]
         branch = self.random.choice(_BRANCHES)
         year, month, day = (self.random.randint(*ends) for ends in ((24, 39), (1, 12), (1, 28)))
         return Environment(
@@ -130,6 +130,9 @@ class Variation:
                 case _:
                     lines[at] = f"{lines[at][: len(lines[at]) // 2]}{self.noise()}"
         return "\n".join(lines)
+
+    def _folder(self) -> str:
+        return "_".join(self._several(self.name, 1, self.random.choice((1, 1, 1, 5))))
 
     def _renumbered(self, line: str) -> str:
         return "".join(self.random.choice(string.digits) if c.isdigit() else c for c in line)
