@@ -117,6 +117,13 @@ def test_as_many_items_match_as_possible(left: list[str], right: list[str]) -> N
     assert len(align(left, right).matched) == longest_common(left, right)
 
 
+def test_as_many_items_match_as_possible_in_streams_that_share_little_order() -> None:
+    draw = random.Random(5)
+    for _ in range(100):
+        left, right = (draw.choices("abcdefgh", k=draw.randrange(20, 40)) for _ in range(2))
+        assert len(align(left, right).matched) == longest_common(left, right)
+
+
 @given(STREAMS, STREAMS)
 def test_every_item_is_accounted_for_once(left: list[str], right: list[str]) -> None:
     found = align(left, right)
