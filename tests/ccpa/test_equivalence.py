@@ -43,6 +43,7 @@ SAME: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("Grep", {"pattern": "x"}, {"pattern": "x", "output_mode": "files_with_matches"}),
     ("Grep", {"pattern": "x", "-C": 2}, {"pattern": "x", "-A": 2, "-B": 2}),
     ("Grep", {"pattern": "x", "context": 2}, {"pattern": "x", "-C": 2}),
+    ("Grep", {"pattern": "x", "offset": 0, "-C": 0}, {"pattern": "x", "-A": 0}),
     ("Agent", {"prompt": "p"}, {"prompt": "p", "subagent_type": "General-Purpose", "model": "m"}),
     ("Agent", {"prompt": "p", "description": "a"}, {"prompt": "p", "description": "b"}),
     ("Skill", {"skill": "s"}, {"skill": "s", "args": ""}),
@@ -51,6 +52,11 @@ SAME: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         "NotebookEdit",
         {"notebook_path": "n", "new_source": "x", "edit_mode": "replace"},
         {"notebook_path": "n", "new_source": "x"},
+    ),
+    (
+        "NotebookEdit",
+        {"notebook_path": "n", "cell_id": "c", "edit_mode": "delete"},
+        {"path": "n", "cell_id": "c", "edit_mode": "delete"},
     ),
     (
         "WebSearch",
@@ -340,6 +346,12 @@ def test_whole_streams_are_keyed_as_single_actions_are(
         for right, other in zip(found.student.keys, found.student.session.actions, strict=True):
             if one.name not in background:
                 assert (left == right) is (key(one, ROOT) == key(other, ROOT))
+
+
+def test_all_that_is_forgiven_is_forgiven_in_one_stream() -> None:
+    ours = trace(*(use(tool, raw=left) for tool, left, _ in SAME))
+    theirs = trace(*(use(tool, raw=right) for tool, _, right in SAME))
+    assert compare(ours, theirs).drifts == []
 
 
 def test_the_same_bytes_in_another_directory_are_looked_at_anew() -> None:
