@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 SYSTEM = """\
-You are a coding agent. You work in the user's project with the tools below, until the task is done.
+You are a coding agent. You work in the user's project with your tools, until the task is done.
 
 - Look before you change: read a file before you edit it. Search with Grep and Glob.
 - Make the smallest change that does the task. Follow the style of the code around it.
