@@ -163,11 +163,13 @@ def _with_progress(results: Iterable[PairResult], total: int) -> Iterator[PairRe
     for done, result in enumerate(iterator, 1):
         yield result
         if monotonic() > patience and done < total:
-            from rich.progress import track
+            from rich.progress import Progress
 
-            screen = console(stderr=True)
-            rest = track(iterator, "Scoring", total, done, console=screen, transient=True)
-            yield from rest
+            with Progress(console=console(stderr=True), transient=True) as bar:
+                task = bar.add_task("Scoring", total=total, completed=done)
+                for later in iterator:
+                    yield later
+                    bar.advance(task)
 
 
 def _show(found: CorpusResult, thresholds: Thresholds) -> None:
