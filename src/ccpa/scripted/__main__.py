@@ -88,7 +88,7 @@ def _serve(args: argparse.Namespace) -> int:
 
             model = ScriptedModel(script, adaptation=adaptation, log=log)
             url = stack.enter_context(serving(model, port=args.port))
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # the latter: no port has that number
             raise CcpaError(f"cannot serve: {error}") from None
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()

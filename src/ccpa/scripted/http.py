@@ -1,6 +1,7 @@
 """A small HTTP/1.1 server on h11 and asyncio: whole requests in, streamed answers out."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 
@@ -41,14 +42,18 @@ class HttpResponse(Struct, frozen=True, kw_only=True):
 Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
-async def listen(handler: Handler, *, port: int = 0) -> asyncio.Server:
-    """Listen on loopback. Port 0 takes a free one: see `server.sockets`."""
+async def listen(
+    handler: Handler, *, port: int = 0, listener: socket.socket | None = None
+) -> asyncio.Server:
+    """Listen on loopback, or on a socket that listens already. Port 0: see `server.sockets`."""
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.CancelledError):  # the client left, or we do
             await _converse(handler, reader, writer)
         writer.close()
 
+    if listener is not None:
+        return await asyncio.start_server(on_connection, sock=listener)
     return await asyncio.start_server(on_connection, "127.0.0.1", port)
 
 

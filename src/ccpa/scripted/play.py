@@ -106,8 +106,6 @@ class Play:
         position = stage.said
         if position == 0:
             stage.opening = asked.opening
-        if position in stage.conversation.compacted:
-            stage.summarised = position
         stage.said += 1
         stage.arrived = None if self._checked else True
         return Taken(stage, position, stage.conversation.turns[position])
@@ -186,7 +184,9 @@ class Play:
         results = [id_ for e in asked.history if isinstance(e, Results) for id_ in e.ids]
         calls = {id_ for e in asked.history if isinstance(e, Said) for id_ in e.ids}
         answered = set(results)
-        due = _ids(stage, stage.summarised, position)
+        compacted = [at for at in stage.conversation.compacted if at <= position]
+        kept = max(stage.summarised, *compacted, 0)
+        due = _ids(stage, kept, position)
         if missing := [f"{id_} ({name})" for id_, name in due.items() if id_ not in answered]:
             return f"too early: no result in the history for {', '.join(missing)}"
         if odd := sorted(answered - calls):
@@ -197,7 +197,7 @@ class Play:
             return f"out of order: results of calls that were not made yet: {', '.join(early)}"
         if problem := _at_end(turns, position):
             return problem
-        quiet = position > stage.summarised and not _ids(stage, position - 1, position)
+        quiet = position > kept and not _ids(stage, position - 1, position)
         if quiet and not any(isinstance(entry, Prompt) for entry in asked.tail):
             return f"{_label(turns[position - 1])} called no tool, and no prompt came after it"
         return None

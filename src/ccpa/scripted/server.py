@@ -1,6 +1,7 @@
 """The scripted model server: recorded assistant turns over HTTP on loopback, in three wires."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -289,8 +290,12 @@ _MODELS = {
 
 
 @contextmanager
-def serving(model: ScriptedModel, *, port: int = 0) -> Iterator[str]:
+def serving(
+    model: ScriptedModel, *, port: int = 0, listener: socket.socket | None = None
+) -> Iterator[str]:
     """Serve the model from a thread of its own; yields the base URL (`http://127.0.0.1:PORT/v1`).
+
+    A `listener`, which may belong to another network namespace, is used instead of a port here.
 
     Raises:
         OSError: the port is taken.
@@ -299,7 +304,8 @@ def serving(model: ScriptedModel, *, port: int = 0) -> Iterator[str]:
     thread = threading.Thread(target=loop.run_forever, name="scripted-model", daemon=True)
     thread.start()
     try:
-        server = asyncio.run_coroutine_threadsafe(listen(model, port=port), loop).result()
+        started = listen(model, port=port, listener=listener)
+        server = asyncio.run_coroutine_threadsafe(started, loop).result()
         try:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         finally:

@@ -34,7 +34,7 @@ _TITLE = re.compile(
     re.IGNORECASE,
 )
 _MAKE = r"\b(?:summar(?:y|i[sz]e|i[sz]ing)|compact|condense|handoff|hand-off|checkpoint)\w*\b"
-_WHAT = r"\b(?:conversation|session|history|transcript|dialogue|context|so far)\b"
+_WHAT = r"\b(?:conversations?|sessions?|history|transcripts?|dialogues?|context|so far)\b"
 _COMPACTION = re.compile(
     rf"{_MAKE}.{{0,200}}{_WHAT}|{_WHAT}.{{0,200}}{_MAKE}", re.IGNORECASE | re.DOTALL
 )
