@@ -1,7 +1,7 @@
 """The Agent Trajectory Interchange Format of Harbor, version 1.7.
 
 `docs/export.md` says what becomes of what. What ATIF has no place for stands under `extra.ccpa`,
-as the members of the trace's record have it, so that `ccpa import atif` finds it again:
+as the trace's record has it, so that `ccpa import atif` makes the same records of it:
 
 - on the trajectory: the session's start;
 - on a step or a result: the rest of its record, and `line`, its place in the trace;
@@ -19,6 +19,7 @@ from ccpa.errors import CcpaError
 from ccpa.exporters.sessions import Answer, Conversation, Line, Result, Session
 from ccpa.trace import (
     AssistantTurn,
+    Block,
     Compaction,
     HookEvent,
     Record,
@@ -41,7 +42,7 @@ UNKNOWN_VERSION = "unknown"
 
 # What ATIF has a place for, by kind: the rest of a record goes under `extra`.
 _PLACED = {
-    "session_start": ("session_id", "actor", "model", "agent_version", "kind"),
+    "session_start": ("session_id", "actor", "model", "kind"),
     "user_prompt": ("text", "kind"),
     "assistant_turn": ("blocks", "usage", "model", "kind"),
     "tool_result": ("tool_use_id", "content", "kind"),
@@ -125,7 +126,29 @@ def _agent_step(answer: Answer, subagents: dict[str, Conversation]) -> JsonObjec
         made["observation"] = {"results": results}
     if record.usage is not None:
         made["metrics"] = _metrics(record.usage)
-    return made | {"llm_call_count": 1, "extra": _extra(record, answer.number)}
+    extra = _extra(record, answer.number)
+    if not _is_plain(record):
+        extra[OWN]["blocks"] = [_outline(block) for block in record.blocks]
+    return made | {"llm_call_count": 1, "extra": extra}
+
+
+def _is_plain(record: AssistantTurn) -> bool:
+    """Say whether an ATIF step shows the blocks as they are: a thought, a text, then tool uses."""
+    kinds = [type(block) for block in record.blocks]
+    order = [kind for kind in (ThinkingBlock, TextBlock) if kind in kinds]
+    return kinds == order + [ToolUseBlock] * (len(kinds) - len(order)) and all(
+        block.text if isinstance(block, TextBlock) else block.thinking and block.signature is None
+        for block in record.blocks
+        if not isinstance(block, ToolUseBlock)
+    )
+
+
+def _outline(block: Block) -> JsonObject:
+    """Return a block as the trace has it; of a tool use, which is told elsewhere, just its place."""
+    if isinstance(block, ToolUseBlock):
+        return {"type": "tool_use"}
+    made: JsonObject = msgspec.to_builtins(block)
+    return made
 
 
 def _result(use: ToolUseBlock, result: Result, subagents: dict[str, Conversation]) -> JsonObject:
