@@ -15,13 +15,14 @@ and is a finding. The rules:
 - The same request may come again if its answer did not arrive in full; then it gets the same turn.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 from msgspec import Struct
 
 from ccpa.scripted.script import MAIN, Conversation, Script
-from ccpa.scripted.wire import Asked, Prompt, Results, Said
+from ccpa.scripted.wire import Asked, Entry, Prompt, Results, Said
 from ccpa.trace import AssistantTurn, ToolUseBlock
 
 
@@ -51,6 +52,8 @@ class _Stage(Struct):
     summarised: int = 0
     """How many turns were said when the history was last summarised."""
     opening: tuple[str, ...] = ()
+    history: tuple[Entry, ...] = ()
+    """What the last turn was asked for with."""
     arrived: bool | None = True
     """Whether the last answer did. None: it was not sent to its end. False: it was spoiled."""
 
@@ -82,6 +85,11 @@ class Play:
             _Stage(number, conversation, _prompts(conversation, spelled))
             for number, conversation in enumerate(script.conversations)
         ]
+        self._owners = {
+            id_: stage
+            for stage in self._stages
+            for id_ in _ids(stage, 0, len(stage.conversation.turns))
+        }
         self.extraneous: list[Finding] = []
 
     @property
@@ -95,18 +103,16 @@ class Play:
         stage = self._whose(asked) if self._checked else self._stages[0]
         if stage is None:
             return self._refuse("", "this prompt is not in the recording: no conversation has it")
-        problem = self._problem(stage, asked, stage.said)
-        if problem and stage.arrived is not True:
-            again = self._problem(stage, asked, stage.said - 1)
-            if again is None:
-                stage.said -= 1
-                problem = None
+        position = stage.said
+        problem = self._problem(stage, asked, position)
+        if problem and stage.arrived is not True and not self._problem(stage, asked, position - 1):
+            position, problem = position - 1, None
         if problem:
             return self._refuse(stage.conversation.name, problem)
-        position = stage.said
         if position == 0:
             stage.opening = asked.opening
-        stage.said += 1
+        stage.history = asked.history
+        stage.said = position + 1
         stage.arrived = None if self._checked else True
         return Taken(stage, position, stage.conversation.turns[position])
 
@@ -149,51 +155,39 @@ class Play:
 
     def _candidates(self, asked: Asked) -> Iterator[_Stage | None]:
         """Yield whose request it may be, the surest first."""
-        begun = any(isinstance(entry, Said) for entry in asked.history)
-        if begun:
-            yield self._by_id(asked)
-            yield self._by_opening(asked)
-        fresh = [stage for stage in self._stages if not stage.said]
-        yield _by_prompt(fresh, asked.opening)
-        yield self._by_opening(asked)
+        said = [id_ for e in reversed(asked.history) if isinstance(e, Said) for id_ in e.ids]
+        yield from (self._owners.get(id_) for id_ in said)
+        same = [s for s in self._stages if s.said and s.opening == asked.opening]
+        going_on = (stage for stage in same if stage.said < len(stage.conversation.turns))
+        if any(isinstance(entry, Said) for entry in asked.history):
+            yield from going_on
         yield _by_prompt(self._stages, asked.opening)
+        yield from same
         later = [p for e in asked.history if isinstance(e, Prompt) for p in e.parts]
         yield _by_prompt(self._stages, tuple(later))
         if asked.tools:
-            yield from (stage for stage in fresh if _begins_with_anything(stage))
-
-    def _by_id(self, asked: Asked) -> _Stage | None:
-        for entry in reversed(asked.history):
-            if isinstance(entry, Said):
-                for stage in self._stages:
-                    if set(entry.ids) & _ids(stage, 0, stage.said).keys():
-                        return stage
-        return None
-
-    def _by_opening(self, asked: Asked) -> _Stage | None:
-        same = [s for s in self._stages if s.said and s.opening == asked.opening]
-        return min(
-            same, key=lambda stage: stage.said == len(stage.conversation.turns), default=None
-        )
+            yield from (s for s in self._stages if not s.said and _begins_with_anything(s))
 
     def _problem(self, stage: _Stage, asked: Asked, position: int) -> str | None:
         """Say what is wrong with a request that asks for the turn at `position`, if anything is."""
         turns = stage.conversation.turns
         if not self._checked or position < 0:
             return _at_end(turns, position)
+        if position and position == stage.said and asked.history == stage.history:
+            return "the same request again: it was answered already"
         results = [id_ for e in asked.history if isinstance(e, Results) for id_ in e.ids]
         calls = {id_ for e in asked.history if isinstance(e, Said) for id_ in e.ids}
-        answered = set(results)
+        answered = Counter(results)
         compacted = [at for at in stage.conversation.compacted if at <= position]
         kept = max(stage.summarised, *compacted, 0)
         due = _ids(stage, kept, position)
         if missing := [f"{id_} ({name})" for id_, name in due.items() if id_ not in answered]:
             return f"too early: no result in the history for {', '.join(missing)}"
-        if odd := sorted(answered - calls):
+        if odd := sorted(answered.keys() - calls):
             return f"results of calls that are not in the history: {', '.join(odd)}"
-        if twice := sorted({id_ for id_ in results if results.count(id_) > 1}):
+        if twice := sorted(id_ for id_, times in answered.items() if times > 1):
             return f"more than one result for {', '.join(twice)}"
-        if early := sorted(answered & _ids(stage, position, len(turns)).keys()):
+        if early := sorted(answered.keys() & _ids(stage, position, len(turns)).keys()):
             return f"out of order: results of calls that were not made yet: {', '.join(early)}"
         if problem := _at_end(turns, position):
             return problem
@@ -209,13 +203,18 @@ def _prompts(conversation: Conversation, spelled: Callable[[str], str]) -> tuple
 
 
 def _by_prompt(stages: list[_Stage], parts: tuple[str, ...]) -> _Stage | None:
-    """Return the conversation whose prompt is in the texts: a whole text before a part of one."""
-    best: tuple[tuple[bool, int], _Stage] | None = None
+    """Return the conversation whose prompt is in the texts.
+
+    A whole text goes before a part of one, a longer prompt before a shorter one, and of two with
+    the same prompt the one that has not begun.
+    """
+    best: tuple[tuple[bool, int, bool], _Stage] | None = None
     for stage in stages:
         for prompt in stage.prompts:
             within = [part for part in parts if prompt in part]
             if within:
-                rank = (any(part.strip() == prompt for part in within), len(prompt))
+                whole = any(part.strip() == prompt for part in within)
+                rank = (whole, len(prompt), not stage.said)
                 if best is None or rank > best[0]:
                     best = rank, stage
     return best[1] if best else None

@@ -41,7 +41,8 @@ class ScriptedModel:
 
     Args:
         script: what to say.
-        adaptation: how the recording differs from the run.
+        adaptation: how the recording differs from the run. Mere turns are said as they are, if
+            there is none.
         chaos: what goes wrong.
         log: called with each entry of `exchanges` when its request is decided upon.
     """
@@ -58,8 +59,8 @@ class ScriptedModel:
             with_portable_ids(script) if isinstance(script, Script) else Script.unchecked(script)
         )
         self._checked = script.checked
-        self._adaptation = adaptation or Adaptation()
-        self._play = Play(script, self._adaptation.text)
+        self._adaptation = adaptation or (Adaptation() if script.checked else None)
+        self._play = Play(script, self._adaptation.text if self._adaptation else str)
         self._chaos = {fault.on_request: fault for fault in chaos}
         self._log = log
         self._told: dict[str, tuple[Entry, ...]] = {}
@@ -180,7 +181,9 @@ class ScriptedModel:
         return _Decided(response, "side", detail=kind)
 
     def _say(self, wire: Wire, asked: Asked, taken: Taken, fault: Chaos) -> "_Decided":
-        turn = self._adaptation.turn(taken.turn, asked.tools)
+        turn = taken.turn
+        if self._adaptation is not None:
+            turn = self._adaptation.turn(turn, asked.tools)
         answer = Answer(turn=turn, asked=asked, key=taken.key)
         if wire is responses:
             ids = tuple(block.id for block in turn.blocks if isinstance(block, ToolUseBlock))

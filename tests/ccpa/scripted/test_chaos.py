@@ -13,7 +13,7 @@ from ccpa.errors import CcpaError
 from ccpa.scripted.chaos import Chaos
 from ccpa.scripted.script import Script
 from ccpa.scripted.server import ScriptedModel, serving
-from tests.ccpa.scripted.talk import messages, prompt, says, send, text, user
+from tests.ccpa.scripted.talk import messages, prompt, said, says, send, text, user
 
 PATHS = ["/messages", "/chat/completions", "/responses"]
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "Go."}], "input": "Go."}
@@ -117,6 +117,19 @@ def test_faults_come_with_the_request_they_were_asked_for_with() -> None:
         told = [messages(url, user("Go.")) for _ in range(5)]
     assert [answer.get("type") for answer in told] == ["message"] * 2 + ["error"] + ["message"] * 2
     assert [text(answer) for answer in told if "content" in answer] == ["0", "1", "2", "3"]
+
+
+def test_a_turn_that_did_not_arrive_comes_again_and_not_the_one_after_it() -> None:
+    records = [prompt("One."), says("1"), prompt("Two.", 2), says("2", 3)]
+    model = ScriptedModel(
+        Script.from_trace(records), chaos=[Chaos(on_request=1, malformed_sse=True)]
+    )
+    with serving(model) as url:
+        send(url, {"model": "m", "messages": [user("One.")], "stream": True}, "/messages")
+        first = messages(url, user("One."))
+        second = messages(url, user("One."), said(first), user("Two."))
+    assert (text(first), text(second)) == ("1", "2")
+    assert model.findings() == []
 
 
 def test_a_turn_that_never_arrived_whole_is_missing() -> None:

@@ -171,11 +171,21 @@ def test_a_request_that_is_made_twice_is_one_call_too_many() -> None:
     model = scripted(ONE_CALL)
     with serving(model) as url:
         messages(url, user("Do it."))
-        assert "too early" in error(messages(url, user("Do it.")))
+        assert "the same request again" in error(messages(url, user("Do it.")))
     assert [finding.category for finding in model.findings()] == [
         "extraneous_llm_call",
         "missing_llm_call",
     ]
+
+
+def test_a_prompt_that_holds_anothers_is_not_that_ones_even_when_it_comes_twice() -> None:
+    model = scripted(
+        [prompt("Do it now."), calls(agent_use("t1", "Do it")), says("x", 1, "t1"), says("y", 3)]
+    )
+    with serving(model) as url:
+        messages(url, user("Do it now."))
+        assert "the same request again" in error(messages(url, user("Do it now.")))
+        assert text(messages(url, user("Do it"))) == "x"
 
 
 def test_after_a_turn_without_calls_the_user_must_say_something() -> None:

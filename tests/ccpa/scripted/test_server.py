@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -154,13 +155,14 @@ def test_a_connection_serves_many_requests() -> None:
 
 def test_many_connections_are_served_at_once() -> None:
     """Every stream stands still until all of them have begun."""
-    model = ScriptedModel([says(f"turn {n}") for n in range(50)])
+    begun = threading.Semaphore(0)
+    model = ScriptedModel([says(f"turn {n}") for n in range(50)], log=lambda _: begun.release())
     model.pause_after = 1
     with serving(model) as url, ThreadPoolExecutor(50) as pool:
         body = {"messages": [], "stream": True}
         asked = [pool.submit(post, url, body) for _ in range(50)]
-        while len(model.requests) < 50:
-            assert not any(answer.done() for answer in asked)
+        assert all(begun.acquire(timeout=20) for _ in range(50))
+        assert not any(answer.done() for answer in asked)
         model.go_on()
         said = {said_in(answer.result()[1]) for answer in asked}
     assert said == {f"turn {n}" for n in range(50)}
