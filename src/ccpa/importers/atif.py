@@ -1,20 +1,17 @@
 """The Agent Trajectory Interchange Format of Harbor, versions 1.0 to 1.8.
 
-ATIF knows steps of a user and of an agent, and the results of tool calls. What a trace holds beyond
-that, `extra.ccpa` carries: members of the trace's record, on the trajectory for the session, on a
-step for the answer, on a result for the tool result; a system step whose `extra.ccpa` has a `kind`
-is that record. Trajectories of other producers do without.
+ATIF knows steps of a user and of an agent, and the results of tool calls. A trajectory that
+`ccpa export atif` wrote holds a whole trace, which `atif_own` takes out of it as it was; this
+module reads everybody else's.
 """
 
 from typing import Any
 
-import msgspec
-
-from ccpa import trace
 from ccpa.errors import CcpaError
 from ccpa.importers import codex_tools, mini_swe_agent
+from ccpa.importers.atif_own import restored
 from ccpa.importers.notes import Notes
-from ccpa.importers.reading import Source, document
+from ccpa.importers.reading import Source, documents
 from ccpa.importers.session import About, Imported, Session
 from ccpa.importers.values import (
     JsonObject,
@@ -22,7 +19,6 @@ from ccpa.importers.values import (
     count,
     effects,
     exit_code,
-    items,
     obj,
     objects,
     rendered,
@@ -31,44 +27,48 @@ from ccpa.importers.values import (
 )
 from ccpa.trace import Block, TextBlock, ThinkingBlock, ToolUseBlock, Usage
 
-OWN = "ccpa"
 _MAX_DEPTH = 20
 
 
 def read(source: Source, notes: Notes) -> list[Imported]:
-    """Read the session of one trajectory; its embedded subagents are part of it.
+    """Read the sessions of a file: one trajectory, or one a line, with their subagents.
 
     Raises:
-        CcpaError: it is no trajectory.
+        CcpaError: there is no trajectory in it.
         OSError: it could not be read.
     """
-    top = obj(document(source))
-    version = text(top.get("schema_version")) or ""
-    if not version.startswith("ATIF-") or not objects(top.get("steps")):
+    found = [obj(value) for value in documents(source, notes)]
+    trajectories = [one for one in found if _is_trajectory(one)]
+    if not trajectories:
         raise CcpaError(f"{source.name}: no ATIF trajectory: no schema_version ATIF-…, or no steps")
+    return [_session(one, notes) for one in trajectories]
+
+
+def _is_trajectory(value: JsonObject) -> bool:
+    version = text(value.get("schema_version")) or ""
+    return version.startswith("ATIF-") and bool(objects(value.get("steps")))
+
+
+def _session(top: JsonObject, notes: Notes) -> Imported:
+    records = restored(top)
+    if records is not None:
+        return Imported(text(top.get("session_id")), records)
     session = Session(_about(top), notes)
     _Teller(session, notes, top).tell(top)
-    return [session.finish()]
+    return session.finish()
 
 
 def _about(top: JsonObject) -> About:
-    agent, own = obj(top.get("agent")), _own(top)
+    agent = obj(top.get("agent"))
     times = (utc_time(step.get("timestamp")) for step in objects(top.get("steps")))
     return About(
         actor=actor(agent.get("name")),
         original_id=text(top.get("session_id")),
-        ts=utc_time(own.get("ts")) or next((time for time in times if time), None),
+        ts=next((time for time in times if time), None),
         model=text(agent.get("model_name")),
         agent_version=text(agent.get("version")),
-        cwd=text(own.get("cwd")) or text(obj(agent.get("extra")).get("cwd")),
-        cwd_sha256=text(own.get("cwd_sha256")),
-        permission_mode=text(own.get("permission_mode")),
-        parent_session_id=text(own.get("parent_session_id")),
+        cwd=text(obj(agent.get("extra")).get("cwd")),
     )
-
-
-def _own(value: JsonObject) -> JsonObject:
-    return obj(obj(value.get("extra")).get(OWN))
 
 
 class _Teller:
@@ -84,7 +84,7 @@ class _Teller:
         }
 
     def tell(self, trajectory: JsonObject, parent: str | None = None) -> None:
-        """Tell one trajectory. A subagent's first user step is its prompt, which is no record."""
+        """Tell one trajectory. A subagent's user step is its prompt, which is no record."""
         for step in objects(trajectory.get("steps")):
             source = step.get("source")
             if step.get("is_copied_context") is True:
@@ -94,27 +94,21 @@ class _Teller:
             elif source == "user":
                 if parent is None:
                     self.session.prompt(rendered(step.get("message")))
-            elif source == "system":
-                self._system(step, parent)
-            else:
+            elif source != "system":
                 self.notes.meet("step of", source)
 
     def _agent(self, step: JsonObject, parent: str | None) -> None:
         if step.get("llm_call_count") == 0:
             self.notes.skip("step of the agent without a call of the model")
             return
-        own = _own(step)
         self.session.answer(
             self._blocks(step),
-            stop=own.get("stop_reason"),
             usage=_usage(step.get("metrics")),
             model=text(step.get("model_name")),
-            latency_ms=count(own.get("latency_ms")),
             parent=parent,
         )
-        results = objects(obj(step.get("observation")).get("results"))
         calls = objects(step.get("tool_calls"))
-        for result in results:
+        for result in objects(obj(step.get("observation")).get("results")):
             self._result(result, calls, parent)
 
     def _blocks(self, step: JsonObject) -> list[Block]:
@@ -138,6 +132,7 @@ class _Teller:
         return name, tool_input
 
     def _result(self, result: JsonObject, calls: list[JsonObject], parent: str | None) -> None:
+        """Tell a result. ATIF does not say whether it is a failure; some producers do, in extra."""
         use = text(result.get("source_call_id"))
         if use is None and len(calls) == 1:
             use = text(calls[0].get("tool_call_id"))
@@ -146,23 +141,15 @@ class _Teller:
         if use is None:
             self.notes.skip("result of no tool call")
             return
-        own, extra = _own(result), obj(result.get("extra"))
+        extra: Any = obj(result.get("extra"))
         call = next((one for one in calls if one.get("tool_call_id") == use), {})
         failed = extra.get("is_error") or obj(call.get("extra")).get("tool_result_is_error")
         code = exit_code(extra.get("exit_code"))
-        known = obj(own.get("side_effects"))
-        read = [path for path in items(known.get("files_read")) if isinstance(path, str)]
-        written = [path for path in items(known.get("files_written")) if isinstance(path, str)]
-        if code is None:
-            code = exit_code(known.get("exit_code"))
-        denied: Any = own.get("denied_by")
         self.session.result(
             use,
             rendered(result.get("content")),
-            ok=own.get("ok", not failed and code in (None, 0)) is True,
-            side_effects=effects(read, written, code),
-            duration_ms=count(own.get("duration_ms")),
-            denied_by=denied if denied in ("rule", "mode", "hook", "user") else None,
+            ok=not failed and code in (None, 0),
+            side_effects=effects(code=code),
             parent=parent,
         )
 
@@ -175,18 +162,6 @@ class _Teller:
         self.depth += 1
         self.tell(self.embedded.pop(name), use)
         self.depth -= 1
-
-    def _system(self, step: JsonObject, parent: str | None) -> None:
-        """A system step is the prompt of the system, unless it carries a record."""
-        own = _own(step)
-        if "kind" not in own:
-            return
-        try:
-            record: Any = msgspec.convert({**own, "v": 1}, trace.Record)
-        except (msgspec.ValidationError, RecursionError):
-            self.notes.skip("record in a step that is none")
-            return
-        self.session.put(record, parent)
 
 
 def _usage(metrics: Any) -> Usage | None:

@@ -11,7 +11,7 @@ from typing import Any
 from ccpa.errors import CcpaError
 from ccpa.importers import openai_chat, openai_responses
 from ccpa.importers.notes import Notes
-from ccpa.importers.reading import Source, document
+from ccpa.importers.reading import Source, documents
 from ccpa.importers.session import About, Imported, Session
 from ccpa.importers.values import (
     JsonObject,
@@ -34,23 +34,27 @@ _SUBMITTED = "Submitted"
 
 
 def read(source: Source, notes: Notes) -> list[Imported]:
-    """Read the session of one trajectory.
+    """Read the sessions of a file: one trajectory, or one a line.
 
     Raises:
-        CcpaError: it is no trajectory.
+        CcpaError: there is no trajectory in it.
         OSError: it could not be read.
     """
-    top = obj(document(source))
-    messages = objects(top.get("messages"))
-    if not messages:
+    found = [obj(value) for value in documents(source, notes)]
+    trajectories = [one for one in found if objects(one.get("messages"))]
+    if not trajectories:
         raise CcpaError(f"{source.name}: no trajectory of mini-swe-agent: it has no messages")
-    info = obj(top.get("info"))
+    return [_session(one, notes) for one in trajectories]
+
+
+def _session(top: JsonObject, notes: Notes) -> Imported:
+    messages, info = objects(top.get("messages")), obj(top.get("info"))
     session = Session(_about(top, info, messages), notes)
     teller = _Teller(session, notes)
     for number, message in enumerate(messages):
         teller.tell(number, message)
     _end(session, info, messages[-1])
-    return [session.finish()]
+    return session.finish()
 
 
 def _about(top: JsonObject, info: JsonObject, messages: list[JsonObject]) -> About:

@@ -10,7 +10,7 @@ import msgspec
 
 from ccpa.errors import CcpaError
 from ccpa.importers.notes import Notes
-from ccpa.importers.reading import MAX_DOCUMENT, Source, parsed
+from ccpa.importers.reading import Source, documents, parsed
 from ccpa.importers.session import About, Imported, Session
 from ccpa.importers.values import (
     UNKNOWN_ACTOR,
@@ -37,17 +37,7 @@ def read(source: Source, notes: Notes) -> list[Imported]:
         CcpaError: there is no message list in it.
         OSError: it could not be read.
     """
-    data = source.stream.read(MAX_DOCUMENT + 1)
-    if len(data) > MAX_DOCUMENT:
-        raise CcpaError(f"{source.name}: larger than {MAX_DOCUMENT >> 30} GiB")
-    whole = parsed(data)
-    if whole is not None:
-        found = [whole]
-    else:
-        lines = [line for line in data.split(b"\n") if line.strip()]
-        found = [value for line in lines if (value := parsed(line)) is not None]
-        for _ in range(len(lines) - len(found)):
-            notes.skip("line that is not JSON in UTF-8")
+    found = documents(source, notes)
     if found and all("role" in obj(value) for value in found):
         found = [found]
     sessions = [_session(value, notes) for value in found if _messages(value)]

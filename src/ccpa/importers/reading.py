@@ -51,21 +51,24 @@ def json_lines(stream: BinaryIO, notes: Notes) -> Iterator[JsonObject]:
                 notes.skip("last line, cut short" if cut else "line that is not JSON in UTF-8")
 
 
-def document(source: Source) -> Any:
-    """Return the one JSON value of a file.
+def documents(source: Source, notes: Notes) -> list[Any]:
+    """Return the JSON values of a file: one, or one a line. A line that is none is counted.
 
     Raises:
-        CcpaError: it is not JSON, or too large to hold.
+        CcpaError: the file is too large to hold.
         OSError: it could not be read.
     """
-    data = source.stream.read(MAX_DOCUMENT + 1)
+    data = source.stream.read(MAX_DOCUMENT + 1).removeprefix(_BOM)
     if len(data) > MAX_DOCUMENT:
         raise CcpaError(f"{source.name}: larger than {MAX_DOCUMENT >> 30} GiB")
-    try:
-        return msgspec.json.decode(data.removeprefix(_BOM))
-    except _UNREADABLE as error:
-        reason = "nested too deep" if isinstance(error, RecursionError) else error
-        raise CcpaError(f"{source.name}: not a JSON document: {reason}") from None
+    whole = parsed(data)
+    if whole is not None:
+        return [whole]
+    lines = [line for line in data.split(b"\n") if line.strip()]
+    found = [value for line in lines if (value := parsed(line)) is not None]
+    for _ in range(len(lines) - len(found)):
+        notes.skip("line that is not JSON in UTF-8")
+    return found
 
 
 def parsed(line: bytes | str) -> Any:

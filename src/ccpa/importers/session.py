@@ -39,7 +39,6 @@ from ccpa.trace import (
     Usage,
     UserPrompt,
 )
-from ccpa.validate.formats import is_sha256
 
 NO_RESULT = "«no result in the transcript»"
 NO_PROMPT = "«no prompt in the transcript»"
@@ -78,7 +77,6 @@ class About(Struct, kw_only=True):
     model: str | None = None
     agent_version: str | None = None
     cwd: str | None = None
-    cwd_sha256: str | None = None
     permission_mode: str | None = None
     parent_session_id: str | None = None
 
@@ -204,7 +202,6 @@ class Session:
         decision: HookDecision,
         exit_code: int,
         *,
-        matcher: str | None = None,
         output: str | None = None,
         tool_use_id: str | None = None,
         duration_ms: int | None = None,
@@ -229,7 +226,6 @@ class Session:
                 event=event,
                 decision=decision,
                 exit_code=exit_code,
-                matcher=matcher,
                 output=output,
                 tool_use_id=tool_use_id if tool_use_id in self._uses else None,
                 duration_ms=duration_ms,
@@ -237,7 +233,14 @@ class Session:
             )
         )
 
-    def skill(self, name: str, *, by_user: bool, injected: bool, parent: str | None = None) -> None:
+    def skill(
+        self,
+        name: str,
+        *,
+        by_user: bool,
+        injected: bool,
+        parent: str | None = None,
+    ) -> None:
         """A skill was put to use."""
         conversation = self._conversation(parent)
         if conversation is None:
@@ -276,37 +279,6 @@ class Session:
             )
         )
 
-    def put(self, record: Record, parent: str | None = None) -> None:
-        """Something happened that a record tells of already; its turn is found anew."""
-        match record:
-            case HookEvent():
-                self.hook(
-                    record.event,
-                    record.decision,
-                    record.exit_code,
-                    matcher=record.matcher,
-                    output=record.output,
-                    tool_use_id=record.tool_use_id,
-                    duration_ms=record.duration_ms,
-                    parent=parent,
-                )
-            case SkillInvocation():
-                by_user = record.source == "user_invoked"
-                injected = record.instructions_injected
-                self.skill(record.name, by_user=by_user, injected=injected, parent=parent)
-            case Compaction():
-                self.compaction(
-                    record.trigger,
-                    record.tokens_before,
-                    record.tokens_after,
-                    summary_sha256=record.summary_sha256,
-                )
-            case SessionEnd():
-                facts = msgspec.structs.asdict(record)
-                self.end(**{name: facts[name] for name in facts if name not in ("v", "turn")})
-            case _:
-                self.notes.skip("record that is a message")
-
     def end(self, stop_reason: SessionStop, **facts: Any) -> None:
         """The session ended. `facts` are optional fields of `SessionEnd`; the last end holds."""
         self._end = SessionEnd(v=1, turn=0, stop_reason=stop_reason, **facts)
@@ -320,7 +292,6 @@ class Session:
             self.records.append(msgspec.structs.replace(self._end, turn=turn))
         about = self.about
         ts = about.ts or UNKNOWN_TIME
-        tree = about.cwd_sha256 or UNKNOWN_TREE
         body = msgspec.json.Encoder().encode_lines(self.records)
         start = SessionStart(
             v=1,
@@ -328,7 +299,7 @@ class Session:
             ts=ts,
             actor=about.actor,
             model=about.model or self._first_model() or UNKNOWN_MODEL,
-            cwd_sha256=tree if is_sha256(tree) else UNKNOWN_TREE,
+            cwd_sha256=UNKNOWN_TREE,
             agent_version=about.agent_version,
             schema_version=3,
             cwd=about.cwd,

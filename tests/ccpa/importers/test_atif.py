@@ -1,15 +1,15 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ccpa.cli.main import main
 from ccpa.errors import CcpaError
+from ccpa.fixtures import read_trace
 from ccpa.trace import (
     AssistantTurn,
-    HookEvent,
-    SessionEnd,
     SessionStart,
-    SkillInvocation,
     ToolResult,
     ToolUseBlock,
     UserPrompt,
@@ -17,6 +17,7 @@ from ccpa.trace import (
 from tests.ccpa.importers.reading import EXAMPLES, only, read, read_all
 
 FORM = "atif"
+FIXTURES = Path(__file__).parents[3] / "fixtures" / "canonical"
 HELLO = {"step_id": 1, "source": "user", "message": "Hello."}
 
 
@@ -73,48 +74,20 @@ def test_steps_that_no_model_call_stands_behind_are_left_out() -> None:
     assert sum(notes.skipped.values()) == 2
 
 
-def test_what_atif_has_no_field_for_comes_from_extra() -> None:
-    def own(**fields: Any) -> dict[str, Any]:
-        return {"extra": {"ccpa": fields}}
-
-    call = {"tool_call_id": "k", "function_name": "Edit", "arguments": {"file_path": "/w/a"}}
-    seen = {
-        "source_call_id": "k",
-        "content": "No.",
-        **own(ok=False, denied_by="hook", side_effects={"exit_code": 2}, duration_ms=7),
-    }
-    hook = own(
-        kind="hook_event", turn=1, event="PreToolUse", decision="block", exit_code=2, matcher="Edit"
-    )
-    skill = own(kind="skill_invocation", turn=2, name="s", source="user_invoked")
-    end = own(kind="session_end", turn=3, stop_reason="max_tokens", elapsed_ms=5)
-    data = trajectory(
-        HELLO,
-        {
-            "source": "agent",
-            "message": "",
-            "tool_calls": [call],
-            "observation": {"results": [seen]},
-        },
-        {"source": "system", "message": "", **hook},
-        {"source": "system", "message": "", **skill},
-        {"source": "agent", "message": "Cut", **own(stop_reason="max_tokens", latency_ms=3)},
-        {"source": "system", "message": "", **end},
-        **own(cwd="/w", cwd_sha256="a" * 64, permission_mode="plan"),
-    )
-    records, _ = read(FORM, data)
-    start = only(records, SessionStart)[0]
-    assert (start.cwd, start.cwd_sha256, start.permission_mode) == ("/w", "a" * 64, "plan")
-    result = only(records, ToolResult)[0]
-    assert (result.ok, result.denied_by, result.duration_ms) == (False, "hook", 7)
-    assert [one.matcher for one in only(records, HookEvent)] == ["Edit"]
-    assert [one.name for one in only(records, SkillInvocation)] == ["s"]
-    last = only(records, AssistantTurn)[-1]
-    assert (last.stop_reason, last.latency_ms) == ("max_tokens", 3)
-    assert only(records, SessionEnd)[0].elapsed_ms == 5
-
-
 @pytest.mark.parametrize("data", [b"[]", b'{"schema_version": "ATIF-v1.6"}', b'{"steps": [{}]}'])
 def test_what_is_no_trajectory_is_an_error(data: bytes) -> None:
     with pytest.raises(CcpaError, match="test: no ATIF trajectory"):
         read_all(FORM, data)
+
+
+def test_what_was_exported_comes_back_as_it_was(tmp_path: Path) -> None:
+    traces = sorted(FIXTURES.glob("*/teacher.ccpa-trace.jsonl"))
+    exported, back = tmp_path / "all.jsonl", tmp_path / "back"
+    assert main(["export", "atif", *map(str, traces), "-o", str(exported)]) == 0
+    assert main(["import", "atif", str(exported), "-o", str(back), "--no-redact"]) == 0
+    names = {path.name.removesuffix(".ccpa-trace.jsonl"): path for path in back.iterdir()}
+    assert len(names) == len(traces) > 20
+    for trace in traces:
+        records = read_trace(trace)
+        assert isinstance(records[0], SessionStart)
+        assert read_trace(names[records[0].session_id]) == records
