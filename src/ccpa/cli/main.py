@@ -26,6 +26,8 @@ COMMANDS = {
     "coverage": "say which capabilities have a fixture whose trace shows them",
     "import": "turn transcripts of other programs into traces",
     "export": "turn traces into what other programs read: ATIF, OpenTelemetry, fine-tuning data",
+    "measure": "let a live model drive the agent, N times, and score the runs",
+    "runs": "list, compare and export what `ccpa measure` has kept",
     "schema": "print the JSON Schema of a trace's records",
 }
 

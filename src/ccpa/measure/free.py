@@ -1,0 +1,175 @@
+"""One run on its own: the agent gets prompt and files, and is judged by what comes of it."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+from msgspec import Struct
+
+from ccpa import trace
+from ccpa.actions import decode_views, read_views
+from ccpa.checks import run_checks
+from ccpa.compare import compare
+from ccpa.consistency import apply_teacher
+from ccpa.errors import CcpaError
+from ccpa.filestate import compare_directories
+from ccpa.fixtures import Check, Fixture, load_fixture, materialise, read_trace
+from ccpa.measure import agent
+from ccpa.measure.outcome import Checked, Outcome, Tokens
+from ccpa.measure.plan import Job
+from ccpa.pairs import text_reader
+from ccpa.process import Finished
+from ccpa.trace import AssistantTurn, Record, SessionEnd, TextBlock, UserPrompt
+from ccpa.workspace import tree_id
+
+TURN_LIMIT = "max_turns"
+"""How the `error` of a session that reached its limit begins: that is the model's doing."""
+_SHOWN = 500
+
+
+class Files(Struct, frozen=True):
+    """Whether the files are as the teacher left them, and where they are known not to be."""
+
+    same: bool | None
+    differing: tuple[str, ...] = ()
+
+
+def run_free(job: Job) -> Outcome:
+    """Run the agent once, and judge the run.
+
+    Raises:
+        CcpaError: the fixture is unusable, or the agent cannot be started.
+    """
+    fixture = load_fixture(Path(job.directory))
+    prompts = [r.text for r in read_trace(fixture.teacher_trace) if isinstance(r, UserPrompt)]
+    with tempfile.TemporaryDirectory(prefix="ccpa-run-") as scratch:
+        place = Path(scratch).resolve()
+        workspace, home, written = place / "workspace", place / "home", place / "trace.jsonl"
+        home.mkdir()
+        materialise(fixture, workspace)
+        began = monotonic()
+        done = agent.play(job, fixture, prompts, workspace=workspace, home=home, trace=written)
+        elapsed = monotonic() - began
+        data = written.read_bytes() if written.is_file() else b""
+        records, data = whole_records(data)
+        outcome = Outcome(
+            fixture=job.fixture,
+            run=job.run,
+            elapsed_s=elapsed,
+            tokens=tokens(records),
+            trace=data,
+            where=job.base_url or "",
+        )
+        if error := no_evidence(records, done):
+            return msgspec.structs.replace(outcome, error=error)
+        return _judged(outcome, fixture, workspace, place / "teacher", records)
+
+
+def whole_records(data: bytes) -> tuple[list[Record], bytes]:
+    """Read as much of a trace as is whole: a run that was killed may leave half a line."""
+    records: list[Record] = []
+    kept = 0
+    for line in data.splitlines(keepends=True):
+        try:
+            if line.strip():
+                records.append(trace.decode(line))
+        except (msgspec.DecodeError, RecursionError):
+            break
+        kept += len(line)
+    return records, data[:kept]
+
+
+def no_evidence(records: Sequence[Record], done: Finished) -> str | None:
+    """Say why a run says nothing of the model, if it does not.
+
+    An error of the session other than a reached limit is its server's or the agent's; so is a trace
+    that just stops. A run that had to be stopped because its time was up is evidence.
+    """
+    end = records[-1] if records else None
+    if done.exit_code is None and records:
+        return None
+    if not isinstance(end, SessionEnd):
+        said = done.output.strip()[-_SHOWN:] or "nothing"
+        state = "no trace" if not records else "a trace without an end"
+        return f"the agent left {state} (exit status {done.exit_code}); it said: {said}"
+    if end.stop_reason == "error" and not (end.error or "").startswith(TURN_LIMIT):
+        return end.error or "the session ended in an error that it does not name"
+    return None
+
+
+def tokens(records: Sequence[Record]) -> Tokens:
+    """Add up what the model's answers cost."""
+    usages = [r.usage for r in records if isinstance(r, AssistantTurn) and r.usage is not None]
+    return Tokens(
+        sent=sum(one.input_tokens for one in usages),
+        cached=sum(one.cache_read_tokens for one in usages),
+        generated=sum(one.output_tokens for one in usages),
+    )
+
+
+def last_words(records: Sequence[Record]) -> str:
+    """Return the text of the last answer in the main conversation."""
+    for record in reversed(records):
+        if isinstance(record, AssistantTurn) and record.parent_tool_use_id is None:
+            return "".join(block.text for block in record.blocks if isinstance(block, TextBlock))
+    return ""
+
+
+def _judged(
+    outcome: Outcome, fixture: Fixture, workspace: Path, rebuilt: Path, records: list[Record]
+) -> Outcome:
+    """Compare with the teacher: first what is, then what the checks' commands may change."""
+    files = final_files(fixture, workspace, rebuilt)
+    found = compare(
+        read_views(fixture.teacher_trace),
+        decode_views(outcome.trace),
+        read_file=text_reader(fixture.workspace) if fixture.workspace else None,
+        same_files=files.same,
+    )
+    checked = run_checks(fixture, workspace, last_words(records))
+    counts: dict[str, int] = {}
+    for drift in found.drifts:
+        counts[drift.category] = counts.get(drift.category, 0) + 1
+    return msgspec.structs.replace(
+        outcome,
+        score=found.score.parity,
+        recall=found.score.recall,
+        precision=found.score.precision,
+        drifts=counts,
+        same_files=found.same_files,
+        differing=files.differing,
+        checks=tuple(Checked(_name(one.check), one.passed, one.detail) for one in checked),
+    )
+
+
+def final_files(fixture: Fixture, workspace: Path, rebuilt: Path) -> Files:
+    """Compare the files with those that the teacher left.
+
+    Equal tree ids are equal files. Otherwise the teacher's tool uses are done again at `rebuilt`,
+    which must not exist, and the two directories compared by `ccpa.filestate`, which passes over
+    what tools write and nobody decides (lock files, caches). Where the teacher's files cannot be
+    made again, the tree ids have the last word.
+    """
+    records = read_trace(fixture.teacher_trace)
+    end = records[-1] if records else None
+    wanted = end.cwd_sha256_after if isinstance(end, SessionEnd) else None
+    if wanted is not None and tree_id(workspace) == wanted:
+        return Files(same=True)
+    if apply_teacher(fixture, rebuilt).inconsistencies:
+        return Files(same=None if wanted is None else False)
+    try:
+        state = compare_directories(rebuilt, workspace)
+    except OSError as error:
+        raise CcpaError(f"{workspace}: cannot be compared: {error.strerror}") from None
+    paths = (*(one.path for one in state.differences), *state.unreadable)
+    return Files(state.equal, paths)
+
+
+def _name(check: Check) -> str:
+    if check.command is not None:
+        return check.command
+    if check.file is not None:
+        return check.file if check.pattern is None else f"{check.file}: {check.pattern}"
+    return f"final text: {check.final_text}"
