@@ -262,6 +262,8 @@ def test_a_turn_stops_for_tool_use_if_and_only_if_it_has_one() -> None:
         (3, "$.stop_reason")
     ]
     assert found(in_session(prompt(0), said(1, stop_reason="max_tokens"), last=1)) == []
+    cut = asked(1, "a", stop_reason="max_tokens")
+    assert found(in_session(prompt(0), cut, result(2, "a"), said(3), last=3)) == []
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,9 @@ class Session:
                     message = f"{quoted(block.id)} is the id of an earlier tool use of this turn"
                     self.tell(line, f"$.blocks[{index}].id", message)
                 uses[block.id] = None
-        if (record.stop_reason == "tool_use") is not bool(uses):
+        # An answer that was cut at the token limit may hold whole calls before the cut.
+        cut = record.stop_reason == "max_tokens"
+        if not cut and (record.stop_reason == "tool_use") is not bool(uses):
             has = "has a tool use" if uses else "has no tool use"
             self.tell(
                 line, "$.stop_reason", f"the turn {has}, but stopped for {record.stop_reason}"
