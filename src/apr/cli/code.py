@@ -18,7 +18,7 @@ from apr.agent.prompt import first_prompt, look_around, system_prompt
 from apr.agent.session import Session
 from apr.cli.options import duration, positive, temperature
 from apr.errors import AprError
-from apr.providers.base import Provider, Request
+from apr.providers.base import Provider, ProviderError, Request
 from apr.tools.base import Context
 from apr.tools.files import FileLedger
 from apr.tools.registry import BUILTIN, specs
@@ -166,7 +166,10 @@ def _provider(args: argparse.Namespace) -> tuple[Provider, str]:
         if args.api_key_env and not key:
             raise AprError(f"--api-key-env: the environment variable {args.api_key_env} is not set")
         name = args.model or os.environ.get("APR_MODEL") or "default"
-        return OpenAIChat(args.base_url, name, api_key=key), name
+        try:
+            return OpenAIChat(args.base_url, name, api_key=key), name
+        except ProviderError as error:
+            raise AprError(f"--base-url: {error}") from None
     if args.api_key_env:
         raise AprError("--api-key-env goes with --base-url: a local model needs no key")
     from apr.models.resolve import resolve

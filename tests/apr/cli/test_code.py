@@ -344,6 +344,9 @@ def test_a_missing_model_has_its_own_exit_code_and_says_what_to_do(
     [
         ("--api-key-env", "NOT_SET", "--base-url", "http://127.0.0.1:9", "go"),
         ("--api-key-env", "HOME", "--model", "demo", "go"),
+        ("--base-url", "localhost:80", "go"),
+        ("--base-url", "ftp://127.0.0.1/v1", "go"),
+        ("--base-url", "http://127.0.0.1:99999/v1", "go"),
         ("--project", "/no/such/folder", "go"),
         ("--allowedTools", "Bash(", "--model", "demo", "go"),
         ("--max-turns", "0", "go"),
