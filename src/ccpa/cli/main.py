@@ -28,6 +28,7 @@ COMMANDS = {
     "export": "turn traces into what other programs read: ATIF, OpenTelemetry, fine-tuning data",
     "measure": "let a live model drive the agent, N times, and score the runs",
     "runs": "list, compare and export what `ccpa measure` has kept",
+    "record": "run any agent and write its trace from what goes over the wire",
     "schema": "print the JSON Schema of a trace's records",
 }
 
