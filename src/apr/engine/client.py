@@ -31,6 +31,8 @@ START_BOUND_S = 60.0
 SLOWEST_DISK = 20e6
 """Bytes a second: a model is given the time to be read at this rate, besides `START_BOUND_S`."""
 POLL_S = 0.01
+BRIEF_S = 0.1
+"""What is not worth telling a person who waits."""
 TAIL_BYTES = 8192
 TAIL_LINES = 12
 
@@ -130,13 +132,13 @@ def _endpoint(engine: EngineState) -> Endpoint:
 @asynccontextmanager
 async def _lock(folder: Path, identity: str, tell: Progress) -> AsyncIterator[None]:
     """Be the only one who starts or picks an engine for this model."""
-    told = False
+    began, told = time.monotonic(), False
     while True:
         with engines.try_lock(folder, identity) as held:
             if held:
                 yield
                 return
-        if not told:
+        if not told and time.monotonic() - began > BRIEF_S:
             tell("waiting for the engine that another apr is starting")
             told = True
         await asyncio.sleep(POLL_S)
