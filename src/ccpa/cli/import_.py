@@ -184,8 +184,8 @@ class _Report:
                 }
             )
             if place != STDIN and not self.as_json:
-                number = f"{len(trace.records):,} records"
-                print(f"{one_line(place)}: {number}, session {one_line(str(trace.original_id))}")
+                session = f", session {trace.original_id}" if trace.original_id else ""
+                print(one_line(f"{place}: {len(trace.records):,} records{session}"))
         self.notes.add(outcome.notes)
         self.redaction.add(outcome.redaction)
 
@@ -223,4 +223,4 @@ class _Report:
 
 def _listed(counts: Counter[str]) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{number:,} {one_line(what)}" for what, number in ordered)
+    return ", ".join(f"{one_line(what)} ({number:,})" for what, number in ordered)

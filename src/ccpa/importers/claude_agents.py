@@ -1,8 +1,9 @@
 """Subagents of a Claude Code session: where their lines are, and what started each."""
 
 import contextlib
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ccpa.importers import claude_messages
 from ccpa.importers.claude_tree import Agent
@@ -21,19 +22,23 @@ def agent_files(path: Path, session: str | None, notes: Notes) -> list[Agent]:
     found = []
     for file in [*sorted(below), *sorted(beside)]:
         with file.open("rb") as stream:
-            lines = list(json_lines(stream, notes))
-        is_ours = file.parent != path.parent or any(
-            text(line.get("sessionId")) == session for line in lines[:1]
-        )
-        if not is_ours:
-            continue
-        lines = [{**line, "isSidechain": False} for line in lines]
-        meta: Any = None
-        with contextlib.suppress(FileNotFoundError):
-            meta = parsed(file.with_suffix(".meta.json").read_bytes())
-        use = text(obj(meta).get("toolUseId"))
-        found.append(Agent(file.stem.removeprefix("agent-"), lines, use))
+            lines: Iterator[JsonObject] = json_lines(stream, notes)
+            if file.parent == path.parent:  # the agents of all sessions of a project lie there
+                first = next(lines, {})
+                if text(first.get("sessionId")) != session:
+                    continue
+                lines = itertools.chain([first], lines)
+            agent_id = file.stem.removeprefix("agent-")
+            found.append(Agent(agent_id, list(lines), _started_by(file)))
     return found
+
+
+def _started_by(file: Path) -> str | None:
+    """Return the tool use that the file beside a subagent's names, where there is one."""
+    with contextlib.suppress(FileNotFoundError):
+        meta = parsed(file.with_suffix(".meta.json").read_bytes())
+        return text(obj(meta).get("toolUseId"))
+    return None
 
 
 def linked(agents: list[Agent], main: list[JsonObject], notes: Notes) -> dict[str, list[Agent]]:

@@ -76,5 +76,5 @@ def import_file(importer: Importer, name: str, *, keep_secrets: bool) -> Outcome
 
 def _why(outcome: Outcome) -> str:
     counts = [*outcome.notes.unknown.items(), *outcome.notes.skipped.items()]
-    found = ", ".join(f"{number} {what}" for what, number in counts[:3])
+    found = ", ".join(f"{what}: {number}" for what, number in counts[:3])
     return f" (found {found})" if found else ""

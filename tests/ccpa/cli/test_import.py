@@ -52,7 +52,7 @@ def test_secrets_are_replaced_and_counted_unless_they_are_to_be_kept(
     assert main(["import", "openai-chat", str(path)]) == 0
     out, err = capfd.readouterr()
     assert KEY not in out
-    assert err == "ccpa: secrets redacted: 1 github-pat\n"
+    assert err == "ccpa: secrets redacted: github-pat (1)\n"
     assert main(["import", "openai-chat", "--no-redact", str(path)]) == 0
     out, err = capfd.readouterr()
     assert KEY in out
@@ -61,7 +61,7 @@ def test_secrets_are_replaced_and_counted_unless_they_are_to_be_kept(
 
 def test_what_is_not_known_is_counted(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["import", *map(str, SAMPLES[0])]) == 0
-    assert "ccpa: not known, passed over: 1 line marble-run\n" in capfd.readouterr().err
+    assert "ccpa: not known, passed over: line marble-run (1)\n" in capfd.readouterr().err
 
 
 def test_many_files_go_to_a_directory_and_are_told(
@@ -118,7 +118,7 @@ def test_a_file_without_a_session_says_what_it_holds(
 ) -> None:
     (tmp_path / "log").write_text('{"type":"nonsense"}\n')
     assert main(["import", "claude-code", str(tmp_path / "log")]) == 2
-    assert "no model answers (found 1 line nonsense)" in capsys.readouterr().err
+    assert "no model answers (found line nonsense: 1)" in capsys.readouterr().err
 
 
 def test_several_sessions_of_one_file_need_a_directory(

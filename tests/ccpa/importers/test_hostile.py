@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ccpa.cli.main import main
 from ccpa.errors import CcpaError
 from ccpa.importers import FORMATS
 from ccpa.importers.fit import fitted
@@ -16,6 +17,14 @@ from ccpa.importers.session import TOO_DEEP, Imported
 from ccpa.redact import redact
 from ccpa.trace import AssistantTurn, Block, TextBlock, ToolResult, ToolUseBlock, UserPrompt
 from tests.ccpa.importers.reading import CURRENT, SAMPLES, jsonl, only, problems, read, read_all
+
+WITH_SUBAGENT = (
+    Path(__file__).parents[3]
+    / "fixtures"
+    / "canonical"
+    / "subagent-explores"
+    / "teacher.ccpa-trace.jsonl"
+)
 
 JSON = st.recursive(
     st.none()
@@ -98,6 +107,24 @@ def test_bytes_lost_and_changed(form: str, path: Path, data: st.DataObject) -> N
     for _ in range(data.draw(st.integers(0, 3))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     holds(form, bytes(whole[: data.draw(st.integers(0, len(whole)))]))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What `ccpa export atif` makes of a session with a subagent."""
+    path = tmp_path_factory.mktemp("exported") / "trajectory.json"
+    assert main(["export", "atif", str(WITH_SUBAGENT), "-o", str(path)]) == 0
+    return path.read_text()
+
+
+@SOME
+@given(data=st.data())
+def test_an_exported_trajectory_that_somebody_changed(exported: str, data: st.DataObject) -> None:
+    trajectory = [json.loads(exported)]
+    for _ in range(data.draw(st.integers(1, 3))):
+        container, key = data.draw(st.sampled_from(places(trajectory)))
+        container[key] = data.draw(JSON)
+    holds("atif", json.dumps(trajectory[0]).encode())
 
 
 @pytest.mark.parametrize("form", FORMATS)
