@@ -66,7 +66,7 @@ class ScriptedModel:
         self._told: dict[str, tuple[Entry, ...]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._go_on = asyncio.Event()
-        self.requests: list[dict[str, Any]] = []
+        self._bodies: list[bytes] = []  # as they came: decoded, a long session's would fill memory
         self.headers: list[dict[str, str]] = []
         self.exchanges: list[Exchange] = []
         self.pause_after: int | None = None
@@ -77,6 +77,11 @@ class ScriptedModel:
             self._go_on.set()
         else:
             self._loop.call_soon_threadsafe(self._go_on.set)
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """The JSON body of each request for a turn, in order."""
+        return [msgspec.json.decode(body) for body in self._bodies]
 
     @property
     def unsaid(self) -> int:
@@ -136,7 +141,8 @@ class ScriptedModel:
 
     def _count_tokens(self, request: HttpRequest) -> "_Decided":
         try:
-            body, _ = _read(messages, request)
+            body = _body(request)
+            messages.read(body)
         except (msgspec.MsgspecError, RecursionError) as error:
             return _error(messages, 400, "malformed", f"the request body: {error}")
         counted = HttpResponse(body=messages.count_tokens(body))
@@ -145,7 +151,7 @@ class ScriptedModel:
     def _answer(self, wire: Wire, request: HttpRequest) -> "_Decided":
         """Answer a request for a turn, or one on the side."""
         try:
-            body, asked = _read(wire, request)
+            asked = wire.read(_body(request))
         except (msgspec.MsgspecError, RecursionError) as error:
             return _error(wire, 400, "malformed", f"the request body: {error}")
         if asked.previous is not None:
@@ -158,9 +164,9 @@ class ScriptedModel:
         kind = side_request(asked, self._play.prompts) if self._checked else None
         if kind is not None:
             return self._on_the_side(wire, asked, kind)
-        self.requests.append(body)
+        self._bodies.append(request.body)
         self.headers.append(request.headers)
-        fault = self._chaos.get(len(self.requests), _NO_CHAOS)
+        fault = self._chaos.get(len(self._bodies), _NO_CHAOS)
         if fault.status is not None:
             return _fault(wire, fault.status, fault)
         taken = self._play.take(asked)
@@ -241,9 +247,8 @@ def _likely_wire(route: str, request: HttpRequest) -> Wire:
     return chat
 
 
-def _read(wire: Wire, request: HttpRequest) -> tuple[dict[str, Any], Asked]:
-    body = msgspec.json.decode(request.body, type=dict[str, Any])
-    return body, wire.read(body)
+def _body(request: HttpRequest) -> dict[str, Any]:
+    return msgspec.json.decode(request.body, type=dict[str, Any])
 
 
 def _json(value: dict[str, Any]) -> HttpResponse:

@@ -17,7 +17,7 @@ from ccpa.scripted.script import MAIN, Script
 from ccpa.scripted.server import ScriptedModel, serving
 from ccpa.trace import ToolUseBlock, UserPrompt
 
-CANONICAL = Path("fixtures/canonical")
+CANONICAL = Path(__file__).parents[3] / "fixtures" / "canonical"
 SURROUNDINGS = "<environment>\nWorking directory: /elsewhere\n</environment>"
 TOOLS = ("Agent", "Bash", "Edit", "Glob", "Grep", "Read", "Write")
 
