@@ -7,6 +7,7 @@ import pytest
 
 from ccpa.cli.diff import drift_json
 from ccpa.compare import Comparison
+from ccpa.consistency import check_teacher
 from ccpa.drifts import Category
 from ccpa.fixtures import Fixture, load_corpus
 from ccpa.pairs import compare_files
@@ -62,6 +63,11 @@ def test_both_traces_of_the_pair_are_valid(pair: Fixture) -> None:
         assert path is not None
         with path.open("rb") as file:
             assert check(file).valid
+
+
+@pytest.mark.parametrize("pair", [one for one in PAIRS if one.workspace], ids=lambda pair: pair.id)
+def test_what_the_teacher_did_could_have_happened(pair: Fixture) -> None:
+    assert check_teacher(pair) == []
 
 
 def test_every_category_of_drift_has_a_pair() -> None:
