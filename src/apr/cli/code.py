@@ -16,16 +16,16 @@ from apr.agent.loop import Agent
 from apr.agent.permissions import MODES, BadRule, Policy, hidden, parse_rules
 from apr.agent.prompt import first_prompt, look_around, system_prompt
 from apr.agent.session import Session
-from apr.cli.options import duration, positive, temperature
+from apr.cli.model import add_model_options, provider_of
+from apr.cli.options import positive
 from apr.errors import AprError
-from apr.providers.base import Provider, ProviderError, Request
+from apr.providers.base import Request
 from apr.tools.base import Context
 from apr.tools.files import FileLedger
 from apr.tools.registry import BUILTIN, specs
 from apr.tools.shells import Shells
 from ccpa.trace import SessionEnd
 
-MAX_TOKENS = 8192
 _STDIN_PATIENCE_S = 3.0
 
 EPILOG = """\
@@ -62,25 +62,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("-p", "--print", action="store_true", help="run headless (implied by a prompt or a pipe)")
     add("-C", "--project", metavar="DIR", default=".", help="the project (default: here)")
     add("--add-dir", metavar="DIR", action="append", default=[], help="also part of the project")
-    add("--model", metavar="NAME", help="demo, a .gguf file, or a name under ~/.apr/models")
-    add("--base-url", metavar="URL", help="use this server (OpenAI chat completions) instead")
-    add("--api-key-env", metavar="VAR", help="environment variable that holds the server's key")
-    add("--ctx", metavar="N", type=positive, help="tokens of context for a local model")
-    add(
-        "--keep-alive",
-        metavar="TIME",
-        type=duration,
-        default="10m",
-        help="how long an idle engine stays: 90s, 10m (default), 1h, never",
-    )
+    add_model_options(parser)
     add("--max-turns", metavar="N", type=positive, help="end after N answers of the model")
-    add("--max-tokens", metavar="N", type=positive, default=MAX_TOKENS, help="per answer")
-    add(
-        "--temperature",
-        metavar="T",
-        type=temperature,
-        help="sampling temperature (default: the model's)",
-    )
     add("--permission-mode", choices=MODES, default="default")
     add("--allowedTools", "--allowed-tools", dest="allow", metavar="RULES", action="append")
     add("--disallowedTools", "--disallowed-tools", dest="deny", metavar="RULES", action="append")
@@ -89,6 +72,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--output-format", choices=("text", "json"), default="text")
     add("--emit-trace", metavar="PATH", type=Path, help="write every action to this file")
     add("--trace-version", type=int, choices=(2, 3), default=3)
+    add("--fork-trace", metavar="PATH", type=Path, help="begin with the answers of this trace")
+    add("--fork-at", metavar="N", type=positive, help="how many; then the model goes on")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -96,7 +81,11 @@ def run(args: argparse.Namespace) -> int:
     root = _directory(args.project)
     prompt = _prompt(args.prompt)
     policy = _policy(args, root)
-    provider, model = _provider(args)
+    provider, model = provider_of(args)
+    if args.fork_trace is not None:
+        from apr.agent.retold import fork
+
+        provider = fork(args.fork_trace, args.fork_at, provider)
     trace = args.emit_trace.resolve() if args.emit_trace else None
     session = Session(root, model=model, permission_mode=policy.mode, trace=trace)
     context = Context(
@@ -155,29 +144,6 @@ def _sinks(args: argparse.Namespace, trace: Path | None) -> list[Sink]:
 
         sinks.append(TextPrinter(sys.stdout, sys.stderr))
     return sinks
-
-
-def _provider(args: argparse.Namespace) -> tuple[Provider, str]:
-    """Return the wire to the model, and the name the trace gives the model."""
-    if args.base_url:
-        from apr.providers.openai_chat import OpenAIChat
-
-        key = os.environ.get(args.api_key_env) if args.api_key_env else None
-        if args.api_key_env and not key:
-            raise AprError(f"--api-key-env: the environment variable {args.api_key_env} is not set")
-        name = args.model or os.environ.get("APR_MODEL") or "default"
-        try:
-            return OpenAIChat(args.base_url, name, api_key=key), name
-        except ProviderError as error:
-            raise AprError(f"--base-url: {error}") from None
-    if args.api_key_env:
-        raise AprError("--api-key-env goes with --base-url: a local model needs no key")
-    from apr.models.resolve import resolve
-    from apr.providers.local import LocalModel
-
-    path = resolve(args.model, os.environ)
-    name = path.stem
-    return LocalModel(path, name, context=args.ctx, keep_alive=args.keep_alive), name
 
 
 def _policy(args: argparse.Namespace, root: Path) -> Policy:

@@ -13,6 +13,7 @@ from apr.ui.terminal import plain
 
 COMMANDS = {
     "code": "work on a task in a project, with a model on this machine",
+    "decide": "say what a model would do next, for each decision of recorded sessions",
     "engine": "serve a local model, see or stop the engines that run",
 }
 INTERRUPTED = 130

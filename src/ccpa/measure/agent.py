@@ -1,68 +1,73 @@
 """Starting the agent under test: in a clean environment, with the fixture's settings."""
 
 import os
-import shlex
-import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
+
+from msgspec import Struct
 
 from ccpa.errors import CcpaError
 from ccpa.fixtures import Fixture, Settings
 from ccpa.measure.plan import Job
-from ccpa.process import Finished, clean_environment, run_shell
+from ccpa.process import clean_environment
+from ccpa.sandbox import Streams, Unconfined
 
 AGENTS = ("apr",)
+_TOLD = 1000
 
 
-class Unplayable(CcpaError):
-    """The agent has no way to be given what the fixture asks for."""
+class Ran(Struct, frozen=True):
+    """A process that has ended. `status` is None if its time was up; `said` ends its stderr."""
+
+    status: int | None
+    stdout: bytes
+    said: str
 
 
 def play(
-    job: Job, fixture: Fixture, prompts: list[str], *, workspace: Path, home: Path, trace: Path
-) -> Finished:
-    """Let the agent work on the prompts in `workspace`, and have it write its trace to `trace`.
+    job: Job, fixture: Fixture, prompts: Sequence[str], *, scratch: Path, workspace: Path
+) -> tuple[Ran, bytes]:
+    """Let the agent work on the prompts in `workspace`; return also the trace that it has written.
+
+    `scratch` is a directory for what the run needs besides.
 
     Raises:
-        CcpaError: the agent is not installed, or cannot be given the fixture's settings or prompts.
+        CcpaError: the agent cannot be started, or be given the fixture's settings or prompts.
     """
     if len(prompts) != 1:
-        raise Unplayable(f"{fixture.id}: apr takes one prompt a run; this has {len(prompts)}")
+        raise CcpaError(f"{fixture.id}: apr takes one prompt a run; this has {len(prompts)}")
     if fixture.settings.managed is not None:
-        raise Unplayable(f"{fixture.id}: apr cannot be given an organisation's policy")
-    words = [*command("code", job), *_settings(fixture.settings), "--emit-trace", str(trace)]
-    return start([*words, "--", prompts[0]], job, cwd=workspace, home=home)
+        raise CcpaError(f"{fixture.id}: apr cannot be given an organisation's policy here")
+    trace = scratch / "trace.jsonl"
+    words = [*_settings(fixture.settings), "--emit-trace", str(trace)]
+    if job.at is not None:
+        words += ["--fork-trace", str(fixture.teacher_trace), "--fork-at", str(job.at)]
+    ran = start("code", [*words, "--", prompts[0]], job, cwd=workspace, scratch=scratch)
+    return ran, trace.read_bytes() if trace.is_file() else b""
 
 
-def command(subcommand: str, job: Job) -> list[str]:
-    """Return how a subcommand of the job's agent is called: the user's words come first.
-
-    Raises:
-        CcpaError: the agent is not installed.
-    """
-    here = Path(sys.executable).parent
-    found = shutil.which(job.agent, path=f"{here}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
-    if found is None:
-        raise CcpaError(f"the agent {job.agent!r} was not found on PATH: install it")
-    server = ["--base-url", job.base_url] if job.base_url else []
-    return [found, subcommand, *job.agent_args, *server]
-
-
-def start(words: Iterable[str], job: Job, *, cwd: Path, home: Path, stdin: bytes = b"") -> Finished:
-    """Run the agent to its end in an environment of its own.
+def start(subcommand: str, words: Sequence[str], job: Job, *, cwd: Path, scratch: Path) -> Ran:
+    """Run a subcommand of the agent to its end in an environment of its own.
 
     Its home is empty, but `APR_HOME` is the user's: there the models are, and the engines that are
-    warm already.
+    warm already. The user's own words for the command line come first.
 
     Raises:
-        CcpaError: there is no bash to start it from.
+        CcpaError: it cannot be started.
     """
+    home = scratch / "home"
+    home.mkdir()
     environment = clean_environment(home)
     environment["APR_HOME"] = os.environ.get("APR_HOME") or str(Path.home() / ".apr")
     environment |= {name: os.environ[name] for name in job.environment if name in os.environ}
-    line = f"exec {shlex.join(words)}"
-    return run_shell(line, cwd=cwd, environment=environment, timeout_s=job.timeout_s, stdin=stdin)
+    server = ["--base-url", job.base_url] if job.base_url else []
+    argv = [sys.executable, "-P", "-m", "apr", subcommand, *job.agent_args, *server, *words]
+    streams = Streams(scratch / "stdout", scratch / "stderr")
+    with Unconfined(cwd, streams) as place:
+        status = place.run(argv, environment, timeout_s=job.timeout_s)
+    said = streams.stderr.read_bytes()[-_TOLD:].decode("utf-8", "replace").strip()
+    return Ran(status, streams.stdout.read_bytes(), said)
 
 
 def _settings(settings: Settings) -> list[str]:

@@ -17,16 +17,15 @@ from ccpa.errors import CcpaError
 from ccpa.filestate import compare_directories
 from ccpa.fixtures import Check, Fixture, load_fixture, materialise, read_trace
 from ccpa.measure import agent
+from ccpa.measure.agent import Ran
 from ccpa.measure.outcome import Checked, Outcome, Tokens
 from ccpa.measure.plan import Job
 from ccpa.pairs import text_reader
-from ccpa.process import Finished
 from ccpa.trace import AssistantTurn, Record, SessionEnd, TextBlock, UserPrompt
 from ccpa.workspace import tree_id
 
 TURN_LIMIT = "max_turns"
 """How the `error` of a session that reached its limit begins: that is the model's doing."""
-_SHOWN = 500
 
 
 class Files(Struct, frozen=True):
@@ -46,13 +45,11 @@ def run_free(job: Job) -> Outcome:
     prompts = [r.text for r in read_trace(fixture.teacher_trace) if isinstance(r, UserPrompt)]
     with tempfile.TemporaryDirectory(prefix="ccpa-run-") as scratch:
         place = Path(scratch).resolve()
-        workspace, home, written = place / "workspace", place / "home", place / "trace.jsonl"
-        home.mkdir()
+        workspace = place / "workspace"
         materialise(fixture, workspace)
         began = monotonic()
-        done = agent.play(job, fixture, prompts, workspace=workspace, home=home, trace=written)
+        ran, data = agent.play(job, fixture, prompts, scratch=place, workspace=workspace)
         elapsed = monotonic() - began
-        data = written.read_bytes() if written.is_file() else b""
         records, data = whole_records(data)
         outcome = Outcome(
             fixture=job.fixture,
@@ -62,7 +59,7 @@ def run_free(job: Job) -> Outcome:
             trace=data,
             where=job.base_url or "",
         )
-        if error := no_evidence(records, done):
+        if error := no_evidence(records, ran):
             return msgspec.structs.replace(outcome, error=error)
         return _judged(outcome, fixture, workspace, place / "teacher", records)
 
@@ -81,19 +78,20 @@ def whole_records(data: bytes) -> tuple[list[Record], bytes]:
     return records, data[:kept]
 
 
-def no_evidence(records: Sequence[Record], done: Finished) -> str | None:
+def no_evidence(records: Sequence[Record], ran: Ran) -> str | None:
     """Say why a run says nothing of the model, if it does not.
 
     An error of the session other than a reached limit is its server's or the agent's; so is a trace
     that just stops. A run that had to be stopped because its time was up is evidence.
     """
     end = records[-1] if records else None
-    if done.exit_code is None and records:
+    if ran.status is None and records:
         return None
     if not isinstance(end, SessionEnd):
-        said = done.output.strip()[-_SHOWN:] or "nothing"
         state = "no trace" if not records else "a trace without an end"
-        return f"the agent left {state} (exit status {done.exit_code}); it said: {said}"
+        return (
+            f"the agent left {state} (exit status {ran.status}); it said: {ran.said or 'nothing'}"
+        )
     if end.stop_reason == "error" and not (end.error or "").startswith(TURN_LIMIT):
         return end.error or "the session ended in an error that it does not name"
     return None

@@ -1,0 +1,56 @@
+"""Which model, and how it is asked: the options, and the wire that they stand for."""
+
+import argparse
+import os
+
+from apr.cli.options import duration, positive, temperature
+from apr.errors import AprError
+from apr.providers.base import Provider, ProviderError
+
+MAX_TOKENS = 8192
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that name a model and say how it is asked."""
+    add = parser.add_argument
+    add("--model", metavar="NAME", help="demo, a .gguf file, or a name under ~/.apr/models")
+    add("--base-url", metavar="URL", help="use this server (OpenAI chat completions) instead")
+    add("--api-key-env", metavar="VAR", help="environment variable that holds the server's key")
+    add("--ctx", metavar="N", type=positive, help="tokens of context for a local model")
+    add(
+        "--keep-alive",
+        metavar="TIME",
+        type=duration,
+        default="10m",
+        help="how long an idle engine stays: 90s, 10m (default), 1h, never",
+    )
+    add("--max-tokens", metavar="N", type=positive, default=MAX_TOKENS, help="per answer")
+    add(
+        "--temperature",
+        metavar="T",
+        type=temperature,
+        help="sampling temperature (default: the model's)",
+    )
+
+
+def provider_of(args: argparse.Namespace) -> tuple[Provider, str]:
+    """Return the wire to the model, and the name the trace gives the model."""
+    if args.base_url:
+        from apr.providers.openai_chat import OpenAIChat
+
+        key = os.environ.get(args.api_key_env) if args.api_key_env else None
+        if args.api_key_env and not key:
+            raise AprError(f"--api-key-env: the environment variable {args.api_key_env} is not set")
+        name = args.model or os.environ.get("APR_MODEL") or "default"
+        try:
+            return OpenAIChat(args.base_url, name, api_key=key), name
+        except ProviderError as error:
+            raise AprError(f"--base-url: {error}") from None
+    if args.api_key_env:
+        raise AprError("--api-key-env goes with --base-url: a local model needs no key")
+    from apr.models.resolve import resolve
+    from apr.providers.local import LocalModel
+
+    path = resolve(args.model, os.environ)
+    name = path.stem
+    return LocalModel(path, name, context=args.ctx, keep_alive=args.keep_alive), name
