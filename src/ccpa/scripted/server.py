@@ -15,7 +15,7 @@ from ccpa.scripted import chaos as faults
 from ccpa.scripted import chat, messages, responses
 from ccpa.scripted.adapt import Adaptation, with_portable_ids
 from ccpa.scripted.chaos import Chaos
-from ccpa.scripted.http import MAX_BODY, HttpRequest, HttpResponse, listen
+from ccpa.scripted.http import MAX_BODY, Handler, HttpRequest, HttpResponse, listen
 from ccpa.scripted.log import Exchange, Outcome, now, without_secrets
 from ccpa.scripted.play import Finding, Play, Refused, Taken
 from ccpa.scripted.script import Script
@@ -299,7 +299,7 @@ _MODELS = {
 
 @contextmanager
 def serving(
-    model: ScriptedModel, *, port: int = 0, listener: socket.socket | None = None
+    model: Handler, *, port: int = 0, listener: socket.socket | None = None
 ) -> Iterator[str]:
     """Serve the model from a thread of its own; yields the base URL (`http://127.0.0.1:PORT/v1`).
 

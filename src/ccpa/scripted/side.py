@@ -38,6 +38,7 @@ _WHAT = r"\b(?:conversations?|sessions?|history|transcripts?|dialogues?|context|
 _COMPACTION = re.compile(
     rf"{_MAKE}.{{0,200}}{_WHAT}|{_WHAT}.{{0,200}}{_MAKE}", re.IGNORECASE | re.DOTALL
 )
+_MAX_DEPTH = 20  # of a schema; a client's must not exhaust the stack
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 
 
@@ -82,21 +83,23 @@ def harmless(kind: Kind, asked: Asked, prompt: str | None) -> str:
     return text
 
 
-def _instance(schema: dict[str, Any], text: str) -> Any:
+def _instance(schema: Any, text: str, depth: int = 0) -> Any:
     """Return a value that a plain schema of an answer admits, with the text where one can stand."""
-    if choices := schema.get("enum"):
+    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
+        return text
+    choices, kind, properties = (schema.get(key) for key in ("enum", "type", "properties"))
+    if isinstance(choices, list) and choices:
         return choices[0]
-    match schema.get("type"):
+    match kind:
+        case "object" if isinstance(properties, dict):
+            return {name: _instance(p, text, depth + 1) for name, p in properties.items()}
         case "object":
-            properties: dict[str, Any] = schema.get("properties", {})
-            return {name: _instance(inner, text) for name, inner in properties.items()}
+            return {}
         case "array":
             return []
         case "boolean":
             return False
         case "integer" | "number":
             return 0
-        case "null":
-            return None
         case _:
             return text

@@ -88,6 +88,25 @@ def test_a_title_may_have_to_fit_a_schema() -> None:
     ] * 3
 
 
+@pytest.mark.parametrize(
+    ("schema", "fitting"),
+    [
+        ({"type": "object"}, {}),
+        ({"type": "object", "properties": [1]}, {}),
+        ({"type": "object", "properties": {"a": True}}, {"a": "Scripted session"}),
+        ({"type": ["string", "null"]}, "Scripted session"),
+        ({"enum": 7}, "Scripted session"),
+        ({}, "Scripted session"),
+    ],
+)
+def test_an_odd_schema_breaks_nothing(schema: dict[str, Any], fitting: object) -> None:
+    config = {"format": {"type": "json_schema", "schema": schema}}
+    with serving(scripted()) as url:
+        wish = user("Create a title.")
+        answer = messages(url, wish, tools=(), output_config=config)
+    assert json.loads(text(answer)) == fitting
+
+
 def test_a_probe_says_no_turn() -> None:
     model = scripted()
     with serving(model) as url:
