@@ -115,6 +115,8 @@ class _Place:
         if self.is_directory:
             stem = Path(outcome.name).stem if outcome.name != STDIN else trace.session_id
             path /= unused_name(trace.original_id or stem, self.taken) + _SUFFIX
+        if outcome.name != STDIN and path.exists() and path.samefile(outcome.name):
+            raise CcpaError(f"{path}: is the transcript itself; name another place with -o")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         return str(path)

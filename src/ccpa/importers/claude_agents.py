@@ -58,11 +58,8 @@ def linked(agents: list[Agent], main: list[JsonObject], notes: Notes) -> dict[st
         agent_id = text(facts.get("agentId")) or text(data.get("agentId"))
         if agent_id and use:
             by_agent.setdefault(agent_id, use)
-        for block in (
-            claude_messages.blocks(content, Notes()) if line.get("type") == "assistant" else []
-        ):
-            if isinstance(block, ToolUseBlock) and block.name in _SUBAGENT_TOOLS:
-                by_prompt.setdefault(str(block.input.get("prompt")), []).append(block.id)
+        for start in _starts(line):
+            by_prompt.setdefault(str(start.input.get("prompt")), []).append(start.id)
     started: dict[str, list[Agent]] = {}
     for agent in agents:
         use = agent.tool_use_id or by_agent.get(agent.agent_id or "")
@@ -74,6 +71,15 @@ def linked(agents: list[Agent], main: list[JsonObject], notes: Notes) -> dict[st
         else:
             started.setdefault(use, []).append(agent)
     return started
+
+
+def _starts(line: JsonObject) -> list[ToolUseBlock]:
+    """Return the tool uses of a line that start subagents."""
+    if line.get("type") != "assistant":
+        return []
+    blocks = claude_messages.blocks(obj(line.get("message")).get("content"), Notes())
+    uses = [block for block in blocks if isinstance(block, ToolUseBlock)]
+    return [use for use in uses if use.name in _SUBAGENT_TOOLS]
 
 
 def _first_prompt(lines: list[JsonObject]) -> str | None:

@@ -67,7 +67,10 @@ def read(source: Source, notes: Notes) -> list[Imported]:
     if source.path is not None:
         agents += agent_files(source.path, about.original_id, notes)
     session = Session(about, notes)
-    _Teller(session, linked(agents, main, notes), notes).tell(lines)
+    started = linked(agents, main, notes)
+    _Teller(session, started, notes).tell(lines)
+    for _ in started:
+        notes.skip("subagent of a tool use that is not in the session")
     return [session.finish()]
 
 
@@ -92,6 +95,10 @@ def _is_answer(line: JsonObject) -> bool:
     return line.get("type") == "assistant"
 
 
+def _after(lines: list[JsonObject], at: int) -> Iterator[JsonObject]:
+    return (lines[later] for later in range(at + 1, len(lines)))
+
+
 class _Teller:
     """Tells a session what its lines say, a subagent's after the answer that started it."""
 
@@ -113,11 +120,11 @@ class _Teller:
                 case "assistant":
                     self._answer(line, parent)
                 case "user":
-                    self._user(line, lines[at + 1 :], parent)
+                    self._user(line, _after(lines, at), parent)
                 case "attachment":
                     self._attachment(obj(line.get("attachment")), parent)
                 case "system":
-                    self._system(line, lines[at + 1 :], parent)
+                    self._system(line, _after(lines, at), parent)
                 case kind if kind not in _SILENT:
                     self.notes.meet("line", kind)
 
@@ -168,7 +175,7 @@ class _Teller:
         self.tell(path_to_last(lines, self.notes), use)
         self.depth -= 1
 
-    def _user(self, line: JsonObject, later: list[JsonObject], parent: str | None) -> None:
+    def _user(self, line: JsonObject, later: Iterator[JsonObject], parent: str | None) -> None:
         content = obj(line.get("message")).get("content")
         results = claude_messages.tool_results(content)
         for result in results:
@@ -182,7 +189,7 @@ class _Teller:
         elif not _NO_PROMPT.match(words):
             self.session.prompt(words)
 
-    def _command(self, name: str, words: str, later: list[JsonObject]) -> None:
+    def _command(self, name: str, words: str, later: Iterator[JsonObject]) -> None:
         """A command with a text of its own is a prompt; others never reach the model."""
         following = next((one for one in later if one.get("type") in ("user", "assistant")), {})
         if following.get("isMeta") is not True:
@@ -239,24 +246,28 @@ class _Teller:
             parent=parent,
         )
 
-    def _system(self, line: JsonObject, later: list[JsonObject], parent: str | None) -> None:
+    def _system(self, line: JsonObject, later: Iterator[JsonObject], parent: str | None) -> None:
         subtype, content = line.get("subtype"), line.get("content")
         if subtype == "compact_boundary":
             self._compaction(obj(line.get("compactMetadata")), later)
         elif subtype == "stop_hook_summary":
-            if not self.stop_hooks_attached:
-                for hook in claude_hooks.from_summary(line):
+            hooks = claude_hooks.from_summary(line)
+            if hooks is None:
+                self.notes.skip("summary of hooks that does not say which one failed")
+            elif not self.stop_hooks_attached:
+                for hook in hooks:
                     self._hook(hook, parent)
         elif isinstance(content, str):
             older = claude_hooks.from_system_text(content, text(line.get("toolUseID")))
             if older is not None:
                 self._hook(older, parent)
 
-    def _compaction(self, facts: JsonObject, later: list[JsonObject]) -> None:
+    def _compaction(self, facts: JsonObject, later: Iterator[JsonObject]) -> None:
         """The size after it is what the next answer's request held."""
-        summaries = (one for one in later if one.get("isCompactSummary") is True)
+        following = list(later)
+        summaries = (one for one in following if one.get("isCompactSummary") is True)
         summary = claude_messages.said(obj(next(summaries, {}).get("message")).get("content"))
-        answers = (obj(one.get("message")) for one in later if _is_answer(one))
+        answers = (obj(one.get("message")) for one in following if _is_answer(one))
         usage = claude_messages.usage(next(answers, {}).get("usage"))
         after = count(facts.get("postTokens"))
         self.session.compaction(

@@ -88,10 +88,10 @@ def from_system_text(content: str, tool_use_id: str | None) -> Hook | None:
     )
 
 
-def from_summary(line: JsonObject) -> list[Hook]:
-    """Return the `Stop` hooks that a summary lists, where all of them let the session stop."""
+def from_summary(line: JsonObject) -> list[Hook] | None:
+    """Return the `Stop` hooks of a summary, or None where one failed: it does not say which."""
     if line.get("hookErrors") or line.get("preventedContinuation"):
-        return []
+        return None
     return [
         Hook(
             event="Stop",

@@ -69,11 +69,9 @@ def path_to_last(lines: list[JsonObject], notes: Notes) -> list[JsonObject]:
         at = _parent(lines, place, at, notes)
     chosen |= {at for at, line in enumerate(lines) if text(line.get("uuid")) is None}
     chosen |= _beside(lines, chosen)
-    left_out = sum(lines[at].get("type") in ("user", "assistant") for at in place.values()) - sum(
-        lines[at].get("type") in ("user", "assistant") for at in chosen & set(place.values())
-    )
-    if left_out:
-        notes.skipped["line of an abandoned branch"] += left_out
+    for at, line in enumerate(lines):
+        if at not in chosen and line.get("type") in ("user", "assistant"):
+            notes.skip("line of an abandoned branch")
     return [lines[at] for at in sorted(chosen)]
 
 
@@ -85,7 +83,8 @@ def _parent(lines: list[JsonObject], place: dict[str, int], at: int, notes: Note
     if parent is None and line.get("subtype") != "compact_boundary":
         return None
     notes.mark("line whose parent is missing")
-    return max((there for there in place.values() if there < at), default=None)
+    before = (one for one in range(at - 1, -1, -1) if text(lines[one].get("uuid")))
+    return next(before, None)
 
 
 def _beside(lines: list[JsonObject], chosen: set[int]) -> set[int]:
@@ -100,10 +99,10 @@ def _beside(lines: list[JsonObject], chosen: set[int]) -> set[int]:
         for block in blocks(obj(lines[at].get("message")).get("content"), quiet)
         if isinstance(block, ToolUseBlock)
     }
-    answered = {use for at in chosen for use in _answers(lines[at])}
+    unanswered = uses - {use for at in chosen for use in _answers(lines[at])}
     for at, line in enumerate(lines):
         of_use = obj(line.get("attachment")).get("toolUseID")
-        if (isinstance(of_use, str) and of_use in uses) or _answers(line) & uses - answered:
+        if (isinstance(of_use, str) and of_use in uses) or _answers(line) & unanswered:
             found.add(at)
     return found
 

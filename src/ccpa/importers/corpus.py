@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from ccpa import trace
-from ccpa.fixtures import LEGACY_FILE, TEACHER_TRACE
+from ccpa.layout import LEGACY_FILE, TEACHER_TRACE
 from ccpa.trace import (
     AssistantTurn,
     Compaction,

@@ -193,3 +193,10 @@ def test_the_original_id_can_be_read_off_the_new_one(tmp_path: Path) -> None:
 
     start = msgspec.json.decode(out.read_bytes().splitlines()[0], type=SessionStart)
     assert f"{start.session_id[:14]}4{start.session_id[15:]}" == path.stem
+
+
+def test_a_transcript_is_never_overwritten(chat: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = chat.read_bytes()
+    assert main(["import", "openai-chat", str(chat), "-o", str(chat)]) == 2
+    assert chat.read_bytes() == before
+    assert "is the transcript itself" in capsys.readouterr().err

@@ -136,6 +136,30 @@ def test_older_messages_tell_of_hooks_that_failed() -> None:
     assert hook.output == "no such tool"
 
 
+def test_stop_hooks_that_attachments_tell_of_are_not_told_twice() -> None:
+    stop = {"hookName": "Stop", "hookEvent": "Stop", "exitCode": 0, "durationMs": 4}
+    summary = {"type": "system", "uuid": "s", "parentUuid": "h", "subtype": "stop_hook_summary"}
+    lines = [
+        user("u", None, "Go."),
+        answer("a", "u", text("Gone.")),
+        attachment("h", "a", "hook_success", **stop),
+        summary | {"hookInfos": [{"command": "x", "durationMs": 4}], "hookErrors": []},
+    ]
+    assert len(only(read("claude-code", jsonl(*lines))[0], HookEvent)) == 1
+
+
+def test_a_summary_of_hooks_does_not_say_which_one_failed() -> None:
+    summary = {"type": "system", "uuid": "s", "parentUuid": "a", "subtype": "stop_hook_summary"}
+    lines = [
+        user("u", None, "Go."),
+        answer("a", "u", text("Gone.")),
+        summary | {"hookInfos": [{"command": "x"}, {"command": "y"}], "hookErrors": ["no"]},
+    ]
+    records, notes = read("claude-code", jsonl(*lines))
+    assert only(records, HookEvent) == []
+    assert notes.skipped["summary of hooks that does not say which one failed"] == 1
+
+
 def test_a_hook_that_only_the_result_tells_of_is_an_event_too() -> None:
     said = "PreToolUse:Bash hook error: [guard.sh]: not today"
     records, _ = read(
@@ -341,3 +365,18 @@ def test_subagents_beside_the_session_are_those_of_the_session(tmp_path: Path) -
     records, notes = read("claude-code", session)
     assert [json.dumps(_parent(one)) for one in only(records, AssistantTurn)] == ["null", '"t"']
     assert not notes.skipped
+
+
+def test_a_subagent_of_an_abandoned_branch_is_counted() -> None:
+    side = {"isSidechain": True, "agentId": "x"}
+    lines = [
+        user("u", None, "Go."),
+        answer("a", "u", use("t", "Task", prompt="Look.")),
+        user("s", None, "Look.", **side),
+        answer("t", "s", text("Seen."), **side),
+        user("v", None, "Start over."),
+        answer("b", "v", text("Done.")),
+    ]
+    records, notes = read("claude-code", jsonl(*lines))
+    assert len(only(records, AssistantTurn)) == 1
+    assert notes.skipped["subagent of a tool use that is not in the session"] == 1
