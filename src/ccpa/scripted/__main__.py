@@ -6,6 +6,7 @@ import sys
 import threading
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -82,11 +83,7 @@ def _serve(args: argparse.Namespace) -> int:
         try:
             stream = stack.enter_context(args.log.open("ab", buffering=0)) if args.log else None
 
-            def log(exchange: Exchange) -> None:
-                if stream is not None:
-                    stream.write(msgspec.json.encode(exchange) + b"\n")
-
-            model = ScriptedModel(script, adaptation=adaptation, log=log)
+            model = ScriptedModel(script, adaptation=adaptation, log=lambda e: _write(stream, e))
             url = stack.enter_context(serving(model, port=args.port))
         except (OSError, OverflowError) as error:  # the latter: no port has that number
             raise CcpaError(f"cannot serve: {error}") from None
@@ -97,6 +94,15 @@ def _serve(args: argparse.Namespace) -> int:
     for finding in findings:
         sys.stdout.write(msgspec.json.encode(finding).decode() + "\n")
     return 1 if findings else 0
+
+
+def _write(stream: IO[bytes] | None, exchange: Exchange) -> None:
+    """Write a line of the log. What cannot be logged is served all the same."""
+    if stream is not None:
+        try:
+            stream.write(msgspec.json.encode(exchange) + b"\n")
+        except OSError as error:
+            sys.stderr.write(f"ccpa.scripted: request {exchange.number} is not logged: {error}\n")
 
 
 def _pairs(option: str, words: list[str]) -> list[tuple[str, str]]:

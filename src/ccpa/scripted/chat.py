@@ -111,9 +111,8 @@ def whole(answer: Answer) -> bytes:
     text = "".join(block.text for block in blocks if isinstance(block, TextBlock))
     thinking = "".join(block.thinking for block in blocks if isinstance(block, ThinkingBlock))
     calls = [_call(b, encoded(b.input)) for b in blocks if isinstance(b, ToolUseBlock)]
-    message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": None}
-    if not calls:
-        message["content"] = text
+    content = text if text or not calls else None
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
     if thinking:
         message["reasoning_content"] = thinking
     if calls:

@@ -14,14 +14,19 @@ MAX_BODY = 64 * 1024 * 1024
 class HttpRequest(Struct, frozen=True):
     """A request, its body read to the end. Header names are lower case.
 
-    A body of more than `MAX_BODY` bytes is read but not kept: it is empty and `too_large`.
+    `size` is the body's, in bytes. Of one that is `too_large`, nothing is kept.
     """
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
-    too_large: bool = False
+    size: int
+
+    @property
+    def too_large(self) -> bool:
+        """Whether there were more bytes than are taken."""
+        return self.size > MAX_BODY
 
 
 class HttpResponse(Struct, frozen=True, kw_only=True):
@@ -100,7 +105,7 @@ async def _receive(
         elif isinstance(event, h11.EndOfMessage) and head is not None:
             headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
             target = head.target.decode()
-            return HttpRequest(head.method.decode(), target, headers, bytes(body), size > MAX_BODY)
+            return HttpRequest(head.method.decode(), target, headers, bytes(body), size)
         else:
             return None
 

@@ -107,7 +107,7 @@ class ScriptedModel:
             ts=ts,
             method=request.method,
             path=_path(request),
-            size=len(request.body),
+            size=request.size,
             headers=without_secrets(request.headers),
             status=decided.response.status,
             outcome=decided.outcome,

@@ -58,6 +58,17 @@ def test_it_serves_until_it_is_told_to_stop(
     ]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
+def test_what_cannot_be_logged_is_served_all_the_same(recording: Path) -> None:
+    process = start(recording, "--log", "/dev/full")
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    assert messages(url, user("Read /workspace/a."))["stop_reason"] == "tool_use"
+    process.terminate()
+    _, err = process.communicate(timeout=30)
+    assert err.startswith("ccpa.scripted: request 1 is not logged: ")
+
+
 def test_findings_are_told_and_gate(recording: Path) -> None:
     process = start(recording)
     assert process.stdout is not None

@@ -124,12 +124,14 @@ def test_what_is_not_served_is_not_found(
 
 def test_a_body_beyond_all_measure_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scripted_http, "MAX_BODY", 1000)
-    with serving(ScriptedModel([says("said")])) as url:
+    model = ScriptedModel([says("said")])
+    with serving(model) as url:
         large = {"model": "m", "messages": [{"role": "user", "content": "x" * 300_000}]}
         status, content = post(url, large, "/messages")
         assert status == 413
         assert json.loads(content)["error"]["type"] == "request_too_large"
         assert text(messages(url, user("small"))) == "said"
+    assert model.exchanges[0].size == len(json.dumps(large))
 
 
 def test_a_connection_serves_many_requests() -> None:
