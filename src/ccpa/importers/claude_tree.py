@@ -56,8 +56,10 @@ def path_to_last(lines: list[JsonObject], notes: Notes) -> list[JsonObject]:
     """Return the lines of the branch that the last line is on, in the order of the file.
 
     Where a parent is not in the file, the line before takes its place. Lines without a `uuid` are
-    in no tree; they belong to the session.
+    in no tree; they belong to the session. Where no line has a parent, there is no tree at all.
     """
+    if not any(text(line.get("parentUuid")) for line in lines):
+        return lines
     place = {name: at for at, line in enumerate(lines) if (name := text(line.get("uuid")))}
     chosen: set[int] = set()
     at: int | None = max(place.values(), default=None)

@@ -34,13 +34,14 @@ _SUBMITTED = "Submitted"
 
 
 def read(source: Source, notes: Notes) -> list[Imported]:
-    """Read the sessions of a file: one trajectory, or one a line.
+    """Read the sessions of a file: one trajectory, or one a line; its messages alone will do.
 
     Raises:
         CcpaError: there is no trajectory in it.
         OSError: it could not be read.
     """
-    found = [obj(value) for value in documents(source, notes)]
+    values = documents(source, notes)
+    found = [{"messages": one} if isinstance(one, list) else obj(one) for one in values]
     trajectories = [one for one in found if objects(one.get("messages"))]
     if not trajectories:
         raise CcpaError(f"{source.name}: no trajectory of mini-swe-agent: it has no messages")

@@ -277,6 +277,13 @@ def test_a_missing_parent_does_not_lose_what_came_before() -> None:
     assert notes.marked["line whose parent is missing"] == 1
 
 
+def test_without_any_parents_the_lines_are_a_list() -> None:
+    lines = [user("u", None, "Go."), answer("a", None, text("One.")), user("v", None, "More.")]
+    records, notes = read("claude-code", jsonl(*lines))
+    assert len(records) == 4
+    assert not notes.skipped
+
+
 def test_a_circle_of_parents_ends() -> None:
     lines = [user("u", "a", "Go."), answer("a", "u", text("One."))]
     records, notes = read("claude-code", jsonl(*lines))
@@ -373,7 +380,7 @@ def test_a_subagent_of_an_abandoned_branch_is_counted() -> None:
         user("u", None, "Go."),
         answer("a", "u", use("t", "Task", prompt="Look.")),
         user("s", None, "Look.", **side),
-        answer("t", "s", text("Seen."), **side),
+        answer("w", "s", text("Seen."), **side),
         user("v", None, "Start over."),
         answer("b", "v", text("Done.")),
     ]

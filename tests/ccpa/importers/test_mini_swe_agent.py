@@ -91,6 +91,11 @@ def test_turns_of_the_responses_api_are_read_too() -> None:
     assert only(records, AssistantTurn)[0].usage is not None
 
 
+def test_the_messages_alone_are_a_trajectory_too() -> None:
+    data = json.dumps([{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Ho."}])
+    assert len(read(FORM, data.encode())[0]) == 3
+
+
 def test_a_session_that_was_still_running_has_no_end() -> None:
     data = trajectory({"role": "user", "content": "Look."}, {"role": "assistant", "content": "?"})
     assert only(read(FORM, data)[0], SessionEnd) == []
