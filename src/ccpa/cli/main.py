@@ -29,6 +29,7 @@ COMMANDS = {
     "measure": "let a live model drive the agent, N times, and score the runs",
     "runs": "list, compare and export what `ccpa measure` has kept",
     "record": "run any agent and write its trace from what goes over the wire",
+    "replay": "play recorded sessions to an agent, and compare what it makes of them",
     "schema": "print the JSON Schema of a trace's records",
 }
 

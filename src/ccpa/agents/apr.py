@@ -1,0 +1,44 @@
+"""`apr code`, of the same Python that runs the meter."""
+
+import sys
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from ccpa.agents.base import Command, Task, Wire, environment, only_prompt
+from ccpa.fixtures import Settings
+from ccpa.scripted.adapt import Offered
+
+
+class Apr(Struct, frozen=True):
+    """Writes its own trace, and has the teacher's tools by the teacher's names."""
+
+    name: str = "apr-code"
+    wire: Wire = "chat"
+    writes_trace: bool = True
+    tools: Mapping[str, Offered] = {}
+
+    def command(self, task: Task) -> Command:
+        """Start it headless."""
+        prompt = only_prompt(task, "apr code")
+        argv = [sys.executable, "-P", "-m", "apr", "code", "--print"]
+        argv += ["--base-url", task.base_url, "--model", task.model]
+        argv += ["--emit-trace", str(task.trace), "--output-format", "json"]
+        argv += _options(task.settings)
+        return Command(argv=(*argv, "--", prompt), environment=environment(task))
+
+
+def _options(settings: Settings) -> list[str]:
+    options: list[str] = []
+    if settings.permission_mode is not None:
+        options += ["--permission-mode", settings.permission_mode]
+    if settings.max_turns is not None:
+        options += ["--max-turns", str(settings.max_turns)]
+    for rule in settings.allow:
+        options += ["--allowedTools", rule]
+    for rule in settings.deny:
+        options += ["--disallowedTools", rule]
+    return options
+
+
+AGENT = Apr()

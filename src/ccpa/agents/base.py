@@ -1,0 +1,120 @@
+"""What an agent under test is: how to start it, and how its tools are called.
+
+An agent is a value, not a process: it turns a `Task` into a `Command`, and something else runs
+that. So one can see, and test, what would be started without starting it.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from ccpa.errors import CcpaError
+from ccpa.fixtures import Settings
+from ccpa.process import clean_environment
+from ccpa.scripted.adapt import Offered
+
+Wire = Literal["chat", "messages", "responses"]
+
+KEY = "scripted"
+"""The API key that agents are given: servers on loopback want none, clients want to send one."""
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """What an agent is to do, and where. All paths are as the agent sees them.
+
+    Args:
+        prompts: what it is asked, in order.
+        cwd: the working directory.
+        home: its home directory: empty, and nobody else's.
+        trace: the file that its trace goes to, if it writes one.
+        base_url: where the model is: `http://HOST:PORT/v1`.
+        model: the model's name.
+        settings: how it is to be started.
+    """
+
+    prompts: tuple[str, ...]
+    cwd: str
+    home: Path
+    trace: Path
+    base_url: str
+    model: str
+    settings: Settings = Settings()
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """A process to start. `files` are written first: text by absolute path."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    files: dict[Path, str] = {}
+
+
+class Agent(Protocol):
+    """One agent."""
+
+    @property
+    def name(self) -> str:
+        """Kebab case, as in a trace's `actor`."""
+
+    @property
+    def wire(self) -> Wire:
+        """How it speaks to its model."""
+
+    @property
+    def writes_trace(self) -> bool:
+        """Whether it writes `Task.trace` itself; else a trace is made from the wire."""
+
+    @property
+    def tools(self) -> Mapping[str, Offered]:
+        """The recorded name of a tool -> what this agent calls it. Same names need no entry."""
+
+    def command(self, task: Task) -> Command:
+        """Return what to start.
+
+        Raises:
+            CcpaError: it is not installed, or cannot do such a task; the message says why.
+        """
+
+
+def program(name: str, install: str) -> str:
+    """Return the path of an installed program.
+
+    Args:
+        name: as it is typed.
+        install: the command that installs it, for the message.
+
+    Raises:
+        CcpaError: it is not on PATH.
+    """
+    found = shutil.which(name)
+    if found is None:
+        raise CcpaError(f"{name} was not found on PATH; to install it: {install}")
+    return found
+
+
+def only_prompt(task: Task, agent: str) -> str:
+    """Return the one prompt of a task.
+
+    Raises:
+        CcpaError: there are several, and the agent takes one.
+    """
+    if len(task.prompts) != 1:
+        raise CcpaError(f"{len(task.prompts)} prompts in one session; {agent} takes one")
+    return task.prompts[0]
+
+
+def environment(task: Task, **more: str) -> dict[str, str]:
+    """Return a clean environment with the agent's own home and what `more` says.
+
+    Proxies are switched off for loopback, which is where the model is.
+    """
+    loopback = "127.0.0.1,localhost"
+    return clean_environment(task.home) | {"NO_PROXY": loopback, "no_proxy": loopback} | more
+
+
+def host(base_url: str) -> str:
+    """Return the base URL without `/v1`, as clients of Anthropic's wire want it."""
+    return base_url.removesuffix("/").removesuffix("/v1")

@@ -1,0 +1,41 @@
+"""What of a trace is the same in every replay: all but what chance and the clock put into it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from ccpa.replay.outcomes import settled
+from ccpa.trace import Record, encode
+
+_NO_SESSION = "00000000-0000-7000-8000-000000000000"
+_NO_TIME = "1970-01-01T00:00:00.000Z"
+_CHANGES: dict[str, Any] = {
+    "session_id": _NO_SESSION,
+    "ts": _NO_TIME,
+    "elapsed_ms": None,
+    "duration_ms": None,
+    "latency_ms": None,
+    "parent_session_id": None,
+}
+
+
+def normalised(records: Iterable[Record]) -> bytes:
+    """Return a trace's lines without what differs between two replays of one fixture.
+
+    The session's id, times and durations are replaced or left out; so are times, addresses, names
+    of temporary files and the like in what tools and hooks said (`ccpa.rerun.compare.VOLATILE`),
+    and the digest of a whole content where only a part of it is there to be treated so.
+    """
+    return b"".join(encode(_settled(record)) for record in records)
+
+
+def _settled(record: Record) -> Record:
+    fields = record.__struct_fields__
+    changes = {name: value for name, value in _CHANGES.items() if name in fields}
+    for name in ("content", "output"):
+        if isinstance(text := getattr(record, name, None), str):
+            changes[name] = settled(text)
+    if "content_sha256" in fields:
+        changes["content_sha256"] = None
+    return msgspec.structs.replace(record, **changes)
