@@ -96,6 +96,8 @@ class Conversations:
         for one in self.known:
             if one.summary and any(one.summary in part for part in _prompts(asked)):
                 yield one
+        if not said and self.parent_of(asked) is None:  # as if there had been no answer
+            yield from (one for one in same if one.answers == 1 and one.open)
 
 
 def _longest_text(block: ToolUseBlock) -> str:

@@ -198,14 +198,15 @@ class Recorder:
         due = [one for one in told if one.use in conversation.open]
         for one in due:
             self._result(conversation, one)
-        if conversation.open:
-            self.notes.mark("answer that the agent dropped")
         beside = any(isinstance(entry, Results) for entry in asked.tail)
         parts = [p for entry in asked.tail if isinstance(entry, Prompt) for p in entry.parts]
         words = prompt_in(parts, self._arguments)
-        if words and beside and conversation.answers:
+        is_new = conversation.prompted < conversation.answers
+        if conversation.open:  # the same is asked again
+            self.notes.mark("answer that the agent dropped")
+        elif words and beside and conversation.answers:
             self.notes.skip("text beside results")
-        elif words and conversation.parent is None and conversation.prompted < conversation.answers:
+        elif words and is_new and conversation.parent is None:
             conversation.prompted = conversation.answers
             conversation.trace.session.prompt(words)
         conversation.trace.flush()

@@ -21,6 +21,7 @@ CONNECT_TIMEOUT_S = 30.0
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer that is no stream."""
 
+_TOO_LARGE = 413
 _BAD_GATEWAY = 502
 _NEVER = ("anthropic.com", "claude.ai")
 _KEYS = frozenset({"authorization", "x-api-key", "api-key"})
@@ -91,6 +92,9 @@ class Upstream:
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         """Pass on one request. A server that cannot be reached is an answer of its own, 502."""
         server = self._server
+        if request.too_large:
+            message = f"a request of {request.size:,} bytes is not passed on"
+            return HttpResponse(status=_TOO_LARGE, body=error_body(_TOO_LARGE, message))
         try:
             reader, writer = await asyncio.wait_for(
                 asyncio.open_connection(server.host, server.port, ssl=self._tls), CONNECT_TIMEOUT_S
