@@ -1,9 +1,13 @@
 """A shell command taken apart, so that each part can be allowed or forbidden.
 
-Uses the Bash grammar of tree-sitter. What the grammar cannot read, and what a reader of words
-cannot judge (a file name that is computed), is reported as unreadable: no rule then allows it.
+Uses the Bash grammar of tree-sitter. Where that reads a text otherwise than bash does, a command
+could hide; so a text is only `certain` if it is made of constructs that both are known to read
+alike, and that run nothing but the commands seen in it. Bash evaluates more than it looks: an array
+index, an arithmetic operand and `${x@P}` all run what is in a variable's value. Such a text can
+still be searched for what is forbidden, but no rule on its parts allows it.
 """
 
+import re
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -12,62 +16,106 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 _SAFE_TARGETS = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr"})
+_COMMANDS = frozenset({"command", "declaration_command", "unset_command", "test_command"})
+_PLAIN = frozenset(
+    {
+        "program", "list", "pipeline", "subshell", "negated_command", "redirected_statement",
+        "if_statement", "elif_clause", "else_clause", "while_statement", "do_group",
+        "command_name", "word", "number", "concatenation", "string", "string_content", "raw_string",
+        "simple_expansion", "variable_name", "special_variable_name", "variable_assignment",
+        "process_substitution", "file_descriptor", "unary_expression", "test_operator",
+    }
+) | _COMMANDS  # fmt: skip
+"""What is read alike by the grammar and by bash; `_is_plain` has the cases that depend."""
+# White space to the grammar, part of a word to bash; or a backtick, that nests by rules of its own.
+_AMBIGUOUS = re.compile(r"[^\S \t\n]|`")
 
 
 class Parts(Struct, frozen=True):
-    """The simple commands of a text, substitutions included, and the files it writes to."""
+    """The simple commands of a text, substitutions included, and the files it opens."""
 
     commands: tuple[str, ...]
+    reads: tuple[str, ...]
     writes: tuple[str, ...]
     bare: tuple[str, ...]
     """The commands that have variables set for them, without these: `X=1 rm y` is `rm y`."""
+    certain: bool
+    """Whether this is all that the text does. If not, there may be more."""
 
 
-def dissect(command: str) -> Parts | None:
-    """Take a command apart; None where it cannot be read with certainty."""
+def dissect(command: str) -> Parts:
+    """Take a command apart."""
     import tree_sitter_bash
     from tree_sitter import Language, Parser
 
     source = command.encode()
     root = Parser(Language(tree_sitter_bash.language())).parse(source).root_node
-    if root.has_error:
-        return None
+    certain = not root.has_error
     commands: list[str] = []
-    writes: list[str] = []
     bare: list[str] = []
+    opened: dict[bool, list[str]] = {False: [], True: []}
     nodes = [root]
     while nodes:
         node = nodes.pop()
         nodes.extend(reversed(node.children))
-        match node.type:
-            case "command" | "declaration_command" | "unset_command" | "test_command":
+        certain = certain and (not node.is_named or _is_plain(node, source))
+        if node.type in _COMMANDS:
+            commands.append(_text(node))
+            name = node.child_by_field_name("name")
+            if name is not None and name.start_byte > node.start_byte:
+                bare.append(source[name.start_byte : node.end_byte].decode())
+        elif node.type == "variable_assignment":
+            if node.parent is not None and node.parent.type != "command":
                 commands.append(_text(node))
-                name = node.child_by_field_name("name")
-                if name is not None and name.start_byte > node.start_byte:
-                    bare.append(source[name.start_byte : node.end_byte].decode())
-            case "variable_assignment" if node.parent is not None and node.parent.type != "command":
-                commands.append(_text(node))
-            case "function_definition":
-                return None  # it could give any later word another meaning
-            case "file_redirect":
-                target = _written(node)
-                if target is None:
-                    return None
-                if target and target not in _SAFE_TARGETS:
-                    writes.append(target)
-    return Parts(tuple(commands), tuple(writes), tuple(bare))
+        elif node.type == "file_redirect":
+            target = _opened(node)
+            certain = certain and target is not None
+            if target and target not in _SAFE_TARGETS:
+                opened[_writes(node)].append(target)
+    return Parts(tuple(commands), tuple(opened[False]), tuple(opened[True]), tuple(bare), certain)
 
 
-def _written(redirect: "Node") -> str | None:
-    """Return the file a redirection writes: "" for none, None where its name is computed."""
-    operator = next((c.type for c in redirect.children if not c.is_named), "")
+def _is_plain(node: "Node", source: bytes) -> bool:
+    """Whether bash is sure to read a node as the grammar does, leaving its children aside."""
+    first = node.children[0].type if node.children else ""
+    match node.type:
+        case "word" | "string":
+            return not _AMBIGUOUS.search(_text(node))
+        case "comment":  # behind a word, the grammar sees comments that bash does not
+            before = source[: node.start_byte].rstrip(b" \t")
+            return not before or (before.endswith(b"\n") and not before.endswith(b"\\\n"))
+        case "command_substitution":
+            return first == "$("
+        case "compound_statement":  # `((` is arithmetic
+            return first == "{"
+        case "expansion":
+            return [child.type for child in node.children] == ["${", "variable_name", "}"]
+        case "for_statement":  # names such as PATH mean something to what is run
+            variable = node.child_by_field_name("variable")
+            return first == "for" and variable is not None and _text(variable).islower()
+        case "file_redirect":  # `{x}>file` sets a variable
+            return not source[: node.start_byte].endswith(b"}")
+        case _:
+            return node.type in _PLAIN
+
+
+def _writes(redirect: "Node") -> bool:
+    return ">" in _operator(redirect)
+
+
+def _operator(redirect: "Node") -> str:
+    return next((child.type for child in redirect.children if not child.is_named), "")
+
+
+def _opened(redirect: "Node") -> str | None:
+    """Return the file a redirection opens: "" for none, None where its name is computed."""
     destination = redirect.child_by_field_name("destination")
-    if ">" not in operator or destination is None:
+    if destination is None:
         return ""
-    if operator.endswith("&") and destination.type == "number":
+    if _operator(redirect).endswith("&") and destination.type == "number":
         return ""
     match destination.type:
-        case "word":
+        case "word" | "number":
             text = _text(destination)
             return None if set(text) & set("*?[{~\\") else text
         case "raw_string":

@@ -5,14 +5,18 @@ A compound command is allowed only if every part of it is.
 """
 
 import fnmatch
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from msgspec import Struct
 
 from apr.tools.base import Access
 from ccpa.trace import DeniedBy
+
+if TYPE_CHECKING:
+    from apr.agent.commands import Parts
 
 Mode = Literal["default", "acceptEdits", "plan", "bypassPermissions", "dontAsk"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -27,7 +31,11 @@ _SPEAKS_FOR = {
 PROTECTED = (".git", ".claude", ".apr", ".mcp.json", ".envrc", ".vscode", ".idea", ".husky")
 
 # These can neither read nor change a file; what they redirect or substitute is judged on its own.
-_HARMLESS = frozenset({"cd", "pwd", "echo", "printf", "true", "false", ":", "[", "[[", "test"})
+# Not printf, [[ and the other tests: `printf -v` sets variables, and `test -v` runs what is in one.
+_HARMLESS = frozenset({"pwd", "echo", "true", "false", ":"})
+_FILE_TEST = re.compile(r"(?:\[|test) (?:! )?-[defhLrswx] [\w./-]+(?: \])?")
+_MOVING = frozenset({"cd", "pushd", "popd"})
+_CD = re.compile(r"cd (?!.*\.\.)(\w[\w./-]*|\.?/[\w./-]*|'[^'~-][^']*'|\"[^\"$`\\~-][^\"$`\\]*\")")
 
 
 class BadRule(ValueError):
@@ -139,17 +147,48 @@ def _every_part_allowed(policy: Policy, tool: str, access: Access) -> bool:
     from apr.agent.commands import dissect  # the grammar loads only where a rule needs it
 
     parts = dissect(access.command)
-    if parts is None or not parts.commands:
+    if not parts.certain or not parts.commands:
         return False
-    targets = tuple((policy.root / target).resolve() for target in parts.writes)
-    if targets and decide(policy, "Edit", Access(kind="write", paths=targets)).behavior != "allow":
+    here = access.cwd or policy.root
+    moves = [part for part in parts.commands if _program(part) in _MOVING]
+    if not _may_open(policy, here, parts, moved=bool(moves)):
         return False
     rules = [rule for rule in policy.allow if rule.tool == tool]
     return all(
-        part.split(maxsplit=1)[0] in _HARMLESS
+        _program(part) in _HARMLESS
+        or _FILE_TEST.fullmatch(part)
+        or (moves == [part] and _stays_inside(policy, here, part))
         or any(_command_matches(rule, part) for rule in rules)
         for part in parts.commands
     )
+
+
+def _program(command: str) -> str:
+    return re.split(r"[ \t\n]", command, maxsplit=1)[0]
+
+
+def _may_open(policy: Policy, here: Path, parts: "Parts", *, moved: bool) -> bool:
+    """Whether each file that is redirected from or to may be read or written as a tool would."""
+    if moved and any(not name.startswith("/") for name in parts.reads + parts.writes):
+        return False  # relative to wherever cd has led
+    reads, writes = (
+        tuple((here / name).resolve() for name in names) for names in (parts.reads, parts.writes)
+    )
+    accesses = {
+        "Read": Access(kind="read", paths=reads),
+        "Edit": Access(kind="write", paths=writes),
+    }
+    return all(
+        decide(policy, tool, access).behavior == "allow"
+        for tool, access in accesses.items()
+        if access.paths
+    )
+
+
+def _stays_inside(policy: Policy, here: Path, move: str) -> bool:
+    """Whether it is a `cd` into a folder of the project that is named as it is."""
+    target = _CD.fullmatch(move)
+    return target is not None and _inside(policy, (here / target[1].strip("'\"")).resolve())
 
 
 def _first(
@@ -180,7 +219,7 @@ def _matches(
         from apr.agent.commands import dissect
 
         parts = dissect(access.command)
-        texts = (access.command.strip(), *(parts.commands + parts.bare if parts else ()))
+        texts = (access.command.strip(), *parts.commands, *parts.bare)
         return any(_command_matches(rule, text) for text in texts)
     if not access.paths:
         return False
@@ -225,7 +264,7 @@ def _inside(policy: Policy, path: Path) -> bool:
 def _guarded(policy: Policy, path: Path) -> bool:
     folders = (policy.root, *policy.directories)
     return any(
-        part in PROTECTED
+        part.casefold() in PROTECTED  # the file system may not tell .GIT from .git
         for folder in folders
         if path.is_relative_to(folder)
         for part in path.relative_to(folder).parts

@@ -21,12 +21,14 @@ InputT = TypeVar("InputT", bound=Struct, contravariant=True)
 class Access(Struct, frozen=True, kw_only=True):
     """What a tool use wants to touch, for the permission policy to decide on.
 
-    `paths` are resolved (symbolic links followed). `command` is the shell text of an `execute`.
+    `paths` are resolved (symbolic links followed). `command` is the shell text of an `execute`, and
+    `cwd` the folder it starts in, where that is not the project's root.
     """
 
     kind: Literal["read", "write", "execute", "none"]
     paths: tuple[Path, ...] = ()
     command: str | None = None
+    cwd: Path | None = None
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

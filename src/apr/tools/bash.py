@@ -38,7 +38,7 @@ class Bash:
 
     def access(self, call: BashInput, context: Context) -> Access:
         """Execute the command."""
-        return Access(kind="execute", command=call.command)
+        return Access(kind="execute", command=call.command, cwd=context.cwd)
 
     async def run(self, call: BashInput, context: Context) -> Outcome:
         """Run the command to its end, or start it in the background."""

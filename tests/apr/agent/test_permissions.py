@@ -86,7 +86,14 @@ def test_what_each_mode_permits(mode: str, tool: str, access: Access, behavior: 
 
 @pytest.mark.parametrize(
     "path",
-    [".git/hooks/pre-commit", ".claude/settings.json", ".mcp.json", ".envrc", "sub/.git/config"],
+    [
+        ".git/hooks/pre-commit",
+        ".claude/settings.json",
+        ".mcp.json",
+        ".envrc",
+        "sub/.git/config",
+        ".GIT/config",
+    ],
 )
 def test_files_that_make_other_programs_run_are_not_edited_as_a_matter_of_course(path: str) -> None:
     assert decide(policy("acceptEdits"), "Write", write(path)).behavior == "ask"
@@ -192,6 +199,107 @@ def test_a_redirection_is_a_write_and_needs_what_a_write_needs(command: str, beh
     "command", ["rm x", "ls && rm x", "echo $(rm x)", "FOO=1 rm x", "(rm x)", "ls | rm x"]
 )
 def test_a_forbidden_command_is_found_in_every_part(command: str) -> None:
+    rules = policy("bypassPermissions", deny="Bash(rm:*)")
+    assert decide(rules, "Bash", shell(command)).behavior == "deny"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        # bash sees no comment where the grammar does
+        "git diff \\ #;rm x",
+        "git diff a\\\n#;rm x",
+        "echo \r#;rm x",
+        "echo \x0b#;rm x",
+        "git diff 'a'#;rm x",
+        # variables that change what is run
+        "for PATH in x; do git diff; done",
+        "select PATH in x; do git diff; done",
+        "printf -v PATH x; git diff",
+        "printf %n PATH; git diff",
+        "echo {PATH}>/dev/null; git diff",
+        "echo ${PATH:=x}; git diff",
+        # values that are evaluated
+        "test -v 'a[$(rm x)]'",
+        "[ -v 'a[$(rm x)]' ]",
+        "[ -v a* ]",
+        "[[ 'a[$(rm x)]' -eq 1 ]]",
+        "for x in 'a[$(rm x)]'; do echo $((x)); done",
+        "for x in 'a[$(rm x)]'; do ((x)); done; git diff",
+        "for x in 'a[$(rm x)]'; do echo ${y[x]}; done",
+        "for x in 'a[$(rm x)]'; do echo ${y:x}; done",
+        "for x in '$(rm x)'; do echo ${x@P}; done",
+        # substitutions that the grammar takes for text
+        "git diff <<EOF\n`rm x`\nEOF",
+        'git diff "${x:-`rm x`}"',
+        "git diff \"${x:-'$(rm x)'}\"",
+    ],
+)
+def test_no_command_hides_from_the_rules(command: str) -> None:
+    assert decide(policy(allow="Bash(git diff:*)"), "Bash", shell(command)).behavior == "ask"
+
+
+@pytest.mark.parametrize(
+    ("command", "behavior"),
+    [
+        ("for f in a b; do git diff $f; done", "allow"),
+        ("# what has changed?\ngit diff", "allow"),
+        ('git diff "${base}"', "allow"),
+        ("test -d src && git diff", "allow"),
+        ('echo "it is `date`"', "ask"),
+        ("git diff `date`", "ask"),
+        ("git diff # all of it", "ask"),
+    ],
+)
+def test_what_is_read_with_certainty_is_judged_by_its_parts(command: str, behavior: str) -> None:
+    assert decide(policy(allow="Bash(git diff:*)"), "Bash", shell(command)).behavior == behavior
+
+
+@pytest.mark.parametrize(
+    ("cwd", "command", "behavior"),
+    [
+        (".", "cd src && git diff", "allow"),
+        ("src", "cd /project/docs && git diff", "allow"),
+        (".", "cd 'my files' && git diff", "allow"),
+        (".", "cd /elsewhere && git diff", "ask"),
+        (".", "cd .. && git diff", "ask"),
+        (".", "cd link/../.. && git diff", "ask"),
+        (".", "cd $HOME && git diff", "ask"),
+        (".", "cd && git diff", "ask"),
+        (".", "cd src; cd src; git diff", "ask"),
+        (".", "cd /tmp && echo x > out", "ask"),
+        (".", "cd .git/hooks && echo x > pre-commit", "ask"),
+        (".git/hooks", "echo x > pre-commit", "ask"),
+        ("src", "echo x > ../out", "allow"),
+        ("src", "echo x > ../../out", "ask"),
+        (".", "cd src && echo x > /project/out", "allow"),
+    ],
+)
+def test_where_a_command_runs_decides_what_it_touches(
+    cwd: str, command: str, behavior: str
+) -> None:
+    access = Access(kind="execute", command=command, cwd=ROOT / cwd)
+    rules = policy("acceptEdits", allow="Bash(git diff:*)")
+    assert decide(rules, "Bash", access).behavior == behavior
+
+
+@pytest.mark.parametrize(
+    ("command", "behavior"),
+    [
+        ("git diff < in.txt", "allow"),
+        ("git diff < /etc/passwd", "ask"),
+        ('echo "$(< /etc/passwd)"', "ask"),
+        ('echo "$(< secrets/key)"', "ask"),
+        ("git diff <> in.txt", "ask"),
+    ],
+)
+def test_a_redirection_from_a_file_needs_what_a_read_needs(command: str, behavior: str) -> None:
+    rules = policy(allow="Bash(git diff:*)", deny="Read(secrets/**)")
+    assert decide(rules, "Bash", shell(command)).behavior == behavior
+
+
+@pytest.mark.parametrize("command", ["f() { rm x; }; f", "cat <<EOF\n$(rm x)\nEOF", "ls; rm x ("])
+def test_a_forbidden_command_is_found_in_what_cannot_be_read_with_certainty(command: str) -> None:
     rules = policy("bypassPermissions", deny="Bash(rm:*)")
     assert decide(rules, "Bash", shell(command)).behavior == "deny"
 
