@@ -144,7 +144,7 @@ def _is_plain(record: AssistantTurn) -> bool:
 
 
 def _outline(block: Block) -> JsonObject:
-    """Return a block as the trace has it; of a tool use, which is told elsewhere, just its place."""
+    """Return a block as the trace has it; of a tool use, which stands elsewhere, its place."""
     if isinstance(block, ToolUseBlock):
         return {"type": "tool_use"}
     made: JsonObject = msgspec.to_builtins(block)
