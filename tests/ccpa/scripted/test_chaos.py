@@ -132,6 +132,15 @@ def test_a_turn_that_did_not_arrive_comes_again_and_not_the_one_after_it() -> No
     assert model.findings() == []
 
 
+def test_mere_turns_are_not_lost_to_a_fault_either() -> None:
+    model = ScriptedModel([says("0"), says("1")], chaos=[Chaos(on_request=1, truncated_json=True)])
+    with serving(model) as url:
+        send(url, {**ASKED, "stream": True}, "/messages")
+        told = [text(messages(url, user("Go."))) for _ in range(2)]
+    assert told == ["0", "1"]
+    assert model.unsaid == 0
+
+
 def test_a_turn_that_never_arrived_whole_is_missing() -> None:
     model = faulty(Chaos(on_request=1, drop_after_events=1))
     with serving(model) as url, pytest.raises(http.client.IncompleteRead):

@@ -140,6 +140,16 @@ def test_a_wish_for_a_summary_says_no_turn_and_the_conversation_goes_on(
     assert model.findings() == []
 
 
+def test_a_summary_of_a_conversation_that_nobody_knows_names_no_task() -> None:
+    model = scripted()
+    stranger = {"role": "assistant", "content": [{"type": "text", "text": "Hello."}]}
+    with serving(model) as url:
+        wish = user("Summarize this session.")
+        summary = text(messages(url, user("Hi."), stranger, wish, tools=()))
+    assert "The task: not known" in summary
+    assert model.surplus == 0
+
+
 def test_a_summary_may_be_put_after_the_first_prompt() -> None:
     model = scripted()
     with serving(model) as url:
