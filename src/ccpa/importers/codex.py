@@ -1,13 +1,17 @@
 """Rollouts: the session files that Codex keeps in `~/.codex/sessions`.
 
 A line is `{timestamp, type, payload}`. The model's items are `response_item`; what the program did
-is `event_msg`. Older versions wrote the items alone, after a first line about the session. Codex
-does not say which items came in one answer of the model: an answer is taken to be what stands
-between two outputs, prompts or token counts.
+is `event_msg`. Older versions wrote the items alone, after a first line about the session.
+
+Codex does not say which items came in one answer of the model. Answers are parted by token counts,
+turn contexts, prompts, and reasoning or text after an output. Where a rollout has token counts, a
+call right after the output of another one came with it: some versions write pairs of call and
+output. The count of an answer stands before its items in some versions, after them in others.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from ccpa.importers import codex_tools
 from ccpa.importers.notes import Notes
@@ -27,7 +31,7 @@ from ccpa.importers.values import (
     utc_time,
 )
 from ccpa.paths import Root, relative
-from ccpa.trace import Block, DeniedBy, TextBlock, ThinkingBlock, ToolUseBlock
+from ccpa.trace import Block, DeniedBy, TextBlock, ThinkingBlock, ToolUseBlock, Usage
 
 _INJECTED = re.compile(
     r"\s*(<(environment_context|user_instructions|permissions instructions|turn_aborted|skill"
@@ -137,10 +141,14 @@ class _Teller:
         self.notes = notes
         self.model = session.about.model
         self.items: list[Block] = []
+        self.outputs: list[JsonObject] = []
+        self.last_count: Any = None
+        self.next_usage: Usage | None = None
         self.done_by_provider: list[tuple[str, bool]] = []
         self.searches = 0
         events = [payload for kind, payload in lines if kind == "event_msg"]
         self.prompts_are_events = any(event.get("type") == "user_message" for event in events)
+        self.has_counts = any(event.get("type") == "token_count" for event in events)
         self.ends = {
             (str(event.get("type")), call): event
             for event in events
@@ -167,12 +175,25 @@ class _Teller:
                 self.notes.meet("line", kind)
 
     def answered(self) -> None:
-        """The answer that was being gathered is complete."""
-        if self.items:
-            self.session.answer(self.items, model=self.model)
-        for use, ok in self.done_by_provider:
+        """The answer that was being gathered is complete, and so are its outputs."""
+        items, outputs, searches = self.items, self.outputs, self.done_by_provider
+        self.items, self.outputs, self.done_by_provider = [], [], []
+        if items:
+            self.session.answer(items, model=self.model, usage=self.next_usage)
+            self.next_usage = None
+        for use, ok in searches:
             self.session.result(use, NO_RESULT, ok=ok)
-        self.items, self.done_by_provider = [], []
+        for item in outputs:
+            self._tell_output(item)
+
+    def _counted(self, info: Any) -> None:
+        """Take a token count; one that only brings new rate limits repeats the one before."""
+        self.answered()
+        if info is not None and info != self.last_count:
+            self.last_count = info
+            found = usage(obj(info).get("last_token_usage"))
+            if not self.session.spent(found):
+                self.next_usage = found
 
     def _event(self, event: JsonObject) -> None:
         match text(event.get("type")):
@@ -180,8 +201,7 @@ class _Teller:
                 self.answered()
                 self.session.prompt(rendered(event.get("message")))
             case "token_count":
-                self.answered()
-                self.session.spent(usage(obj(event.get("info")).get("last_token_usage")))
+                self._counted(event.get("info"))
             case kind if kind not in _EVENTS_TOLD_ELSEWHERE:
                 self.notes.meet("event", kind)
 
@@ -191,6 +211,7 @@ class _Teller:
                 self._message(item)
             case "reasoning":
                 if words := reasoning(item):
+                    self._begin_after_outputs()
                     self.items.append(ThinkingBlock(words))
             case "function_call":
                 self._call(item, tool_input(item.get("arguments")))
@@ -213,6 +234,7 @@ class _Teller:
     def _message(self, item: JsonObject) -> None:
         words = rendered(item.get("content"))
         if item.get("role") == "assistant":
+            self._begin_after_outputs()
             self.items.append(TextBlock(words))
         elif item.get("role") == "user" and not self.prompts_are_events:
             self.answered()
@@ -224,6 +246,8 @@ class _Teller:
         if use is None:
             self.notes.skip("call without an id")
             return
+        if not self.items:  # the outputs are of an answer that was told already
+            self._begin_after_outputs()
         space, name = text(item.get("namespace")), text(item.get("name")) or ""
         full = f"{space}{name}" if space and not name.startswith("mcp__") else name
         self.items.append(
@@ -232,6 +256,7 @@ class _Teller:
 
     def _search(self, item: JsonObject) -> None:
         """The provider's own tool: that it was used is known, and what it found is not."""
+        self._begin_after_outputs()
         self.searches += 1
         use = text(item.get("id")) or f"web_search_{self.searches}"
         action = dict(obj(item.get("action")))
@@ -241,8 +266,16 @@ class _Teller:
         self.items.append(ToolUseBlock(use, name, block))
         self.done_by_provider.append((use, item.get("status") in (None, "completed")))
 
+    def _begin_after_outputs(self) -> None:
+        if self.outputs:
+            self.answered()
+
     def _output(self, item: JsonObject) -> None:
-        self.answered()
+        self.outputs.append(item)
+        if not self.has_counts:
+            self.answered()
+
+    def _tell_output(self, item: JsonObject) -> None:
         use = text(item.get("call_id")) or ""
         found = output(item.get("output"))
         ran = self.ends.get(("exec_command_end", use), {})

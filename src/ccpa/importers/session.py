@@ -152,12 +152,17 @@ class Session:
             )
         )
 
-    def spent(self, usage: Usage | None) -> None:
-        """So much the last answer took, where that is not known yet."""
-        answers = (one for one in reversed(self.records) if isinstance(one, AssistantTurn))
-        last = next(answers, None)
-        if last is not None and last.usage is None:
-            last.usage = usage
+    def spent(self, usage: Usage | None) -> bool:
+        """So much the last answer took. Say whether there is one of which that was not known."""
+        for record in reversed(self.records):
+            if isinstance(record, UserPrompt):
+                return False
+            if isinstance(record, AssistantTurn):
+                if record.usage is not None:
+                    return False
+                record.usage = usage
+                return True
+        return False
 
     def waiting(self, use: str, parent: str | None = None) -> ToolUseBlock | None:
         """Return a tool use that has no result yet."""

@@ -61,6 +61,60 @@ def test_text_that_the_program_injected_is_no_prompt() -> None:
     assert [one.text for one in only(records, UserPrompt)] == ["Raise the price of tea to 4 euros."]
 
 
+def counted(total: int) -> dict[str, Any]:
+    last = {"input_tokens": total, "cached_input_tokens": 0, "output_tokens": 1}
+    info = {"total_token_usage": {"input_tokens": total}, "last_token_usage": last}
+    return {"type": "event_msg", "payload": {"type": "token_count", "info": info}}
+
+
+def thought(words: str) -> dict[str, Any]:
+    return item(type="reasoning", summary=[{"type": "summary_text", "text": words}])
+
+
+def test_counts_may_stand_before_their_answers_and_calls_beside_their_outputs() -> None:
+    lines = [
+        prompt("Go."),
+        counted(1),
+        thought("Both."),
+        call("shell", "a", command=["ls"]),
+        came_to("x", "a"),
+        call("shell", "b", command=["pwd"]),
+        came_to("y", "b"),
+        counted(1),  # again, with other rate limits
+        counted(2),
+        thought("More."),
+        call("shell", "c", command=["date"]),
+        came_to("z", "c"),
+    ]
+    turns = only(read("codex", jsonl(*lines))[0], AssistantTurn)
+    assert [len(turn.blocks) for turn in turns] == [3, 2]
+    assert [turn.usage and turn.usage.input_tokens for turn in turns] == [1, 2]
+
+
+def test_counts_may_stand_after_their_answers_and_outputs_after_the_count() -> None:
+    lines = [
+        prompt("Go."),
+        call("shell", "a", command=["ls"]),
+        counted(1),
+        came_to("x", "a"),
+        call("shell", "b", command=["pwd"]),
+        counted(2),
+        came_to("y", "b"),
+    ]
+    records, _ = read("codex", jsonl(*lines))
+    turns = only(records, AssistantTurn)
+    assert [turn.turn for turn in turns] == [1, 3]
+    assert [turn.usage and turn.usage.input_tokens for turn in turns] == [1, 2]
+    assert [one.content for one in only(records, ToolResult)] == ["x", "y"]
+
+
+def test_without_counts_an_output_ends_the_answer() -> None:
+    lines = [prompt("Go."), call("shell", "a", command=["ls"]), came_to("x", "a")]
+    lines += [call("shell", "b", command=["pwd"]), came_to("y", "b")]
+    turns = only(read("codex", jsonl(*lines))[0], AssistantTurn)
+    assert [turn.turn for turn in turns] == [1, 3]
+
+
 def test_without_events_messages_of_the_user_are_prompts() -> None:
     lines = [
         prompt("<environment_context>\n</environment_context>"),
