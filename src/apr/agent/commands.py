@@ -29,6 +29,7 @@ _PLAIN = frozenset(
 """What is read alike by the grammar and by bash; `_is_plain` has the cases that depend."""
 # White space to the grammar, part of a word to bash; or a backtick, that nests by rules of its own.
 _AMBIGUOUS = re.compile(r"[^\S \t\n]|`")
+_ESCAPES = re.compile(r"\$'(?:[^'\\]|\\[a-zA-Z0-9\\])*'")
 
 
 class Parts(Struct, frozen=True):
@@ -81,6 +82,9 @@ def _is_plain(node: "Node", source: bytes) -> bool:
     match node.type:
         case "word" | "string":
             return not _AMBIGUOUS.search(_text(node))
+        case "ansi_c_string":  # `$'\t'`; where an escaped quote ends one is disputed
+            is_name = node.parent is not None and node.parent.type == "command_name"
+            return not is_name and _ESCAPES.fullmatch(_text(node)) is not None
         case "comment":  # behind a word, the grammar sees comments that bash does not
             before = source[: node.start_byte].rstrip(b" \t")
             return not before or (before.endswith(b"\n") and not before.endswith(b"\\\n"))
