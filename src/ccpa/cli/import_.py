@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from ccpa.console import console, one_line
+from ccpa.console import console, on_terminal, one_line
 from ccpa.errors import CcpaError
 from ccpa.importers import FORMATS, load
 from ccpa.importers.claude_code import sessions_in
@@ -159,9 +159,12 @@ def _shown(paths: list[Path]) -> Iterator[Path]:
     if not sys.stderr.isatty():
         yield from paths
         return
-    from rich.progress import track
+    from rich.progress import Progress
 
-    yield from track(paths, "Importing", console=console(stderr=True), transient=True)
+    # What is printed meanwhile goes above the bar, but where stdout is a file it stays there.
+    screen = console(stderr=True)
+    with Progress(console=screen, transient=True, redirect_stdout=on_terminal()) as progress:
+        yield from progress.track(paths, description="Importing")
 
 
 class _Report:

@@ -63,11 +63,13 @@ def import_file(importer: Importer, name: str, *, keep_secrets: bool) -> Outcome
         outcome.notes.skip("session in which no model answered")
     for session in answered:
         records = session.records
-        if not keep_secrets:
-            records, replaced = redact(records)
-            outcome.redaction.add(replaced)
         try:
+            if not keep_secrets:
+                records, replaced = redact(records)
+                outcome.redaction.add(replaced)
             records = [fitted(record) for record in records]
+        except RecursionError:
+            raise CcpaError(f"{name}: a tool's input is nested too deep") from None
         except CcpaError as error:
             raise CcpaError(f"{name}: {error}") from None
         outcome.traces.append(Trace(session.original_id, records))

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from ccpa.trace import SessionStart
 from tests.ccpa.importers.reading import EXAMPLES, PROJECT, SAMPLES, jsonl
 
 USER = {"role": "user", "content": "Hi."}
+FIXTURES = EXAMPLES.parents[2] / "fixtures" / "canonical"
 ANSWER = {"role": "assistant", "content": "Hello."}
 KEY = "ghp_" + "a8Kd93jLs02mXvBnQ7wErTyUiOpZ4cFgH1k2"
 
@@ -159,6 +161,44 @@ def test_all_starts_where_claude_code_keeps_its_projects(tmp_path: Path) -> None
     out = tmp_path / "corpus"
     subprocess.run([*command, "-o", str(out)], env=environment, check=True, capture_output=True)
     assert len(list(out.iterdir())) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_person_sees_how_far_it_is(tmp_path: Path) -> None:
+    out = tmp_path / "corpus"
+    command = [sys.executable, "-m", "ccpa.cli.main", "import", "claude-code", "--all"]
+    terminal, end = os.openpty()
+    done = subprocess.run(
+        [*command, str(PROJECT.parent), "-o", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=end,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
+        check=True,
+    )
+    os.close(end)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux tells in this way that the other end is closed
+        while chunk := os.read(terminal, 1 << 16):
+            shown += chunk
+    os.close(terminal)
+    assert b"Importing" in shown
+    assert b"100%" in shown
+    assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("depth", [90, 300, 600, 900, 990, 5000])
+def test_an_input_of_any_depth_is_imported_or_an_error(depth: int, tmp_path: Path) -> None:
+    exported, out = tmp_path / "trajectory.json", tmp_path / "out.jsonl"
+    trace = FIXTURES / "subagent-explores" / "teacher.ccpa-trace.jsonl"
+    assert main(["export", "atif", str(trace), "-o", str(exported)]) == 0
+    deep = '"description":' + "[" * depth + "]" * depth
+    changed = re.sub(r'"description":\s*"Find the VAT rate"', deep, exported.read_text())
+    assert changed != exported.read_text()
+    exported.write_text(changed)
+    status = main(["import", "atif", str(exported), "-o", str(out)])
+    assert status == (0 if out.exists() else 2)
+    if out.exists():
+        assert main(["validate", "--prefix", str(out)]) == 0
 
 
 def test_importing_twice_gives_the_same_bytes(tmp_path: Path) -> None:

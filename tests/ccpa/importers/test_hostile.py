@@ -42,7 +42,7 @@ JSON = st.recursive(
     max_leaves=6,
 )
 
-SOME = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SOME = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def holds(form: str, data: bytes) -> None:
