@@ -93,15 +93,17 @@ async def _record(
 
 
 def _plan(args: argparse.Namespace, project: Path, home: Path) -> Plan:
+    from ccpa.importers.values import actor
     from ccpa.record.start import adapted, as_typed, known_agent, name_of, names_of, typed
     from ccpa.scripted.log import without_secrets
 
     more = dict(_variable(word) for word in args.env)
+    key = _key(args.upstream_key_env)
     hidden = [more[name] for name, shown in without_secrets(more).items() if shown != more[name]]
     agent = known_agent(args.agent) if args.agent else None
-    actor = args.name or (agent.name if agent else name_of(args.words))
+    name = args.name or (agent.name if agent else name_of(args.words))
     time = f"{datetime.now(tz=UTC):%Y%m%dT%H%M%SZ}"
-    output = args.output or Path(f"{actor}-{time}.ccpa-trace.jsonl")
+    output = args.output or Path(f"{actor(name)}-{time}.ccpa-trace.jsonl")
 
     def command(base_url: str) -> Command:
         if agent is None:
@@ -112,13 +114,13 @@ def _plan(args: argparse.Namespace, project: Path, home: Path) -> Plan:
         return made
 
     return Plan(
-        actor=actor,
+        actor=actor(name),
         command=command,
         project=project,
         output=output.absolute(),
         arguments=tuple(args.words[0 if agent else 1 :]),
         names=names_of(agent) if agent else as_typed,
-        secrets=tuple(hidden),
+        secrets=(*hidden, *([key] if key else [])),
         stdout=2 if args.json else 1,
         warn=_warn,
     )

@@ -5,6 +5,7 @@ alone, and some have a fixed form for that:
 
 - `<tool_use_error>…</tool_use_error>`, and `Exit code N` on a failing command's first line: Claude
   Code, and agents that follow it;
+- `Permission denied.` at the beginning: apr;
 - `Exit code: N` or `Process exited with code N` in a header before the output: Codex;
 - `<returncode>N</returncode>`: mini-swe-agent.
 
@@ -15,10 +16,12 @@ import re
 
 from msgspec import Struct
 
+from ccpa.importers import claude_results
 from ccpa.importers.values import exit_code
 from ccpa.record.heard import Told
+from ccpa.trace import DeniedBy
 
-_FAILURE = "<tool_use_error>"
+_FAILURES = ("<tool_use_error>", "Permission denied. ")
 _FAILED_COMMAND = re.compile(r"Exit code (-?\d{1,9})(?:\n|$)")
 _RETURN_CODE = re.compile(r"<returncode>(-?\d{1,9})</returncode>")
 
@@ -29,6 +32,7 @@ class Came(Struct, frozen=True):
     ok: bool
     exit_code: int | None
     known: bool
+    denied_by: DeniedBy | None = None
 
 
 def outcome(told: Told) -> Came:
@@ -37,6 +41,8 @@ def outcome(told: Told) -> Came:
         return Came(True, told.exit_code, known=True)
     form = _FAILED_COMMAND.match(told.content) or _RETURN_CODE.search(told.content[:200])
     code = told.exit_code if form is None else exit_code(int(form[1]))
-    if told.failed or told.content.startswith(_FAILURE):
+    if told.failed and (denied := claude_results.denied_by(told.content)):
+        return Came(False, None, known=True, denied_by=denied)
+    if told.failed or told.content.startswith(_FAILURES):
         return Came(False, code, known=True)
     return Came(code in (None, 0), code, known=code is not None)

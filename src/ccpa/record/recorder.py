@@ -112,11 +112,10 @@ class Recorder:
         self._hearing.append(hearing)
         return msgspec.structs.replace(response, body=self._overheard(response.body, hearing))
 
-    async def finish(self) -> None:
-        """Write down what has gone by; the agent has ended."""
-        async with self._one_at_a_time:
-            for hearing in self._hearing:
-                hearing.close()
+    def finish(self) -> None:
+        """Write down what is left; the agent has ended, and nothing goes by any more."""
+        for hearing in self._hearing:
+            hearing.close()
 
     async def _overheard(
         self, stream: AsyncGenerator[bytes, None], hearing: "_Hearing"
@@ -235,6 +234,7 @@ class Recorder:
             told.use,
             told.content,
             ok=came.ok,
+            denied_by=came.denied_by,
             side_effects=effects(written=self._written.pop(told.use, None), code=came.exit_code),
             parent=conversation.parent,
         )

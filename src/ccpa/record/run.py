@@ -105,7 +105,7 @@ async def record(plan: Plan, upstream: Handler) -> Recorded:
         )
     finally:
         server.close()
-    await recorder.finish()
+    recorder.finish()
     elapsed_ms = int((time.monotonic() - started) * 1000)
     after = files.look().tree_id
     for trace in recorder.traces:

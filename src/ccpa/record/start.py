@@ -8,7 +8,7 @@ from pathlib import Path
 from ccpa.agents import find_agent
 from ccpa.agents.base import KEY, Agent, Command, Task, host
 from ccpa.errors import CcpaError
-from ccpa.importers.values import JsonObject, actor
+from ccpa.importers.values import JsonObject
 from ccpa.process import clean_environment
 from ccpa.scripted.adapt import Offered
 
@@ -91,8 +91,8 @@ def known_agent(name: str) -> Agent:
 
 
 def name_of(words: Sequence[str]) -> str:
-    """Return what a trace calls the agent whose command this is: its program, in kebab case."""
-    return actor(Path(words[0]).stem)
+    """Return what a trace calls the agent whose command this is: its program's name."""
+    return Path(words[0]).stem
 
 
 def as_typed(name: str, given: JsonObject) -> tuple[str, JsonObject]:

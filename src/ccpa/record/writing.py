@@ -39,8 +39,8 @@ class Secrets:
         self._known.sort(key=len, reverse=True)
 
     def removed_from(self, record: Record) -> Record:
-        """Return the record without them."""
-        if not self._known:
+        """Return the record without them. A session's start holds nothing that anybody said."""
+        if not self._known or isinstance(record, SessionStart):
             return record
         cleaned: Record = msgspec.convert(self._clean(msgspec.to_builtins(record)), type(record))
         return cleaned

@@ -86,7 +86,7 @@ class Talk:
 
     async def end(self) -> list[Record]:
         """End the session; return the records of the main trace."""
-        await self.recorder.finish()
+        self.recorder.finish()
         for trace in self.recorder.traces:
             trace.session.end("error")
             trace.close()
