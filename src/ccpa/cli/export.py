@@ -224,13 +224,13 @@ def _output(name: str | None) -> Iterator[BinaryIO]:
     if name is None or name == STDIN:
         yield sys.stdout.buffer
         return
-    path = Path(name).resolve()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        if path.exists() and not path.is_file():  # a pipe or a device; a directory is refused
-            with path.open("wb") as stream:
+        if Path(name).exists() and not Path(name).is_file():  # a pipe; a directory is refused
+            with Path(name).open("wb") as stream:
                 yield stream
             return
+        path = Path(name).resolve()
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             with part.open("xb") as stream:
                 yield stream

@@ -56,10 +56,13 @@ def traces_url(endpoint: str) -> str:
     Raises:
         CcpaError: the endpoint is no URL of HTTP.
     """
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError(endpoint)
+    except ValueError:  # urlsplit has its own, of brackets and ports
         shown = one_line(endpoint)
-        raise CcpaError(f"{shown} is no endpoint; one looks like http://127.0.0.1:4318")
+        raise CcpaError(f"{shown} is no endpoint; one looks like http://127.0.0.1:4318") from None
     path = parts.path.rstrip("/")
     return parts._replace(path=path if path.endswith(_PATH) else path + _PATH).geturl()
 

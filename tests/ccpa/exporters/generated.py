@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
@@ -10,16 +10,19 @@ from ccpa.trace import (
     AssistantTurn,
     Block,
     Compaction,
+    DeniedBy,
     HookEvent,
     Record,
     SessionEnd,
     SessionStart,
+    SessionStop,
     SideEffects,
     SkillInvocation,
     TextBlock,
     ThinkingBlock,
     ToolResult,
     ToolUseBlock,
+    TurnStop,
     Usage,
     UserPrompt,
 )
@@ -67,7 +70,7 @@ class _Author:
                     turn = max(turn, record.turn)
                 yield record
             turn += 1
-        stop = self.draw(st.sampled_from(["end_turn", "max_tokens", "stop_sequence", "error"]))
+        stop = self.draw(_SESSION_STOPS)
         yield SessionEnd(
             v=1,
             turn=turn - 1,
@@ -96,12 +99,11 @@ class _Author:
     def answer(self, turn: int, uses: list[ToolUseBlock], parent: str | None) -> AssistantTurn:
         said = self.draw(st.lists(_SAYING, min_size=0 if uses else 1, max_size=3))
         blocks: list[Block] = self.draw(st.permutations([*said, *uses]))
-        ended = st.sampled_from(["end_turn", "max_tokens", "stop_sequence"])
         return AssistantTurn(
             v=1,
             turn=turn,
             blocks=blocks,
-            stop_reason="tool_use" if uses else self.draw(ended),
+            stop_reason="tool_use" if uses else self.draw(_TURN_STOPS),
             usage=self.draw(_USAGE),
             model=self.draw(_MAYBE_TEXT),
             latency_ms=self.draw(_MAYBE_COUNT),
@@ -115,7 +117,7 @@ class _Author:
             yield from self.aside(turn + min(number, 1), parent, use.id)
             if depth < 2 and self.draw(st.integers(0, 3)) == 0:
                 yield from self.answers(1, use.id, depth=depth + 1)
-            denied = self.draw(st.none() | st.sampled_from(["rule", "mode", "hook", "user"]))
+            denied = self.draw(st.none() | _DENIALS)
             cut = self.draw(st.booleans())
             yield ToolResult(
                 v=1,
@@ -184,6 +186,9 @@ _NEEDED = {
     "subagent_type": "Explore",
 }
 _INPUTS = st.dictionaries(_TEXT, _JSON, max_size=2).map(lambda more: more | _NEEDED)
+_SESSION_STOPS: st.SearchStrategy[SessionStop] = st.sampled_from(get_args(SessionStop))
+_TURN_STOPS: st.SearchStrategy[TurnStop] = st.sampled_from(["end_turn", "max_tokens"])
+_DENIALS: st.SearchStrategy[DeniedBy] = st.sampled_from(get_args(DeniedBy))
 _DECISIONS: st.SearchStrategy[Any] = st.sampled_from([("allow", 0), ("block", 2), ("warn", 1)])
 
 

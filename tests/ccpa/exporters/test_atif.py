@@ -106,10 +106,10 @@ def test_a_subagent_begins_with_what_it_was_asked() -> None:
 
 
 def test_tokens_are_added_up_only_where_every_answer_tells_them() -> None:
-    usage = {"usage": {"input_tokens": 7, "output_tokens": 2}}
-    both = [started(), prompt(0), said(1, **usage), prompt(2), said(3, **usage)]
+    usage = {"input_tokens": 7, "output_tokens": 2}
+    both = [started(), prompt(0), said(1, usage=usage), prompt(2), said(3, usage=usage)]
     assert exported(both)["final_metrics"]["total_prompt_tokens"] == 14
-    one = [started(), prompt(0), said(1, **usage), prompt(2), said(3)]
+    one = [started(), prompt(0), said(1, usage=usage), prompt(2), said(3)]
     assert "total_prompt_tokens" not in exported(one)["final_metrics"]
 
 
