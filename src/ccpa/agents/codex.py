@@ -7,6 +7,7 @@ be one inside another, and what it may reach is not its own to decide here.
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -35,7 +36,9 @@ class Codex(Struct, frozen=True):
     name: str = "codex"
     wire: Wire = "responses"
     writes_trace: bool = False
-    tools: Mapping[str, Offered] = {"Bash": Offered("exec_command", {"command": "cmd"})}
+    tools: Mapping[str, Offered] = MappingProxyType(
+        {"Bash": Offered("exec_command", {"command": "cmd"})}
+    )
 
     def command(self, task: Task) -> Command:
         """Start it headless, with a configuration of its own."""

@@ -5,6 +5,7 @@ are LiteLLM's, whose provider `openai/` takes a base URL.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -18,7 +19,7 @@ class MiniSweAgent(Struct, frozen=True):
     name: str = "mini-swe-agent"
     wire: Wire = "chat"
     writes_trace: bool = False
-    tools: Mapping[str, Offered] = {"Bash": Offered("bash")}
+    tools: Mapping[str, Offered] = MappingProxyType({"Bash": Offered("bash")})
 
     def command(self, task: Task) -> Command:
         """Start it without anybody to confirm, and leave when it is done."""

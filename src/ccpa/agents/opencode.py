@@ -6,6 +6,7 @@ variable, so that the project's own configuration, if it has one, stays what it 
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
@@ -20,26 +21,28 @@ class OpenCode(Struct, frozen=True):
     name: str = "opencode"
     wire: Wire = "chat"
     writes_trace: bool = False
-    tools: Mapping[str, Offered] = {
-        "Read": Offered("read", {"file_path": "filePath"}),
-        "Write": Offered("write", {"file_path": "filePath"}),
-        "Edit": Offered(
-            "edit",
-            {
-                "file_path": "filePath",
-                "old_string": "oldString",
-                "new_string": "newString",
-                "replace_all": "replaceAll",
-            },
-        ),
-        "Glob": Offered("glob"),
-        "Grep": Offered("grep", {"glob": "include"}),
-        "Bash": Offered("bash"),
-        "TodoWrite": Offered("todowrite"),
-        "Agent": Offered("task"),
-        "Skill": Offered("skill", {"skill": "name"}),
-        "WebFetch": Offered("webfetch"),
-    }
+    tools: Mapping[str, Offered] = MappingProxyType(
+        {
+            "Read": Offered("read", {"file_path": "filePath"}),
+            "Write": Offered("write", {"file_path": "filePath"}),
+            "Edit": Offered(
+                "edit",
+                {
+                    "file_path": "filePath",
+                    "old_string": "oldString",
+                    "new_string": "newString",
+                    "replace_all": "replaceAll",
+                },
+            ),
+            "Glob": Offered("glob"),
+            "Grep": Offered("grep", {"glob": "include"}),
+            "Bash": Offered("bash"),
+            "TodoWrite": Offered("todowrite"),
+            "Agent": Offered("task"),
+            "Skill": Offered("skill", {"skill": "name"}),
+            "WebFetch": Offered("webfetch"),
+        }
+    )
 
     def command(self, task: Task) -> Command:
         """Start it headless."""

@@ -5,6 +5,7 @@ Its options: `pi --help`; its providers: `models.json` of its agent directory (p
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -21,16 +22,18 @@ class Pi(Struct, frozen=True):
     name: str = "pi"
     wire: Wire = "chat"
     writes_trace: bool = False
-    tools: Mapping[str, Offered] = {
-        "Read": Offered("read", {"file_path": "path"}),
-        "Write": Offered("write", {"file_path": "path"}),
-        "Edit": Offered(
-            "edit", {"file_path": "path", "old_string": "oldText", "new_string": "newText"}
-        ),
-        "Bash": Offered("bash"),
-        "Glob": Offered("find"),
-        "Grep": Offered("grep"),
-    }
+    tools: Mapping[str, Offered] = MappingProxyType(
+        {
+            "Read": Offered("read", {"file_path": "path"}),
+            "Write": Offered("write", {"file_path": "path"}),
+            "Edit": Offered(
+                "edit", {"file_path": "path", "old_string": "oldText", "new_string": "newText"}
+            ),
+            "Bash": Offered("bash"),
+            "Glob": Offered("find"),
+            "Grep": Offered("grep"),
+        }
+    )
 
     def command(self, task: Task) -> Command:
         """Start it headless, with an agent directory of its own."""

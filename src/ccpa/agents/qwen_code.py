@@ -4,6 +4,7 @@ Its options and variables: qwenlm.github.io/qwen-code-docs (headless mode, setti
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -26,19 +27,21 @@ class QwenCode(Struct, frozen=True):
     name: str = "qwen-code"
     wire: Wire = "chat"
     writes_trace: bool = False
-    tools: Mapping[str, Offered] = {
-        "Read": Offered("read_file", {"file_path": "absolute_path"}),
-        "Write": Offered("write_file"),
-        "Edit": Offered("edit"),
-        "Glob": Offered("glob"),
-        "Grep": Offered("grep_search"),
-        "Bash": Offered("run_shell_command", {"run_in_background": "is_background"}),
-        "TodoWrite": Offered("todo_write"),
-        "Agent": Offered("task"),
-        "Skill": Offered("skill"),
-        "WebFetch": Offered("web_fetch"),
-        "ExitPlanMode": Offered("exit_plan_mode"),
-    }
+    tools: Mapping[str, Offered] = MappingProxyType(
+        {
+            "Read": Offered("read_file", {"file_path": "absolute_path"}),
+            "Write": Offered("write_file"),
+            "Edit": Offered("edit"),
+            "Glob": Offered("glob"),
+            "Grep": Offered("grep_search"),
+            "Bash": Offered("run_shell_command", {"run_in_background": "is_background"}),
+            "TodoWrite": Offered("todo_write"),
+            "Agent": Offered("task"),
+            "Skill": Offered("skill"),
+            "WebFetch": Offered("web_fetch"),
+            "ExitPlanMode": Offered("exit_plan_mode"),
+        }
+    )
 
     def command(self, task: Task) -> Command:
         """Start it headless."""
