@@ -1,4 +1,8 @@
-"""One run on its own: the agent gets prompt and files, and is judged by what comes of it."""
+"""One run on its own: the agent gets prompt and files, and is judged by what comes of it.
+
+A run that is a fork begins with recorded answers: the agent carries out what they ask for, and the
+results are its own. It is judged by what came after, and by the outcome.
+"""
 
 import tempfile
 from collections.abc import Sequence
@@ -9,9 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from ccpa import trace
-from ccpa.actions import decode_views, read_views
-from ccpa.checks import run_checks
-from ccpa.compare import compare
+from ccpa.actions import AssistantTurnView, SessionStartView, View, decode_views, read_views
+from ccpa.checks import CheckResult, run_checks
+from ccpa.compare import Comparison, compare
 from ccpa.consistency import apply_teacher
 from ccpa.errors import CcpaError
 from ccpa.filestate import compare_directories
@@ -42,7 +46,12 @@ def run_free(job: Job) -> Outcome:
         CcpaError: the fixture is unusable, or the agent cannot be started.
     """
     fixture = load_fixture(Path(job.directory))
-    prompts = [r.text for r in read_trace(fixture.teacher_trace) if isinstance(r, UserPrompt)]
+    recorded = read_trace(fixture.teacher_trace)
+    prompts = [record.text for record in recorded if isinstance(record, UserPrompt)]
+    if job.at is not None and job.at >= (there := answers(recorded)):
+        raise CcpaError(
+            f"{fixture.id}: has {there} answers, so a fork must come before, not at {job.at}"
+        )
     with tempfile.TemporaryDirectory(prefix="ccpa-run-") as scratch:
         place = Path(scratch).resolve()
         workspace = place / "workspace"
@@ -61,7 +70,16 @@ def run_free(job: Job) -> Outcome:
         )
         if error := no_evidence(records, ran):
             return msgspec.structs.replace(outcome, error=error)
-        return _judged(outcome, fixture, workspace, place / "teacher", records)
+        teacher, student = read_views(fixture.teacher_trace), decode_views(data)
+        read_file = text_reader(fixture.workspace) if fixture.workspace else None
+        if job.at is not None:
+            teacher, student = after(teacher, job.at), after(student, job.at)
+            read_file = None  # what the files hold at the fork is not in the traces
+        files = final_files(fixture, workspace, place / "teacher")
+        found = compare(teacher, student, read_file=read_file, same_files=files.same)
+        # Last, for what a check's command does to the files is nobody's outcome.
+        checks = run_checks(fixture, workspace, last_words(records))
+        return _with_results(outcome, found, files, checks)
 
 
 def whole_records(data: bytes) -> tuple[list[Record], bytes]:
@@ -107,39 +125,29 @@ def tokens(records: Sequence[Record]) -> Tokens:
     )
 
 
+def answers(records: Sequence[Record]) -> int:
+    """Count the model's answers in the main conversation."""
+    return sum(isinstance(r, AssistantTurn) and r.parent_tool_use_id is None for r in records)
+
+
+def after(views: Sequence[View], at: int) -> list[View]:
+    """Return a trace without its main conversation's first `at` answers and all before the last."""
+    answers = 0
+    for index, view in enumerate(views):
+        if isinstance(view, AssistantTurnView) and view.parent_tool_use_id is None:
+            answers += 1
+            if answers == at:
+                start = [one for one in views[:index] if isinstance(one, SessionStartView)]
+                return [*start, *views[index + 1 :]]
+    return []
+
+
 def last_words(records: Sequence[Record]) -> str:
     """Return the text of the last answer in the main conversation."""
     for record in reversed(records):
         if isinstance(record, AssistantTurn) and record.parent_tool_use_id is None:
             return "".join(block.text for block in record.blocks if isinstance(block, TextBlock))
     return ""
-
-
-def _judged(
-    outcome: Outcome, fixture: Fixture, workspace: Path, rebuilt: Path, records: list[Record]
-) -> Outcome:
-    """Compare with the teacher: first what is, then what the checks' commands may change."""
-    files = final_files(fixture, workspace, rebuilt)
-    found = compare(
-        read_views(fixture.teacher_trace),
-        decode_views(outcome.trace),
-        read_file=text_reader(fixture.workspace) if fixture.workspace else None,
-        same_files=files.same,
-    )
-    checked = run_checks(fixture, workspace, last_words(records))
-    counts: dict[str, int] = {}
-    for drift in found.drifts:
-        counts[drift.category] = counts.get(drift.category, 0) + 1
-    return msgspec.structs.replace(
-        outcome,
-        score=found.score.parity,
-        recall=found.score.recall,
-        precision=found.score.precision,
-        drifts=counts,
-        same_files=found.same_files,
-        differing=files.differing,
-        checks=tuple(Checked(_name(one.check), one.passed, one.detail) for one in checked),
-    )
 
 
 def final_files(fixture: Fixture, workspace: Path, rebuilt: Path) -> Files:
@@ -150,8 +158,7 @@ def final_files(fixture: Fixture, workspace: Path, rebuilt: Path) -> Files:
     what tools write and nobody decides (lock files, caches). Where the teacher's files cannot be
     made again, the tree ids have the last word.
     """
-    records = read_trace(fixture.teacher_trace)
-    end = records[-1] if records else None
+    end = next(reversed(read_trace(fixture.teacher_trace)), None)
     wanted = end.cwd_sha256_after if isinstance(end, SessionEnd) else None
     if wanted is not None and tree_id(workspace) == wanted:
         return Files(same=True)
@@ -163,6 +170,24 @@ def final_files(fixture: Fixture, workspace: Path, rebuilt: Path) -> Files:
         raise CcpaError(f"{workspace}: cannot be compared: {error.strerror}") from None
     paths = (*(one.path for one in state.differences), *state.unreadable)
     return Files(state.equal, paths)
+
+
+def _with_results(
+    outcome: Outcome, found: Comparison, files: Files, checks: Sequence[CheckResult]
+) -> Outcome:
+    counts: dict[str, int] = {}
+    for drift in found.drifts:
+        counts[drift.category] = counts.get(drift.category, 0) + 1
+    return msgspec.structs.replace(
+        outcome,
+        score=found.score.parity,
+        recall=found.score.recall,
+        precision=found.score.precision,
+        drifts=counts,
+        same_files=found.same_files,
+        differing=files.differing,
+        checks=tuple(Checked(_name(one.check), one.passed, one.detail) for one in checks),
+    )
 
 
 def _name(check: Check) -> str:

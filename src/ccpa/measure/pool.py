@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_all_start_methods, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -85,9 +85,10 @@ class _Worker(Struct):
 
 
 def _start(work: Work, job: Job, attempt: int = 1) -> _Worker:
-    # Spawned, not forked: the progress display has threads, and a worker must not hold open the
-    # pipes of others, lest it miss its parent's death.
-    context = get_context("spawn")
+    # Not forked from here: the progress display has threads, and a worker must not hold open the
+    # pipes of others, lest it miss its parent's death. A fork server has neither, and is fast.
+    forks = "forkserver" in get_all_start_methods()
+    context = get_context("forkserver") if forks else get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work), daemon=True)
     process.start()
@@ -131,12 +132,13 @@ def _serve(pipe: Connection, work: Work) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_follow_parent, daemon=True).start()
-    while True:
-        try:
-            job = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(work(job))
+    try:
+        while True:
+            pipe.send(work(pipe.recv()))
+    except (EOFError, BrokenPipeError):
+        pass  # there is nothing more to do, or nobody to do it for
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # on its way out already
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

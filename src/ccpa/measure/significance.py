@@ -12,9 +12,9 @@ from math import comb, floor, sqrt
 
 from msgspec import Struct
 
-from ccpa.intervals import LEVEL, SEED, Interval, mean
+from ccpa.intervals import LEVEL, RESAMPLES, SEED, Interval, mean
 
-RESAMPLES = 10_000
+PERMUTATIONS = 10_000
 EXACT_UP_TO = 13
 """Fixtures whose sign changes are all tried: 2^13 are about as many as would be drawn."""
 _Z = 1.959963984540054  # of the normal distribution, for 95 %
@@ -137,10 +137,10 @@ def _some_signs(differences: Sequence[float], draw: random.Random) -> float:
     reached = abs(sum(differences)) - _ROUNDING
     hits = sum(
         abs(sum(d if draw.random() < 0.5 else -d for d in differences)) >= reached
-        for _ in range(RESAMPLES)
+        for _ in range(PERMUTATIONS)
     )
     # The observed signs are one of the permutations, so the p-value is never 0.
-    return (hits + 1) / (RESAMPLES + 1)
+    return (hits + 1) / (PERMUTATIONS + 1)
 
 
 def _interval(differences: Sequence[float], draw: random.Random) -> Interval:
