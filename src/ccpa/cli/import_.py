@@ -1,6 +1,7 @@
 """`ccpa import`: transcripts of other programs as traces."""
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -79,8 +80,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _projects() -> Path:
-    configured = os.environ.get("CLAUDE_CONFIG_DIR")
-    return (Path(configured) if configured else Path.home() / ".claude") / "projects"
+    """Return where Claude Code keeps its projects; `~` stays where nobody's home is known."""
+    configured = os.environ.get("CLAUDE_CONFIG_DIR") or "~/.claude"
+    with contextlib.suppress(RuntimeError):
+        return Path(configured).expanduser() / "projects"
+    return Path(configured) / "projects"
 
 
 class _Place:
@@ -103,6 +107,8 @@ class _Place:
             self.is_directory = True
         try:
             return [self._write(outcome, trace) for trace in outcome.traces]
+        except BrokenPipeError:
+            raise  # who read stdout has seen enough: that is no error
         except OSError as error:
             raise CcpaError(f"{self.output}: cannot be written: {error.strerror}") from None
 

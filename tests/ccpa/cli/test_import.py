@@ -46,6 +46,15 @@ def test_a_session_may_come_from_a_pipe(tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) == 3
 
 
+def test_a_reader_that_has_gone_is_no_error(chat: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "ccpa.cli.main", "import", "openai-chat", str(chat)]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_secrets_are_replaced_and_counted_unless_they_are_to_be_kept(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
