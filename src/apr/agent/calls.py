@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from apr.agent.permissions import Policy, decide
+from apr.legible import legible
 from apr.tools.base import Context, Outcome, Tool, ToolError
 from apr.tools.inputs import parse
 from apr.tools.registry import find
@@ -104,7 +105,7 @@ def report(turn: int, call: ToolUseBlock, came_to: Ran | Refused, root: Path) ->
             turn=turn,
             tool_use_id=call.id,
             ok=False,
-            content=came_to.content,
+            content=legible(came_to.content),
             denied_by=came_to.denied_by,
         )
     outcome = came_to.outcome
@@ -118,7 +119,7 @@ def report(turn: int, call: ToolUseBlock, came_to: Ran | Refused, root: Path) ->
         turn=turn,
         tool_use_id=call.id,
         ok=outcome.ok,
-        content=outcome.content,
+        content=legible(outcome.content),
         side_effects=effects if effects != SideEffects() else None,
         duration_ms=came_to.duration_ms,
         content_sha256=outcome.full_sha256 if outcome.truncated else None,
@@ -131,4 +132,5 @@ def _not_usable(reason: str) -> Refused:
 
 
 def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    return legible(shown.as_posix())

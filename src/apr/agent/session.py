@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from apr import __version__
+from apr.legible import legible
 from ccpa.trace import FIRST_PROMPT_TURN, SessionEnd, SessionStart, SessionStop, Usage
 from ccpa.workspace import snapshot, tree_of
 
@@ -67,7 +68,7 @@ class Session:
             cwd_sha256=self._tree() or "0" * 64,
             agent_version=__version__,
             schema_version=3,
-            cwd=str(self.root),
+            cwd=legible(str(self.root)),
             permission_mode=self.permission_mode,
         )
 
@@ -85,9 +86,13 @@ class Session:
         )
 
     def _tree(self) -> str | None:
+        """Name the working tree; None where that is not wanted, or the project is gone."""
         if self._trace is None:
             return None
-        entries = dict(snapshot(self.root).entries)
+        try:
+            entries = dict(snapshot(self.root).entries)
+        except OSError:
+            return None
         if self._trace.is_relative_to(self.root):
             entries.pop(self._trace.relative_to(self.root).as_posix(), None)
         return tree_of(entries)

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import select
 import signal
@@ -19,6 +20,7 @@ from apr.agent.session import Session
 from apr.cli.model import add_model_options, provider_of
 from apr.cli.options import positive
 from apr.errors import AprError
+from apr.legible import legible
 from apr.providers.base import Request
 from apr.tools.base import Context
 from apr.tools.files import FileLedger
@@ -93,14 +95,14 @@ def run(args: argparse.Namespace) -> int:
     )
     offered = tuple(tool for tool in BUILTIN if not _taken_away(policy, tool.name))
     request = Request(
-        system=system_prompt(args.append_system_prompt, replace=args.system_prompt),
+        system=legible(system_prompt(args.append_system_prompt, replace=args.system_prompt)),
         messages=(),
         tools=specs(offered),
         max_tokens=args.max_tokens,
         temperature=args.temperature,
     )
     agent = Agent(provider, offered, policy, context, session, request, max_turns=args.max_turns)
-    preface = first_prompt(look_around(root), "")
+    preface = legible(first_prompt(look_around(root), ""))
     return asyncio.run(
         _drive(agent, agent.converse([prompt], preface=preface), _sinks(args, trace))
     )
@@ -121,10 +123,12 @@ async def _drive(agent: Agent, events: AsyncIterator[Event], sinks: list[Sink]) 
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
-        for sink in sinks:
-            sink.close()
-        await agent.context.shells.close()
-        await agent.provider.close()
+        try:
+            for sink in sinks:
+                sink.close()
+        finally:
+            await agent.context.shells.close()
+            await agent.provider.close()
     return int(failed)
 
 
@@ -163,7 +167,10 @@ def _taken_away(policy: Policy, tool: str) -> bool:
 
 
 def _directory(name: str) -> Path:
-    path = Path(name).expanduser().resolve()
+    try:
+        path = Path(name).expanduser().resolve()
+    except (OSError, RuntimeError) as error:  # where we are is gone; a loop of links; no such ~user
+        raise AprError(f"not a directory: {name} ({error})") from None
     if not path.is_dir():
         raise AprError(f"not a directory: {name}")
     return path
@@ -172,7 +179,7 @@ def _directory(name: str) -> Path:
 def _prompt(argument: str | None) -> str:
     """Return the task: the argument, what is piped in, or both, the argument first."""
     piped = _piped(wait_for_ever=argument is None)
-    parts = [part for part in (argument, piped) if part and part.strip()]
+    parts = [legible(part) for part in (argument, piped) if part and part.strip()]
     if not parts:
         raise AprError('what is the task? Give it as an argument: apr code "fix the failing test"')
     return "\n\n".join(parts)
@@ -197,4 +204,5 @@ def _piped(*, wait_for_ever: bool) -> str | None:
 
 
 def _warn(text: str) -> None:
-    print(f"apr: {text}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print(f"apr: {text}", file=sys.stderr)

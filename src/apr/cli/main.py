@@ -1,8 +1,10 @@
 """The `apr` command. A subcommand's module is imported only when it is used."""
 
 import argparse
+import contextlib
 import gc
 import importlib
+import io
 import os
 import sys
 from typing import Protocol
@@ -50,6 +52,7 @@ class Command(Protocol):
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     argv = sys.argv[1:] if argv is None else argv
+    _open_streams()
     try:
         gc.disable()  # imports make no garbage, and looking for it takes 5 % of the start
         args, command = _parse(argv)
@@ -57,16 +60,44 @@ def main(argv: list[str] | None = None) -> int:
         code = command.run(args)
         sys.stdout.flush()
     except AprError as error:
-        print(f"apr: {plain(str(error))}", file=sys.stderr)
-        return error.exit_code
+        _say(plain(str(error)))
+        code = error.exit_code
     except KeyboardInterrupt:
-        print("apr: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain once more while it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        _say("interrupted")
+        code = INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has gone
+        code = 1
+    except OSError as error:  # a full disk, most likely
+        _say(plain(str(error)))
+        code = 1
+    _flush_streams()
     return code
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"apr: {text}", file=sys.stderr)
+
+
+def _open_streams() -> None:
+    """See to it that there are all three streams, and that they take any text.
+
+    Where one is closed, the next file that is opened, a trace perhaps, would get its number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - until we exit
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _flush_streams() -> None:
+    """Write what is left. Where that fails, drop it: Python would complain once more at exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _columns() -> int:

@@ -5,6 +5,7 @@ import os
 
 from apr.cli.options import duration, positive, temperature
 from apr.errors import AprError
+from apr.legible import legible
 from apr.providers.base import Provider, ProviderError
 
 MAX_TOKENS = 8192
@@ -41,7 +42,7 @@ def provider_of(args: argparse.Namespace) -> tuple[Provider, str]:
         key = os.environ.get(args.api_key_env) if args.api_key_env else None
         if args.api_key_env and not key:
             raise AprError(f"--api-key-env: the environment variable {args.api_key_env} is not set")
-        name = args.model or os.environ.get("APR_MODEL") or "default"
+        name = legible(args.model or os.environ.get("APR_MODEL") or "default")
         try:
             return OpenAIChat(args.base_url, name, api_key=key), name
         except ProviderError as error:
@@ -52,5 +53,5 @@ def provider_of(args: argparse.Namespace) -> tuple[Provider, str]:
     from apr.providers.local import LocalModel
 
     path = resolve(args.model, os.environ)
-    name = path.stem
+    name = legible(path.stem)
     return LocalModel(path, name, context=args.ctx, keep_alive=args.keep_alive), name

@@ -86,5 +86,5 @@ def _newest_first(files: list[Path]) -> list[Path]:
 def _modified(file: Path) -> int:
     try:
         return os.lstat(file).st_mtime_ns
-    except OSError:  # gone since it was listed
+    except (OSError, ValueError):  # gone since it was listed, or its name is no text
         return 0

@@ -1,5 +1,6 @@
 """A run as text: the answer on standard output as it comes, all else on standard error."""
 
+import contextlib
 from typing import Any, TextIO
 
 import msgspec
@@ -23,7 +24,7 @@ class TextPrinter:
         self._colour = coloured(err)
         self._line_open = False
         self._progress_shown = False
-        self._deaf = False
+        self._failed: OSError | None = None
 
     def __call__(self, event: Event) -> None:
         """Show the event, if it is one that people see here."""
@@ -47,18 +48,24 @@ class TextPrinter:
                 pass
 
     def close(self) -> None:
-        """End the last line."""
+        """End the last line.
+
+        Raises:
+            OSError: the answer could not be written, and somebody may miss it.
+        """
         self._end_line()
+        if self._failed is not None and not isinstance(self._failed, BrokenPipeError):
+            raise self._failed
 
     def _say(self, text: str) -> None:
         self._clear_progress()
-        if self._deaf or not text:
+        if self._failed or not text:
             return
         try:
             self._out.write(text)
             self._out.flush()
-        except BrokenPipeError:
-            self._deaf = True  # nobody listens; the work itself goes on
+        except OSError as error:
+            self._failed = error  # nobody listens; the work itself goes on
         self._line_open = not text.endswith("\n")
 
     def _end_line(self) -> None:
@@ -69,20 +76,23 @@ class TextPrinter:
         self._clear_progress()
         self._end_line()
         shown = plain(text)
-        print(f"{colour}{shown}{_RESET}" if self._colour and colour else shown, file=self._err)
+        self._show(f"{colour}{shown}{_RESET}\n" if self._colour and colour else f"{shown}\n")
 
     def _progress(self, done: int, total: int) -> None:
         if not self._colour or self._line_open:
             return
-        self._err.write(f"{_ERASE}{_DIM}reading the prompt: {done:,} of {total:,} tokens{_RESET}")
-        self._err.flush()
+        self._show(f"{_ERASE}{_DIM}reading the prompt: {done:,} of {total:,} tokens{_RESET}")
         self._progress_shown = True
 
     def _clear_progress(self) -> None:
         if self._progress_shown:
-            self._err.write(_ERASE)
-            self._err.flush()
+            self._show(_ERASE)
             self._progress_shown = False
+
+    def _show(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # no reason to stop
+            self._err.write(text)
+            self._err.flush()
 
 
 def summary(call: ToolUseBlock) -> str:
