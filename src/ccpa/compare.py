@@ -142,7 +142,7 @@ def _keys(side: Side, known: dict[tuple[str, bytes], Key]) -> list[Key]:
     tasks: dict[str, int] = {}
     for action in side.session.actions:
         view = action.view
-        if isinstance(view, ToolUseView):
+        if type(view) is ToolUseView:
             raw = bytes(view.input)
             if action.name in _BACKGROUND:
                 raw = _with_task_number(raw, tasks)
@@ -150,9 +150,9 @@ def _keys(side: Side, known: dict[tuple[str, bytes], Key]) -> list[Key]:
             if key is None or isinstance(key, Malformed):  # which equals not even the like of it
                 key = known[action.name, raw] = tool_key(action.name, raw, side.root)
             keys.append(key)
-        elif isinstance(view, HookEventView):
+        elif type(view) is HookEventView:
             keys.append((action.kind, hook_key(view, side.root)))
-        elif isinstance(view, SkillInvocationView):
+        elif type(view) is SkillInvocationView:
             keys.append((action.kind, skill_key(view)))
     return keys
 

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from ccpa.actions import read_views
 from ccpa.errors import CcpaError
-from ccpa.fixtures import STUDENT_TRACE, TEACHER_TRACE, WORKSPACE
 from ccpa.intervals import Interval, bootstrap, mean, pass_hat
+from ccpa.layout import STUDENT_TRACE, TEACHER_TRACE, WORKSPACE
 from ccpa.pairs import compare_files
 from ccpa.score import EACH_MIN, MEAN_MIN, Score, Verdict
 

@@ -133,6 +133,8 @@ def of_calls(teacher: Session, student: Session, found: Alignment) -> list[Drift
     again. What remains is compared between one pair of actions and the next: calls that took no
     action, and calls whose actions the other side spread over more or fewer.
     """
+    if found.cost == 0 and _shape(teacher) == _shape(student):  # almost always, and quick
+        return []
     anchors = sorted(found.matched + found.replaced)
     pairs = [(teacher.actions[i].call, student.actions[j].call) for i, j in anchors]
     ends = [(a, b) for a, b in pairs if a is not None and b is not None]
@@ -178,6 +180,8 @@ def in_order(
     What only the student has comes after the last action before it that both have. A model call
     comes before the first action of its turn or a later one, and what has no turn comes last.
     """
+    if len(drifts) < 2:
+        return drifts
     shared = sorted((j, i) for i, j in found.matched + found.replaced)
     shared_here = [j for j, _ in shared]
     turns = [[one.turn for one in side.actions] for side in (teacher, student)]
@@ -249,6 +253,11 @@ def _effects(
         left.append(f"exit code {codes[0]}")
         right.append(f"exit code {codes[1]}")
     return "; ".join(left), "; ".join(right)
+
+
+def _shape(session: Session) -> list[tuple[str, int]]:
+    """Return how each model call ended and how many actions it took."""
+    return [(call.stop_reason, call.actions) for call in session.calls]
 
 
 def _counted(session: Session, answered: set[int]) -> set[int]:

@@ -294,8 +294,10 @@ def _number(tool_input: Input, name: str, default: Any) -> Any:
 
 
 def _flag(tool_input: Input, name: str) -> Any:
-    value = tool_input.get(name)
-    return value or False if isinstance(value, bool | None) else _json(value)
+    value = tool_input.get(name, False)
+    if value is None:
+        return False
+    return value if isinstance(value, bool) else _json(value)
 
 
 def _domains(tool_input: Input, name: str) -> str:

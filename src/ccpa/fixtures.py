@@ -21,13 +21,8 @@ from msgspec import Struct
 
 from ccpa import trace
 from ccpa.errors import CcpaError
+from ccpa.layout import FIXTURE_FILE, LEGACY_FILE, STUDENT_TRACE, TEACHER_TRACE, WORKSPACE
 from ccpa.process import clean_environment
-
-FIXTURE_FILE = "fixture.toml"
-LEGACY_FILE = "meta.toml"
-TEACHER_TRACE = "teacher.ccpa-trace.jsonl"
-STUDENT_TRACE = "student.ccpa-trace.jsonl"
-WORKSPACE = "workspace"
 
 Kind = Literal["canonical", "regression", "legacy"]
 PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions", "dontAsk"]

@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -44,8 +44,12 @@ Each run is scored alone. Over several runs of a fixture there is a mean, a boot
 and pass^k; the gate asks the interval's lower end. docs/scoring.md has the arithmetic.
 exit status: 0 the gate passes, 1 it does not, 2 wrong usage or unusable input"""
 
+ScorePair = Callable[[Pair], PairResult]
+
 # Below this much to read, starting another process costs more than it saves.
 _WORTH_A_PROCESS = 16 << 20
+_SHARES = 16  # for each process, so that none waits long for the last one
+_work: list[tuple[ScorePair, list[Pair]]] = []  # in a process that scores for another
 _FEW = 64
 _MOMENT_S = 1.0
 _WORST = 3  # kinds of drift named for each fixture
@@ -123,22 +127,35 @@ def _jobs(text: str) -> int:
 
 def _scored(pairs: list[Pair], args: argparse.Namespace) -> Iterable[PairResult]:
     """Score the pairs in order, over several processes where that pays."""
-    score = partial(score_pair, scoring=args.scoring, weights=dict(args.weight))
+    score: ScorePair = partial(score_pair, scoring=args.scoring, weights=dict(args.weight))
     jobs = args.jobs or _paying_jobs(pairs)
     if jobs == 1:
         return map(score, pairs)
     return _in_processes(score, pairs, jobs)
 
 
-def _in_processes(score: Any, pairs: list[Pair], jobs: int) -> Iterator[PairResult]:
+def _in_processes(score: ScorePair, pairs: list[Pair], jobs: int) -> Iterator[PairResult]:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    # No thread runs yet, so a fork is safe, and spares each process the imports.
+    # No thread runs yet, so a fork is safe; it spares each process the imports and the pairs.
     context = get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        size = max(1, len(pairs) // (jobs * 8))
-        yield from pool.map(score, pairs, chunksize=size)
+    size = max(1, len(pairs) // (jobs * _SHARES))
+    starts = range(0, len(pairs), size)
+    with ProcessPoolExecutor(jobs, context, _take_on, (score, pairs)) as pool:
+        for results in pool.map(_score_share, starts, [size] * len(starts)):
+            yield from msgspec.msgpack.decode(results, type=list[PairResult])
+
+
+def _take_on(score: ScorePair, pairs: list[Pair]) -> None:
+    """Tell a new process what there is to do; it is then asked for one share after another."""
+    _work.append((score, pairs))
+
+
+def _score_share(start: int, size: int) -> bytes:
+    """Score some pairs and pack the results: pickling each would be a sixth of the whole time."""
+    [(score, pairs)] = _work
+    return msgspec.msgpack.encode([score(pair) for pair in pairs[start : start + size]])
 
 
 def _paying_jobs(pairs: list[Pair]) -> int:
@@ -149,8 +166,12 @@ def _paying_jobs(pairs: list[Pair]) -> int:
     limit = min(processors or 1, len(pairs))
     if limit == 1 or len(pairs) < _FEW:  # not even worth asking how large they are
         return 1
-    size = sum(Path(path).stat().st_size for one in pairs for path in (one.teacher, one.student))
-    return max(1, min(limit, size // _WORTH_A_PROCESS))
+    size = 0
+    for one in pairs:
+        size += Path(one.teacher).stat().st_size + Path(one.student).stat().st_size
+        if size >= limit * _WORTH_A_PROCESS:  # all of them pay, however much there is to come
+            return limit
+    return max(1, size // _WORTH_A_PROCESS)
 
 
 def _with_progress(results: Iterable[PairResult], total: int) -> Iterator[PairResult]:
