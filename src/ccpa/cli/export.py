@@ -167,7 +167,7 @@ def _otel(args: argparse.Namespace, sessions: Iterator[Session]) -> Iterator[byt
             if collector is not None:
                 collector.send(spans)
             if args.output is not None:
-                yield otlp.json_line(spans)
+                yield from otlp.json_lines(spans)
     if collector is not None:
         _say(f"{number:,} spans sent to {one_line(collector.url)}")
     if args.output is not None:

@@ -7,13 +7,14 @@ ids of spans are made from the session's id, so that a session sent twice is one
 import base64
 import hashlib
 import importlib.util
-import json
 import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+import msgspec
 
 from ccpa.console import one_line
 from ccpa.errors import CcpaError
@@ -29,7 +30,7 @@ SCOPE = "ccpa"
 TIMEOUT_SECONDS = 10.0
 _PATH = "/v1/traces"
 _BATCH = 256
-"""Spans in one request."""
+"""Spans in one request, or on one line."""
 _MODULES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 
 
@@ -110,8 +111,13 @@ def recorded(session: Session, spans: list[Span]) -> "list[ReadableSpan]":
     return list(kept.get_finished_spans())
 
 
-def json_line(spans: "list[ReadableSpan]") -> bytes:
-    """Return spans as one line of OTLP JSON, as OpenTelemetry's file exporters write it."""
+def json_lines(spans: "list[ReadableSpan]") -> Iterator[bytes]:
+    """Yield spans as lines of OTLP JSON, some in each, as OpenTelemetry's file exporters do."""
+    for first in range(0, len(spans), _BATCH):
+        yield _json_line(spans[first : first + _BATCH])
+
+
+def _json_line(spans: "list[ReadableSpan]") -> bytes:
     from google.protobuf.json_format import MessageToDict
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
@@ -120,8 +126,7 @@ def json_line(spans: "list[ReadableSpan]") -> bytes:
         for scope in resource["scopeSpans"]:
             for span in scope["spans"]:
                 _spell_ids(span)
-    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-    return text.encode() + b"\n"
+    return msgspec.json.encode(message) + b"\n"
 
 
 def _spell_ids(span: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from ccpa import trace
 from ccpa.console import one_line
 from ccpa.errors import CcpaError
+from ccpa.importers.values import is_deep
 from ccpa.trace import (
     MAX_LINE_BYTES,
     AssistantTurn,
@@ -29,6 +30,8 @@ from ccpa.trace import (
 from ccpa.validate.lines import blocks
 
 STDIN = "-"
+_MAX_DEPTH = 500
+"""Of a tool's input: well below what writers of JSON refuse in the middle of their work."""
 
 
 class Line(Struct, frozen=True):
@@ -190,6 +193,8 @@ class _Building:
             answer = Answer(number, record)
             conversation.steps.append(answer)
             for use in answer.uses:
+                if is_deep(use.input, _MAX_DEPTH):
+                    raise _fault(session.name, number, "a tool's input is nested too deep")
                 self.uses[use.id] = use
                 self.waiting[parent, use.id] = answer
         elif isinstance(record, ToolResult):

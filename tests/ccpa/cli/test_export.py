@@ -5,14 +5,18 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ccpa.cli.main import main
 from tests.ccpa.exporters.collector import collecting
-from tests.ccpa.traces import end, lines, prompt, said, session, whole
+from tests.ccpa.traces import asked, end, lines, prompt, said, session, whole
 
 GOOD = lines(whole())
+DEEP: Any = {"type": "tool_use", "id": "k", "name": "Bash", "input": {}}
+for _ in range(600):
+    DEEP["input"] = {"x": DEEP["input"]}
 SHORT = lines([session(), prompt(0), said(1), end(1)])
 
 
@@ -61,6 +65,7 @@ def test_a_trace_can_come_from_stdin(
         (b"{}\n", "bad.jsonl:1: Object missing required field `kind`"),
         (lines([session(), session()]), "bad.jsonl:2: a second session_start"),
         (lines([session(), prompt(0), said(1, parent_tool_use_id="x")]), "bad.jsonl:3: of a sub"),
+        (lines([session(), prompt(0), asked(1, blocks=[DEEP])]), "bad.jsonl:3: a tool's input is "),
         (lines([session()]) + b"[" * 9999 + b"\n", "bad.jsonl:2: "),
         (lines([session()]) + b"\xff\n", "bad.jsonl:2: "),
         (lines([session()]) + b"[" * (17 << 20), "bad.jsonl:2: longer than 16 MiB"),

@@ -1,5 +1,4 @@
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -190,7 +189,7 @@ def test_a_collector_gets_the_spans_over_http() -> None:
 
 def test_a_session_sent_twice_has_the_same_ids() -> None:
     ours = session(whole())
-    first, second = (otlp.json_line(otlp.recorded(ours, spans(ours, QUIET))) for _ in range(2))
+    first, second = (list(otlp.json_lines(otlp.recorded(ours, spans(ours, QUIET)))) for _ in "ab")
     assert first == second
 
 
@@ -204,8 +203,8 @@ def test_no_event_is_lost_to_the_limits_of_the_sdk(monkeypatch: pytest.MonkeyPat
 
 def test_json_lines_spell_ids_in_hexadecimal() -> None:
     ours = session(whole())
-    line: Any = json.loads(otlp.json_line(otlp.recorded(ours, spans(ours, QUIET))))
-    found = line["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    (line,) = otlp.json_lines(otlp.recorded(ours, spans(ours, QUIET)))
+    found = json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"]
     assert {span["traceId"] for span in found} == {"01980f3a5c9e7b219d3c0242ac120002"}
     assert all(len(bytes.fromhex(span["spanId"])) == 8 for span in found)
 
