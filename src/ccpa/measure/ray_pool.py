@@ -5,6 +5,7 @@ this package, installed, and a way to the model's server.
 """
 
 import io
+import socket
 import tarfile
 import tempfile
 from collections.abc import Generator, Iterable
@@ -17,6 +18,8 @@ from ccpa.errors import CcpaError
 from ccpa.measure.outcome import Outcome
 from ccpa.measure.plan import Job
 from ccpa.measure.pool import ATTEMPTS, Work, lost
+
+_PATIENCE_S = 10.0
 
 
 class RayPool:
@@ -50,10 +53,22 @@ def _connected(address: str) -> Any:
     except ImportError:
         raise CcpaError("--ray needs Ray: pip install 'apr-code[ray]'") from None
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level="error")
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise CcpaError(f"no Ray cluster at {address!r}: {error}") from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Fail at once where nobody listens: Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, colon, port = address.rpartition("//")[2].rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
 
 
 def _run(
