@@ -36,6 +36,8 @@ Attributes = dict[str, Attribute]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = 1_000_000
+_LATEST = 2**63 - 1
+"""The last nanosecond that backends can tell, in the year 2262; nothing ends after it."""
 _KNOWN = "ccpa.duration.known"
 _FINISH_REASONS = {
     "end_turn": "stop",
@@ -114,7 +116,8 @@ def _nanoseconds(session: Session) -> int:
         what = f"the session's time must be RFC 3339 to make spans of it; it is {one_line(text)!r}"
         raise CcpaError(f"{name}:1: $.ts: {what}") from None
     time = time.replace(tzinfo=time.tzinfo or UTC)
-    return (time - _EPOCH) // timedelta(microseconds=1) * 1000
+    since = (time - _EPOCH) // timedelta(microseconds=1) * 1000
+    return min(max(since, 0), _LATEST)
 
 
 def _finish_root(root: Span, session: Session, options: Options) -> None:
@@ -135,8 +138,13 @@ def _finish_root(root: Span, session: Session, options: Options) -> None:
     told.update({name: value for name, value in known.items() if value is not None})
     if end.stop_reason == "error":
         root.error = "_OTHER"
-    if end.elapsed_ms is not None:
-        root.end, told[_KNOWN] = root.start + end.elapsed_ms * _MILLISECOND, True
+    _last(root, end.elapsed_ms)
+
+
+def _last(span: Span, milliseconds: int | None) -> None:
+    if milliseconds is not None:
+        span.end = min(span.start + milliseconds * _MILLISECOND, _LATEST)
+        span.attributes[_KNOWN] = True
 
 
 class _Walk:
@@ -185,17 +193,12 @@ class _Walk:
         self.spans.append(span)
         return span
 
-    def _last(self, span: Span, milliseconds: int | None) -> None:
-        if milliseconds is not None:
-            span.end = span.start + milliseconds * _MILLISECOND
-            span.attributes[_KNOWN] = True
-
     def _chat(
         self, answer: Answer, parent: str, start: int, asked: list[Any], *, compacted: bool
     ) -> Span:
         record, model = answer.record, answer.record.model or self.session.start.model
         span = self._open(f"line {answer.number}", parent, "chat", model, start)
-        self._last(span, record.latency_ms)
+        _last(span, record.latency_ms)
         told = span.attributes
         told["gen_ai.request.model"] = model
         if record.model is not None:
@@ -236,7 +239,7 @@ class _Walk:
 
     def _outcome(self, span: Span, result: Result) -> None:
         record, told = result.record, span.attributes
-        self._last(span, record.duration_ms)
+        _last(span, record.duration_ms)
         told["ccpa.tool.ok"] = record.ok
         if record.denied_by is not None:
             told["ccpa.tool.denied_by"] = record.denied_by

@@ -71,13 +71,14 @@ def read_tools(data: bytes) -> list[JsonObject]:
         CcpaError: it is no such array.
     """
     try:
-        tools = msgspec.json.decode(data, type=list[_Tool])
+        msgspec.json.decode(data, type=list[_Tool])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         example = '[{"type": "function", "function": {"name": ..., "parameters": {...}}}]'
         raise CcpaError(f"no list of tools: {error}; it must look like {example}") from None
-    del tools  # checked; what is written is what was given, with all its members
-    given: list[JsonObject] = msgspec.json.decode(data)
-    return given
+    tools: list[JsonObject] = msgspec.json.decode(
+        data
+    )  # as given, with members that we do not know
+    return tools
 
 
 class _Function(Struct):

@@ -37,7 +37,7 @@ def imported(document: dict[str, Any]) -> list[Record]:
     return atif.read(source, Notes())[0].records
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(traces())
 def test_a_round_trip_loses_nothing(records: list[Record]) -> None:
     original = encoded(records)

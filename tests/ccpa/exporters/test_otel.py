@@ -152,10 +152,21 @@ def test_a_session_without_a_time_makes_no_spans() -> None:
         made([started(ts="noon"), prompt(0), said(1)])
 
 
-@settings(max_examples=30)
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_time_that_no_backend_can_tell_is_the_nearest_that_it_can(time: str) -> None:
+    ours = session([started(ts=time), prompt(0), said(1, latency_ms=2**53 - 1)])
+    root, chat = otlp.recorded(ours, spans(ours, QUIET))
+    assert root.start_time in (0, 2**63 - 1)
+    assert chat.end_time == 2**63 - 1
+
+
+@settings(max_examples=20)
 @given(traces())
 def test_any_trace_makes_spans_that_lie_in_time(records: list[Record]) -> None:
-    found = made(records, TALKATIVE)
+    ours = session(records)
+    found = spans(ours, TALKATIVE)
+    assert len(otlp.recorded(ours, found)) == len(found)
+    assert list(otlp.json_lines(otlp.recorded(ours, found)))
     seen: dict[str | None, Span | None] = {None: None}
     for span in found:
         assert span.key not in seen

@@ -92,7 +92,7 @@ def left_out(records: list[Value], options: Options) -> list[str]:
     return list(count.left_out.elements())
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(traces())
 def test_rows_of_any_trace_are_what_trainers_expect(records: list[Record]) -> None:
     for row in made(records):
