@@ -8,7 +8,7 @@ from pathlib import Path
 def home(env: Mapping[str, str] = os.environ) -> Path:
     """Return the directory, absolute. It need not exist."""
     named = env.get("APR_HOME")
-    return Path(named).expanduser().absolute() if named else Path.home() / ".apr"
+    return Path(named).expanduser().absolute() if named else (Path.home() / ".apr").absolute()
 
 
 def private_directory(path: Path) -> Path:

@@ -103,9 +103,7 @@ def run(args: argparse.Namespace) -> int:
     )
     agent = Agent(provider, offered, policy, context, session, request, max_turns=args.max_turns)
     preface = legible(first_prompt(look_around(root), ""))
-    return asyncio.run(
-        _drive(agent, agent.converse([prompt], preface=preface), _sinks(args, trace))
-    )
+    return asyncio.run(_drive(agent, agent.converse([prompt], preface=preface), _sinks(args)))
 
 
 async def _drive(agent: Agent, events: AsyncIterator[Event], sinks: list[Sink]) -> int:
@@ -132,13 +130,13 @@ async def _drive(agent: Agent, events: AsyncIterator[Event], sinks: list[Sink]) 
     return int(failed)
 
 
-def _sinks(args: argparse.Namespace, trace: Path | None) -> list[Sink]:
+def _sinks(args: argparse.Namespace) -> list[Sink]:
     """Return the sinks the options ask for; the trace is written before anything is shown."""
     sinks: list[Sink] = []
-    if trace is not None:
+    if args.emit_trace is not None:
         from apr.ui.trace import TraceWriter
 
-        sinks.append(TraceWriter(trace, version=args.trace_version, warn=_warn))
+        sinks.append(TraceWriter(args.emit_trace, version=args.trace_version, warn=_warn))
     if args.output_format == "json":
         from apr.ui.result import ResultPrinter
 

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from apr.engine import state as engines
 from apr.engine.state import EngineError, EngineState
-from apr.home import open_private
+from apr.home import home, open_private
 
 Progress = Callable[[str], None]
 
@@ -39,7 +39,7 @@ TAIL_LINES = 12
 # What an engine may need of our environment: no keys and tokens of other programs.
 PASSED_ON = frozenset(
     {
-        "APR_HOME", "HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR",
+        "HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR",
         "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "OMP_NUM_THREADS",
         "CUDA_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES",
     }
@@ -212,7 +212,8 @@ def _spawn(command: list[str], log: int) -> subprocess.Popen[bytes]:
         stdout=log,
         stderr=log,
         cwd="/",
-        env={name: value for name, value in os.environ.items() if name in PASSED_ON},
+        env={name: value for name, value in os.environ.items() if name in PASSED_ON}
+        | {"APR_HOME": str(home())},  # what it is relative to here is another place there
         start_new_session=True,
     )
 

@@ -6,6 +6,7 @@ from typing import Any, TextIO
 import msgspec
 
 from apr.agent.events import Event, Notice, PrefillProgress, TextDelta, ToolStarted
+from apr.agent.loop import INTERRUPTED
 from apr.ui.terminal import coloured, plain
 from ccpa.trace import AssistantTurn, SessionEnd, ToolResult, ToolUseBlock
 
@@ -41,7 +42,7 @@ class TextPrinter:
                 self._note(f"  ✗ {_first_line(content)}", _RED)
             case Notice(text):
                 self._note(text, "")
-            case SessionEnd(error=str(error)):
+            case SessionEnd(error=str(error)) if error != INTERRUPTED:  # they know
                 self._end_line()
                 self._note(f"apr: {error}", _RED)
             case _:

@@ -430,7 +430,8 @@ def test_ctrl_c_ends_a_running_command_and_the_trace_in_order(
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "Traceback" not in stderr
+    assert stderr.splitlines()[-1] == "apr: interrupted"
+    assert stderr.count("apr: interrupted") == 1
     wait_until(lambda: not alive(int((project / "pid").read_text())))
     result, end = records(trace)[-2:]
     assert isinstance(result, ToolResult)

@@ -64,6 +64,15 @@ def test_an_answer_that_cannot_be_written_fails_the_run_after_its_work_is_done(
     assert problems(trace) == []
 
 
+def test_the_trace_may_go_to_a_pipe(home: Path, project: Path, tmp_path: Path) -> None:
+    with serving(ScriptedModel([says("Done.")])) as url:
+        words = ("code", "--base-url", url, "--emit-trace", "/dev/fd/3", "go")
+        done = in_shell('"$@" 3>&1 >/dev/null', *words, home=home, cwd=project)
+    assert (done.returncode, done.stderr) == (0, b"")
+    (tmp_path / "t.jsonl").write_bytes(done.stdout)
+    assert problems(tmp_path / "t.jsonl") == []
+
+
 @needs_a_full_disk
 def test_notes_that_cannot_be_written_stop_no_run(home: Path, project: Path) -> None:
     said = calls(("Bash", {"command": "false"}))

@@ -43,6 +43,20 @@ async def test_a_model_is_the_same_by_any_path(tiny: Path, tmp_path: Path) -> No
     assert (await attach(tiny)).pid == (await attach(link)).pid
 
 
+@pytest.mark.parametrize("variable", ["APR_HOME", "HOME"])
+async def test_a_home_may_be_relative(
+    variable: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("APR_HOME")
+    monkeypatch.setenv(variable, "here")
+    monkeypatch.setattr(client, "START_BOUND_S", 10.0)
+    endpoint = await attach(tiny)
+    assert (await attach(tiny)).pid == endpoint.pid
+    os.kill(endpoint.pid, signal.SIGTERM)
+    eventually(lambda: not is_alive(endpoint.pid))
+
+
 async def test_agents_that_start_at_once_share_one_engine(tiny: Path, apr_home: Path) -> None:
     agents = [python(ATTACH, tiny) for _ in range(3)]
     pids = {int(agent.communicate()[0]) for agent in agents}
