@@ -53,7 +53,9 @@ def attempts_of(scratch: Path, program: str) -> list[tuple[str, str, int | None]
     """Run a program in a sandbox; return what it tried to reach."""
     with sandbox(scratch) as place:
         status = python(place, program)
-        found = [(one.protocol, one.host, one.port) for one in place.attempts()]
+        found: list[tuple[str, str, int | None]] = [
+            (one.protocol, one.host, one.port) for one in place.attempts()
+        ]
     assert status == 0, (scratch / "err").read_text()
     return found
 

@@ -52,6 +52,10 @@ class Command(Struct, frozen=True, kw_only=True):
     files: dict[Path, str] = {}
 
 
+class Unsuited(CcpaError):
+    """An agent cannot be given such a task; the message says what it lacks."""
+
+
 class Agent(Protocol):
     """One agent."""
 
@@ -75,7 +79,8 @@ class Agent(Protocol):
         """Return what to start.
 
         Raises:
-            CcpaError: it is not installed, or cannot do such a task; the message says why.
+            Unsuited: it cannot be given such a task.
+            CcpaError: it is not installed.
         """
 
 
@@ -99,10 +104,10 @@ def only_prompt(task: Task, agent: str) -> str:
     """Return the one prompt of a task.
 
     Raises:
-        CcpaError: there are several, and the agent takes one.
+        Unsuited: there are several, and the agent takes one.
     """
     if len(task.prompts) != 1:
-        raise CcpaError(f"{len(task.prompts)} prompts in one session; {agent} takes one")
+        raise Unsuited(f"{len(task.prompts)} prompts in one session; {agent} takes one")
     return task.prompts[0]
 
 

@@ -41,11 +41,11 @@ class Pi(Struct, frozen=True):
         argv = (
             program("pi", "npm install -g @earendil-works/pi-coding-agent"),
             "--print",
-            "--mode=json",
             "--no-session",
-            "--provider=local",
-            f"--model={task.model}",
-            "--tools=read,bash,edit,write,grep,find,ls",
+            *("--mode", "json"),  # it does not know the form with `=`
+            *("--provider", "local"),
+            *("--model", task.model),
+            *("--tools", "read,bash,edit,write,grep,find,ls"),
             only_prompt(task, "pi --print"),
         )
         variables = environment(

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from ccpa.agents.base import Agent
+from ccpa.agents.base import Agent, Unsuited
 from ccpa.drifts import Drift
 from ccpa.errors import CcpaError
 from ccpa.fixtures import Fixture
 from ccpa.replay.judge import judge
-from ccpa.replay.run import TIMEOUT_S, NotReplayable, play
+from ccpa.replay.run import TIMEOUT_S, play
 from ccpa.sandbox import Attempt
 from ccpa.scripted.play import Finding
 
@@ -67,8 +67,14 @@ def replay(
         timeout_s: how long the agent may take.
 
     Raises:
-        CcpaError: the fixture cannot be used, or the agent's trace is none.
+        CcpaError: the agent writes no trace, or none that can be read; or the fixture cannot be
+            used.
     """
+    if not agent.writes_trace:
+        raise CcpaError(
+            f"{agent.name} writes no trace, and `ccpa replay` compares traces; "
+            "`ccpa record` makes one from what it asks of its model"
+        )
     if keep is not None:
         scratch = keep / fixture.id
         try:
@@ -109,7 +115,7 @@ def _replay(
 ) -> Replayed:
     try:
         played = play(fixture, agent, scratch, sandboxed=sandboxed, timeout_s=timeout_s)
-    except NotReplayable as error:
+    except Unsuited as error:
         return Replayed(fixture=fixture.id, not_replayable=str(error))
     finally:
         shutil.rmtree(scratch / "sandbox", ignore_errors=True)

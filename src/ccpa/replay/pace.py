@@ -1,9 +1,9 @@
 """The pace of a scripted model where a command runs in the background.
 
-A model takes seconds to answer, and a command in the background goes on meanwhile. The scripted one
-answers at once, so that what an agent sees of such a command would be an accident. So the next turn
-is given when nothing is going on any more: every process that the agent has started sleeps or has
-ended, and so does the agent itself, which waits for that turn.
+A model takes seconds to answer, and a command in the background goes on meanwhile. The scripted
+one answers at once, and what an agent sees of such a command would be an accident. So the turn
+after one that starts such a command is given when nothing is going on any more: every process that
+the agent has started sleeps or has ended, and so does the agent itself, which waits for that turn.
 """
 
 import asyncio
@@ -13,6 +13,9 @@ from pathlib import Path
 
 from ccpa.sandbox import Place
 from ccpa.scripted.http import Handler, HttpRequest, HttpResponse
+from ccpa.scripted.script import Script
+from ccpa.scripted.server import ScriptedModel
+from ccpa.trace import Block, ToolUseBlock
 
 _LOOK_S = 0.02
 _LONGEST_S = 3.0
@@ -24,14 +27,30 @@ _HAS_PROC = Path("/proc/self/stat").exists()  # not on macOS
 _Seen = dict[int, tuple[str, ...]]
 
 
-def paced(model: Handler, place: Place) -> Handler:
-    """Return the model with each answer held back until the place is quiet, 3 s at most."""
+def paced(model: ScriptedModel, script: Script, place: Place) -> Handler:
+    """Return the model with an answer held back, 3 s at most, where a command was just started."""
+    starts = {
+        (conversation.name, number)
+        for conversation in script.conversations
+        for number, turn in enumerate(conversation.turns)
+        if any(_in_background(block) for block in turn.blocks)
+    }
+    started = False
 
     async def answer(request: HttpRequest) -> HttpResponse:
-        await _quiet(place)
-        return await model(request)
+        nonlocal started
+        if started:
+            await _quiet(place)
+        response = await model(request)
+        last = model.exchanges[-1]
+        started = (last.conversation, last.turn) in starts
+        return response
 
-    return answer
+    return answer if starts else model
+
+
+def _in_background(block: Block) -> bool:
+    return isinstance(block, ToolUseBlock) and bool(block.input.get("run_in_background"))
 
 
 async def _quiet(place: Place) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from ccpa import trace, workspace
-from ccpa.agents.base import Agent, Task
-from ccpa.errors import CcpaError
+from ccpa.agents.base import Agent, Task, Unsuited
 from ccpa.fixtures import Fixture, FixtureError, materialise, read_trace
+from ccpa.layout import STUDENT_TRACE
 from ccpa.replay.pace import paced
 from ccpa.sandbox import Attempt, Place, Sandbox, Streams, Unconfined
 from ccpa.scripted.adapt import Adaptation
@@ -22,13 +22,9 @@ from ccpa.scripted.play import Finding
 from ccpa.scripted.script import Script
 from ccpa.scripted.server import ScriptedModel, serving
 
-STUDENT_TRACE = "student.ccpa-trace.jsonl"
 TIMEOUT_S = 120.0
 _DETAIL = 1000
-
-
-class NotReplayable(CcpaError):
-    """The agent cannot be given this fixture at all; the message says what it lacks."""
+_POLICIES = ("claude-code/managed-settings.json", "apr/managed-settings.json")  # in /etc
 
 
 class Played(Struct, frozen=True, kw_only=True):
@@ -59,44 +55,35 @@ def play(
     """Play a fixture once. It leaves `workspace/`, `home/` and the trace in `scratch`.
 
     Raises:
-        NotReplayable: the agent cannot be started on it.
-        CcpaError: the fixture cannot be used.
+        Unsuited: the agent cannot be given such a fixture, or not here.
+        CcpaError: the fixture cannot be used, or the agent cannot be started at all.
     """
     recorded = read_trace(fixture.teacher_trace)
     cwd = _recorded_cwd(fixture, recorded)
     scratch = scratch.resolve()
-    files, home = scratch / "workspace", scratch / "home"
+    files, home, student = scratch / "workspace", scratch / "home", scratch / STUDENT_TRACE
     materialise(fixture, files)
     home.mkdir()
     here = cwd if sandboxed and can_stand(cwd) else str(files)
     streams = Streams(scratch / "stdout", scratch / "stderr")
-    place: Place
-    if sandboxed:
-        binds = {files: cwd} if here == cwd else {}
-        place = Sandbox(scratch / "sandbox", here, streams, binds=binds, etc=_policy(fixture))
-    elif fixture.settings.managed is not None:
-        raise NotReplayable("its managed policy can be put in place only inside a sandbox")
-    else:
-        place = Unconfined(files, streams)
+    place = (
+        _place(fixture, files, here, streams) if sandboxed else _no_place(fixture, here, streams)
+    )
     adaptation = Adaptation(tools=agent.tools, paths={} if here == cwd else {cwd: here})
-    model = ScriptedModel(Script.from_trace(recorded), adaptation=adaptation)
-    student = scratch / STUDENT_TRACE
-    handler = paced(model, place) if _in_background(recorded) else model
-    with place, serving(handler, listener=place.listener) as base_url:
-        try:
-            command = agent.command(
-                Task(
-                    prompts=tuple(r.text for r in recorded if isinstance(r, trace.UserPrompt)),
-                    cwd=here,
-                    home=home,
-                    trace=student,
-                    base_url=base_url,
-                    model="scripted",
-                    settings=fixture.settings,
-                )
+    script = Script.from_trace(recorded)
+    model = ScriptedModel(script, adaptation=adaptation)
+    with place, serving(paced(model, script, place), listener=place.listener) as base_url:
+        command = agent.command(
+            Task(
+                prompts=tuple(r.text for r in recorded if isinstance(r, trace.UserPrompt)),
+                cwd=here,
+                home=home,
+                trace=student,
+                base_url=base_url,
+                model="scripted",
+                settings=fixture.settings,
             )
-        except CcpaError as error:
-            raise NotReplayable(str(error)) from None
+        )
         for path, text in command.files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -121,6 +108,19 @@ def can_stand(path: str) -> bool:
     return Path(path).is_dir() or not (top.exists() or top.is_symlink())
 
 
+def _place(fixture: Fixture, files: Path, here: str, streams: Streams) -> Place:
+    managed = fixture.settings.managed
+    policy = {} if managed is None else dict.fromkeys(_POLICIES, json.dumps(managed))
+    binds = {} if here == str(files) else {files: here}
+    return Sandbox(files.parent / "sandbox", here, streams, binds=binds, etc=policy)
+
+
+def _no_place(fixture: Fixture, here: str, streams: Streams) -> Place:
+    if fixture.settings.managed is not None:
+        raise Unsuited("its managed policy can be put in place only inside a sandbox")
+    return Unconfined(Path(here), streams)
+
+
 def _recorded_cwd(fixture: Fixture, recorded: list[trace.Record]) -> str:
     start = recorded[0] if recorded else None
     if not isinstance(start, trace.SessionStart) or start.cwd is None:
@@ -128,23 +128,6 @@ def _recorded_cwd(fixture: Fixture, recorded: list[trace.Record]) -> str:
             f"{fixture.teacher_trace}:1: no session_start with a cwd; it cannot be replayed"
         )
     return start.cwd
-
-
-def _in_background(recorded: list[trace.Record]) -> bool:
-    return any(
-        isinstance(block, trace.ToolUseBlock) and block.input.get("run_in_background")
-        for record in recorded
-        if isinstance(record, trace.AssistantTurn)
-        for block in record.blocks
-    )
-
-
-def _policy(fixture: Fixture) -> dict[str, str]:
-    managed = fixture.settings.managed
-    if managed is None:
-        return {}
-    text = json.dumps(managed)
-    return {"claude-code/managed-settings.json": text, "apr/managed-settings.json": text}
 
 
 def _in_terms_of_recording(student: Path, here: str, cwd: str) -> bytes:
