@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -83,29 +84,34 @@ def test_the_demo_model_is_as_good_as_its_teachers_and_far_from_all_others(
     assert (measured["verdict"], measured["status"]) == ("fail", 1)
 
 
-def test_it_makes_its_teachers_decisions_and_hardly_any_of_others(measure: Measure) -> None:
-    measured = measure(*OWN, *OTHERS, options=("--mode", "forced"))
+def test_it_decides_as_it_did_itself_and_hardly_ever_as_others_did(
+    measure: Measure, tmp_path: Path
+) -> None:
+    """Its own sessions are those that it had with its own tools: it knows their words by heart."""
+    measure(*OWN)
+    own = [own_teacher(name, tmp_path / "own" / name) for name in OWN]
+
+    measured = measure(*own, *OTHERS, options=("--mode", "forced"))
+
     found = scores(measured)
     assert [found[name] for name in OWN] == [1.0, 1.0]
     assert max(found[name] for name in OTHERS) <= 0.25
-    assert measured["agreement"]["confusion"]["Glob"] == {"Glob": 1}
-    assert measured["agreement"]["confusion"]["Read"]["(no tool)"] > 0
+    agreement = measured["agreement"]
+    assert agreement["confusion"]["Glob"] == {"Glob": 1}
+    assert agreement["confusion"]["Read"]["(no tool)"] > 0
+    assert agreement["by_position"]["1"] == {"same": 2, "total": 4}
     # What was evaluated for one decision was remembered for the next.
     sent, cached = measured["tokens"]["sent"], measured["tokens"]["cached"]
     assert sent - cached < sent / 4
 
 
-def test_a_trace_of_its_own_is_a_teacher_that_it_agrees_with_in_everything(
-    measure: Measure, tmp_path: Path
-) -> None:
-    measure("demo-find-port")
-    own = trace_of_run("demo-find-port")
-    fixture = tmp_path / "corpus" / "own-teacher"
-    (fixture / "workspace").mkdir(parents=True)
-    (fixture / "teacher.ccpa-trace.jsonl").write_bytes(own)
-    (fixture / "fixture.toml").write_text('id = "own-teacher"\ncovers = []\ndescription = "x"\n')
-    assert check(io.BytesIO(own)).problems == []
-    assert scores(measure(fixture, options=("--mode", "forced"))) == {"own-teacher": 1.0}
+def own_teacher(name: str, place: Path) -> Path:
+    """Make a fixture whose teacher is the model's own first run of another."""
+    shutil.copytree(CORPUS / name, place)
+    data = trace_of_run(name)
+    assert check(io.BytesIO(data)).problems == []
+    (place / "teacher.ccpa-trace.jsonl").write_bytes(data)
+    return place
 
 
 def test_a_fork_begins_with_the_recordings_answers_really_carried_out(measure: Measure) -> None:
