@@ -107,6 +107,7 @@ class Watch:
                 query, ancillary, _, asker = self._names.recvmsg(4096, 64)
             except BlockingIOError:
                 return
+            self._take_packets()  # those before the question: attempts are in order of time
             answer = self._answer(query)
             if answer is not None:
                 # The answer must come from the address that was asked.
