@@ -22,7 +22,7 @@ from ccpa.measure.agreement import Agreement, agreement
 from ccpa.measure.outcome import Outcome
 from ccpa.measure.plan import Plan, jobs, references
 from ccpa.measure.pool import LocalPool, Pool
-from ccpa.measure.store import Store, open_store
+from ccpa.measure.store import DATABASE, Store, open_store
 from ccpa.measure.summary import Success, Summary, summarise
 from ccpa.measure.work import work
 from ccpa.score import EACH_MIN, MEAN_MIN
@@ -49,7 +49,6 @@ Every run is a row of the file --db as soon as it is done; --resume goes on wher
 the same arguments stopped. `ccpa runs` lists, compares and exports. docs/measure.md has the rest.
 exit status: 0 the gate passes, 1 it does not, 2 wrong usage or unusable input"""
 
-DATABASE = Path("ccpa-runs.sqlite")
 _MOST_JOBS = 4  # conversations that an engine of apr holds at a time
 
 
@@ -83,6 +82,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a variable the agent gets from your environment, as a key (repeatable)",
     )
+    boxed = parser.add_mutually_exclusive_group()
+    boxed.add_argument(
+        "--require-sandbox",
+        dest="sandbox",
+        action="store_const",
+        const="required",
+        default="auto",
+        help="a run without one is no evidence",
+    )
+    boxed.add_argument(
+        "--no-sandbox",
+        dest="sandbox",
+        action="store_const",
+        const="off",
+        help="run the agent as it is, even where a server is named; nothing is enforced",
+    )
     add("--timeout", type=float, default=600.0, metavar="S", help="seconds a run may take (600)")
     add("--jobs", type=_count, metavar="N", help="runs at a time (default: up to 4)")
     add("--ray", metavar="ADDRESS", help="run on this Ray cluster; `local` starts one here")
@@ -114,7 +129,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(found, agreed, thresholds)
         print(f"measurement {measurement} in {one_line(str(args.db))}")
-    return 0 if found.result.passes else 1
+    if found.unconfined and args.sandbox == "auto":
+        what = "nothing kept the agent from the network and your files"
+        print(f"ccpa: {found.unconfined} runs had no sandbox: {what}", file=sys.stderr)
+    return 0 if found.passes else 1
 
 
 def _count(text: str) -> int:
@@ -137,6 +155,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         base_urls=tuple(args.base_url),
         at=args.at,
         environment=tuple(args.pass_env),
+        sandbox=args.sandbox,
         timeout_s=args.timeout,
         fixtures=references(fixtures),
     )
@@ -194,8 +213,9 @@ def _progress(total: int, done: int) -> Iterator[Any]:
 def _show(found: Summary, agreed: Agreement | None, thresholds: Thresholds) -> None:
     what = "decisions that agree" if agreed else "mean parity score"
     result, tokens = found.result, found.tokens
+    judged = "fail" if found.attempts else result.judged
     print(
-        f"{result.judged.upper()}  {what} {number(result.score)}{_spread(result.interval)} "
+        f"{judged.upper()}  {what} {number(result.score)}{_spread(result.interval)} "
         f"(needs {thresholds.mean:.2f}, each {thresholds.each:.2f})"
     )
     if found.success:
@@ -209,6 +229,8 @@ def _show(found: Summary, agreed: Agreement | None, thresholds: Thresholds) -> N
     for broken in found.errors:
         reason = one_line(broken.error or "")
         print(f"no evidence: {one_line(broken.fixture)} run {broken.run}: {reason}")
+    for attempt in found.attempts:
+        print(f"tried to reach another host: {one_line(attempt)}")
     _show_fixtures(found)
     if agreed:
         _show_agreement(agreed)
@@ -292,12 +314,14 @@ def _table(*columns: str) -> "Table":
 def as_json(found: Summary, agreed: Agreement | None, outcomes: list[Outcome]) -> dict[str, Any]:
     """Return a measurement as one JSON value; traces are `ccpa runs trace`'s business."""
     value: dict[str, Any] = {
-        "verdict": found.result.judged,
+        "verdict": "fail" if found.attempts else found.result.judged,
         "score": found.result.score,
         "interval": found.result.interval,
         "task_success": found.success,
         "tokens": found.tokens,
         "elapsed_s": found.elapsed_s,
+        "attempts": found.attempts,
+        "unconfined_runs": found.unconfined,
         "fixtures": [
             {
                 "id": one.fixture,

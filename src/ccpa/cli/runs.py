@@ -8,14 +8,13 @@ from typing import Any
 
 import msgspec
 
-from ccpa.cli.measure import DATABASE
 from ccpa.cli.scoring import number
 from ccpa.console import one_line
 from ccpa.errors import CcpaError
 from ccpa.intervals import Interval, mean
 from ccpa.measure.outcome import Outcome
 from ccpa.measure.significance import Paired, Proportions, paired, proportions
-from ccpa.measure.store import Measurement, Store, open_store
+from ccpa.measure.store import DATABASE, Measurement, Store, open_store
 
 HELP = "list, compare and export what `ccpa measure` has kept"
 

@@ -57,6 +57,8 @@ def run_forced(job: Job) -> Outcome:
         fixture=job.fixture,
         run=job.run,
         elapsed_s=monotonic() - began,
+        confined=ran.confined,
+        attempts=tuple(map(str, ran.attempts)),
         where=job.base_url or "",
     )
     answers = decided(ran.stdout)

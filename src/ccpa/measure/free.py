@@ -66,6 +66,8 @@ def run_free(job: Job) -> Outcome:
             elapsed_s=elapsed,
             tokens=tokens(records),
             trace=data,
+            confined=ran.confined,
+            attempts=tuple(map(str, ran.attempts)),
             where=job.base_url or "",
         )
         if error := no_evidence(records, ran):

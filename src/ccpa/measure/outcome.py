@@ -67,6 +67,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
         decisions: for `forced`, one for each decision.
         elapsed_s: seconds that it took.
         tokens: what it cost.
+        confined: whether the agent ran in a sandbox.
+        attempts: what it tried to reach besides its model: time, protocol, host and port.
         trace: the student's, as it was written; empty for `forced`.
         where: the server, or the machine, that did it.
     """
@@ -84,6 +86,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     decisions: tuple[Decision, ...] = ()
     elapsed_s: float = 0.0
     tokens: Tokens = Tokens()
+    confined: bool = False
+    attempts: tuple[str, ...] = ()
     trace: bytes = b""
     where: str = ""
 

@@ -11,6 +11,7 @@ from ccpa.fixtures import Fixture
 from ccpa.workspace import tree_id
 
 Mode = Literal["free", "forced", "fork"]
+Confinement = Literal["auto", "required", "off"]
 RunKey = tuple[str, int]
 """A fixture's id and the number of the run, from 1."""
 
@@ -33,6 +34,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         base_urls: the servers that the runs are spread over; none: the agent's own choice.
         at: for `fork`, how many recorded answers come before the live ones.
         environment: names of variables that the agent gets from the environment as it is.
+        sandbox: whether agents run in one: where that can be, in any case, or not at all.
         timeout_s: seconds that a run may take.
         fixtures: what is run, in order of id.
     """
@@ -43,6 +45,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     base_urls: tuple[str, ...] = ()
     at: int | None = None
     environment: tuple[str, ...] = ()
+    sandbox: Confinement = "auto"
     timeout_s: float
     fixtures: tuple[FixtureRef, ...]
 
@@ -75,6 +78,7 @@ class Job(Struct, frozen=True, kw_only=True):
     base_url: str | None
     at: int | None
     environment: tuple[str, ...]
+    sandbox: Confinement
     timeout_s: float
 
     @property
@@ -120,5 +124,6 @@ def jobs(plan: Plan, runs: int, done: Collection[RunKey] = ()) -> Iterator[Job]:
                     base_url=servers[number % len(servers)],
                     at=plan.at,
                     environment=plan.environment,
+                    sandbox=plan.sandbox,
                     timeout_s=plan.timeout_s,
                 )

@@ -23,6 +23,8 @@ from ccpa.errors import CcpaError
 from ccpa.measure.outcome import Outcome
 from ccpa.measure.plan import Plan, RunKey
 
+DATABASE = Path("ccpa-runs.sqlite")
+"""Where results go unless told otherwise."""
 SCHEMA_VERSION = 1
 _BUSY_S = 30.0
 

@@ -39,6 +39,8 @@ class Summary(Struct, frozen=True):
         tokens: what all runs cost.
         elapsed_s: seconds that the agents took, added up.
         errors: the runs that are no evidence.
+        unconfined: how many runs had no sandbox.
+        attempts: what agents tried to reach besides their model, each with fixture and run.
     """
 
     result: CorpusResult
@@ -47,6 +49,13 @@ class Summary(Struct, frozen=True):
     tokens: Tokens
     elapsed_s: float
     errors: list[Outcome]
+    unconfined: int
+    attempts: list[str]
+
+    @property
+    def passes(self) -> bool:
+        """Whether the gate lets it through. Whoever tries to reach another host never passes."""
+        return self.result.passes and not self.attempts
 
 
 def summarise(outcomes: Sequence[Outcome], thresholds: Thresholds) -> Summary:
@@ -78,6 +87,12 @@ def summarise(outcomes: Sequence[Outcome], thresholds: Thresholds) -> Summary:
         ),
         elapsed_s=sum(one.elapsed_s for one in outcomes),
         errors=[one for one in outcomes if one.error is not None],
+        unconfined=sum(not one.confined for one in outcomes),
+        attempts=[
+            f"{one.fixture} run {one.run}: {attempt}"
+            for one in outcomes
+            for attempt in one.attempts
+        ],
     )
 
 

@@ -25,6 +25,7 @@ def job(fixture: str = "a", run: int = 1, directory: str = "/nowhere", **more: A
         base_url=None,
         at=None,
         environment=(),
+        sandbox="auto",
         timeout_s=60,
     )
     return msgspec.structs.replace(plain, **more)

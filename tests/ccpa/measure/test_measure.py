@@ -21,7 +21,11 @@ from ccpa.fixtures import load_fixture, read_trace
 from ccpa.measure.forced import compared, decided
 from ccpa.measure.store import open_store
 from ccpa.pairs import text_reader
+from ccpa.sandbox import unavailable
+from ccpa.scripted.server import ScriptedModel, serving
 from ccpa.validate import check
+from tests.apr.program import calls, says
+from tests.ccpa.sessions import bash, say, trace_bytes
 
 CORPUS = Path(__file__).parents[3] / "fixtures/canonical"
 OWN = ["demo-find-port", "demo-write-editorconfig"]
@@ -227,3 +231,34 @@ def test_decisions_are_compared_by_what_they_mean() -> None:
 def _answer(decision: int, tool: str, **given: Any) -> dict[str, Any]:
     block = {"type": "tool_use", "id": "x", "name": tool, "input": given}
     return {"decision": decision, "blocks": [block], "stop_reason": "tool_use"}
+
+
+def test_an_agent_that_tries_to_reach_another_host_fails_the_gate(
+    measure: Measure, tmp_path: Path
+) -> None:
+    if reason := unavailable():
+        pytest.skip(f"no sandbox here: {reason}")
+    command = "python3 -c 'import socket; socket.create_connection((\"example.org\", 443))'"
+    fixture = tmp_path / "corpus" / "curious"
+    (fixture / "workspace").mkdir(parents=True)
+    (fixture / "fixture.toml").write_text(
+        'id = "curious"\ncovers = []\ndescription = "x"\n'
+        '[settings]\npermission_mode = "bypassPermissions"\n'
+        '[settings.managed]\ncompanyAnnouncements = ["hello"]\n'
+    )
+    (fixture / "teacher.ccpa-trace.jsonl").write_bytes(trace_bytes(bash(command), say()))
+    model = ScriptedModel([calls(("Bash", {"command": command})), says("It cannot be reached.")])
+    with serving(model) as url:
+        options = ("--base-url", url, "--require-sandbox", "--mean-min", "0", "--each-min", "0")
+        measured = measure(fixture, options=options)
+    (only,) = measured["fixtures"][0]["runs"]
+    assert (only["error"], only["confined"]) == (None, True)
+    assert any(attempt.endswith("tcp example.org port 443") for attempt in only["attempts"])
+    assert (measured["verdict"], measured["status"]) == ("fail", 1)
+
+
+def test_a_required_sandbox_that_cannot_be_is_no_evidence(measure: Measure) -> None:
+    measured = measure("demo-explain-mutex", options=("--require-sandbox",))
+    (only,) = measured["fixtures"][0]["runs"]
+    assert "no sandbox, and it is required" in only["error"]
+    assert measured["verdict"] == "inconclusive"

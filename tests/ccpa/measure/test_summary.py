@@ -51,7 +51,7 @@ def test_half_a_line_at_a_traces_end_is_left_out() -> None:
     assert (records, kept) == (list(read(data.splitlines())), data)
 
 
-ENDED = Ran(0, b"", "")
+ENDED = Ran(status=0)
 
 
 def test_a_session_that_failed_for_its_servers_sake_is_no_evidence() -> None:
@@ -63,15 +63,15 @@ def test_a_session_that_reached_its_limit_or_time_is_evidence() -> None:
     limited, _ = whole_records(trace_bytes(bash("ls"), end="error", error="max_turns: 3"))
     assert no_evidence(limited, ENDED) is None
     stopped, _ = whole_records(trace_bytes(bash("ls"), end=None))
-    assert no_evidence(stopped, Ran(None, b"", "")) is None
+    assert no_evidence(stopped, Ran(status=None)) is None
 
 
 def test_an_agent_that_dies_is_no_evidence_and_its_words_are_kept() -> None:
     died, _ = whole_records(trace_bytes(bash("ls"), end=None))
     assert "a trace without an end (exit status 139); it said: oh" in str(
-        no_evidence(died, Ran(139, b"", "oh"))
+        no_evidence(died, Ran(status=139, said="oh"))
     )
-    assert "no trace (exit status 2); it said: nothing" in str(no_evidence([], Ran(2, b"", "")))
+    assert "no trace (exit status 2); it said: nothing" in str(no_evidence([], Ran(status=2)))
 
 
 def test_after_a_fork_only_what_followed_is_left() -> None:
