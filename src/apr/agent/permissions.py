@@ -7,6 +7,7 @@ A compound command is allowed only if every part of it is.
 import fnmatch
 import re
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -26,6 +27,8 @@ _SPEAKS_FOR = {
     "Edit": frozenset({"Edit", "Write", "NotebookEdit"}),
     "Read": frozenset({"Read", "Glob", "Grep"}),
 }
+
+_SEARCHES = frozenset({"Glob", "Grep"})
 
 # Writing here changes what runs later without anybody's asking: never a matter of course.
 PROTECTED = (".git", ".claude", ".apr", ".mcp.json", ".envrc", ".vscode", ".idea", ".husky")
@@ -89,6 +92,8 @@ def decide(policy: Policy, tool: str, access: Access) -> Decision:
     """Decide on one tool use."""
     if rule := _first(policy.deny, policy, tool, access, any):
         return Decision("deny", f"The rule {rule} forbids this {tool} call.", "rule")
+    if rule := _reached(policy, tool, access):
+        return Decision("deny", f"The rule {rule} forbids to read some of what is there.", "rule")
     if policy.mode == "bypassPermissions":
         return Decision("allow")
     if policy.mode == "plan" and access.kind in {"write", "execute"}:
@@ -101,7 +106,8 @@ def decide(policy: Policy, tool: str, access: Access) -> Decision:
 def hidden(policy: Policy) -> tuple[str, ...]:
     """Return what a search must leave out, as patterns from the root: what no `Read` may open.
 
-    A search names a folder, so the decision on it cannot see each file it will come upon.
+    A search names a folder, so the decision on it cannot see each file it will come upon. Patterns
+    say nothing of files outside the root, so there `decide` refuses what could come upon one.
     """
     patterns = []
     for rule in policy.deny:
@@ -115,6 +121,22 @@ def hidden(policy: Policy) -> tuple[str, ...]:
             if pattern.startswith(below):
                 patterns.append(pattern.removeprefix(below[:-1]))
     return tuple(patterns)
+
+
+def _reached(policy: Policy, tool: str, access: Access) -> Rule | None:
+    """Return a rule on reading that a search outside the project could break."""
+    folders = [path for path in access.paths if not path.is_relative_to(policy.root)]
+    if tool not in _SEARCHES or not folders:
+        return None
+    for rule in policy.deny:
+        if rule.tool != "Read" or rule.specifier is None:
+            continue
+        base, pattern = _anchored(rule.specifier, policy.root)
+        names = takewhile(lambda name: not set(name) & set("*?[\\"), pattern.split("/")[1:])
+        first = base.joinpath(*names) if pattern.startswith("/") else base
+        if any(first.is_relative_to(f) or f.is_relative_to(first) for f in folders):
+            return rule
+    return None
 
 
 def _by_kind(policy: Policy, tool: str, access: Access) -> Decision:

@@ -344,6 +344,28 @@ def test_a_search_leaves_out_nothing_else(rule: str) -> None:
     assert hidden(policy(deny=rule)) == ()
 
 
+@pytest.mark.parametrize("tool", ["Grep", "Glob"])
+@pytest.mark.parametrize(
+    ("rule", "folder", "behavior"),
+    [
+        ("Read(//etc/shadow)", "/etc", "deny"),
+        ("Read(//etc/shadow)", "/", "deny"),
+        ("Read(//etc/ssl/private/**)", "/etc/ssl/private", "deny"),
+        ("Read(//etc/ssl/*.pem)", "/etc/ssl/certs", "deny"),
+        ("Read(//etc/shadow)", "/usr", "allow"),
+        ("Read(secrets/**)", "/", "deny"),
+        ("Read(*.pem)", "..", "deny"),
+        ("Read(//**/*.pem)", "/etc", "deny"),
+        ("Read(secrets/**)", ".", "allow"),
+    ],
+)
+def test_a_search_outside_the_project_reaches_nothing_that_may_not_be_read(
+    tool: str, rule: str, folder: str, behavior: str
+) -> None:
+    access = Access(kind="read", paths=((ROOT / folder).resolve(),))
+    assert decide(policy("bypassPermissions", deny=rule), tool, access).behavior == behavior
+
+
 def test_a_refusal_says_what_refused() -> None:
     decision = decide(policy(deny="Bash(rm:*)"), "Bash", shell("rm x"))
     assert "Bash(rm:*)" in decision.reason
