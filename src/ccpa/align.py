@@ -77,8 +77,7 @@ def align(
         teacher: the keys of one side.
         student: the keys of the other.
         teacher_names: what sort of thing each item is. Where several items were replaced at one
-        place,
-            those of one sort are paired first. None: all are of one sort.
+            place, those of one sort are paired first. None: all are of one sort.
         student_names: the same of the other side.
     """
     if teacher == student:
@@ -97,49 +96,56 @@ def _align(
     right_names: Sequence[Hashable],
 ) -> Alignment:
     matched = _matches(*_numbered(left, right))
-    found = Alignment(matched, [], [], [], [])
     left_gaps = _gaps(len(left), [i for i, _ in matched])
     right_gaps = _gaps(len(right), [j for _, j in matched])
-    found.moved = _moves(left, right, left_gaps, right_gaps)
-    for move in found.moved:
+    moved = _moves(left, right, left_gaps, right_gaps)
+    for move in moved:
         for i, j in move.pairs:
             del left_gaps[i], right_gaps[j]
-    found.replaced = _replacements(left_gaps, right_gaps, left_names, right_names)
-    for i, j in found.replaced:
+    replaced = _replacements(left_gaps, right_gaps, left_names, right_names)
+    for i, j in replaced:
         del left_gaps[i], right_gaps[j]
-    found.missing = list(left_gaps)
-    found.extra = list(right_gaps)
-    return found
+    return Alignment(matched, moved, replaced, list(left_gaps), list(right_gaps))
 
 
 def _comes_first(left: Sequence[Hashable], right: Sequence[Hashable]) -> bool:
-    """Order any two sequences, so that either order of arguments leads to the same problem."""
+    """Order any two sequences, so that either order of arguments leads to the same problem.
+
+    By what is written in them, for that is the same on every run; objects that differ in nothing
+    but that they are two do not count.
+    """
     if len(left) != len(right):
         return len(left) < len(right)
-    differing = next(((a, b) for a, b in zip(left, right, strict=True) if a != b), None)
-    return differing is None or repr(differing[0]) <= repr(differing[1])
+    for a, b in zip(left, right, strict=True):
+        if a != b and repr(a) != repr(b):
+            return repr(a) < repr(b)
+    return True
 
 
 def _mirrored(found: Alignment) -> Alignment:
     return Alignment(
         [(j, i) for i, j in found.matched],
-        [
-            Move(m.student, m.teacher, m.exchanged and (m.exchanged[1], m.exchanged[0]))
-            for m in found.moved
-        ],
+        [_mirrored_move(move) for move in found.moved],
         [(j, i) for i, j in found.replaced],
         found.extra,
         found.missing,
     )
 
 
+def _mirrored_move(move: Move) -> Move:
+    """Return the move with the sides exchanged; of two items the teacher's first is named first."""
+    (i, j), *other = sorted((j, i) for i, j in move.pairs)
+    return Move(i, j, *other)
+
+
 def _numbered(left: Iterable[Hashable], right: Iterable[Hashable]) -> tuple[list[int], list[int]]:
-    """Give equal keys equal numbers: the C++ code compares hashes, and those may collide."""
+    """Give equal keys equal numbers: the C++ code compares hashes, and those may collide.
+
+    What only the right side has is -1.
+    """
     numbers: dict[Hashable, int] = {}
-    return (
-        [numbers.setdefault(key, len(numbers)) for key in left],
-        [numbers.setdefault(key, len(numbers)) for key in right],
-    )
+    ours = [numbers.setdefault(key, len(numbers)) for key in left]
+    return ours, [numbers.get(key, -1) for key in right]
 
 
 def _matches(left: list[int], right: list[int]) -> list[Pair]:
@@ -174,7 +180,7 @@ def _middle(left: list[int], right: list[int]) -> list[Pair]:
     if len(left) * len(right) <= EXACT_CELLS:
         blocks = LCSseq.editops(left, right).as_matching_blocks()
         pairs = [(block.a + k, block.b + k) for block in blocks for k in range(block.size)]
-        return _as_exchanges(left, right, len(pairs)) or pairs
+        return _by_index(left, right, len(pairs)) or pairs
     # Too long to keep the whole matrix: another algorithm, of linear memory, says where to cut.
     blocks = Levenshtein.editops(left, right, score_hint=64).as_matching_blocks()
     anchors = [block for block in blocks if block.size >= ANCHOR]
@@ -189,18 +195,15 @@ def _middle(left: list[int], right: list[int]) -> list[Pair]:
     return pairs
 
 
-def _as_exchanges(left: list[int], right: list[int], best: int) -> list[Pair] | None:
-    """Return the matching index by index, if it is as good as the best and all else changed places.
+def _by_index(left: list[int], right: list[int], best: int) -> list[Pair] | None:
+    """Return the matching index by index, if it is as good as the best.
 
     `a y b` and `b y a` can be matched in several ways; a person calls it an exchange.
     """
     if len(left) != len(right):
         return None
     pairs = [(i, i) for i, key in enumerate(left) if key == right[i]]
-    if len(pairs) < best:
-        return None
-    apart = [(a, b) for a, b in zip(left, right, strict=True) if a != b]
-    return pairs if sorted(apart) == sorted((b, a) for a, b in apart) else None
+    return pairs if len(pairs) == best else None
 
 
 def _gaps(length: int, matched: list[int]) -> dict[int, int]:

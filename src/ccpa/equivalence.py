@@ -32,6 +32,9 @@ class Malformed:
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        return "Malformed()"  # without its address, by which two runs would differ
+
 
 def read(tool_input: Input, root: Root) -> Key | None:
     """Path and range. Lines count from 1, so an offset of 1 says no more than none at all."""
@@ -267,7 +270,9 @@ def _directory(tool_input: Input, root: Root) -> str:
 
 
 def _is_inside(path: str, root: Root) -> bool:
-    return any(path == one or path.startswith(one.rstrip("/") + "/") for one in root.spellings)
+    return any(
+        path == one or path.startswith(one.removesuffix("/") + "/") for one in root.spellings
+    )
 
 
 def _text(tool_input: Input, name: str) -> str | None:

@@ -45,9 +45,9 @@ def test_two_neighbours_that_change_places_are_one_move() -> None:
 
 
 def test_two_items_that_change_places_are_one_move() -> None:
-    found = align("xaybz", "xbyaz")
-    assert found.moved == [Move(1, 3, exchanged=(3, 1))]
-    assert found.matched == [(0, 0), (2, 2), (4, 4)]
+    for found in (align("xaybz", "xbyaz"), align("xbyaz", "xaybz")):
+        assert found.moved == [Move(1, 3, exchanged=(3, 1))]
+        assert found.matched == [(0, 0), (2, 2), (4, 4)]
 
 
 def test_an_exchange_is_found_among_other_changes() -> None:
@@ -72,10 +72,34 @@ def test_of_several_replaced_items_like_is_paired_with_like() -> None:
     assert found.extra == [2]
 
 
+def test_between_like_ones_replaced_items_are_paired_in_order() -> None:
+    found = align("ab", "xyz", ["glob", "read"], ["grep", "bash", "read"])
+    assert found.replaced == [(0, 0), (1, 2)]
+    assert found.extra == [1]
+    found = align("abc", "wxyz", ["glob", "read", "glob"], ["grep", "bash", "read", "bash"])
+    assert found.replaced == [(0, 0), (1, 2), (2, 3)]
+    assert found.extra == [1]
+
+
+def test_like_is_not_paired_with_like_where_that_leaves_out_a_pair() -> None:
+    found = align("ab", "xy", ["read", "glob"], ["bash", "read"])
+    assert found.replaced == [(0, 0), (1, 1)]
+
+
 def test_an_item_that_equals_nothing_matches_nothing() -> None:
     found = align([Malformed(), "a"], [Malformed(), "a"])
     assert found.matched == [(1, 1)]
     assert found.replaced == [(0, 0)]
+
+
+def test_the_result_does_not_depend_on_where_an_object_lies() -> None:
+    kept: list[Malformed] = []  # so that each is at an address of its own
+    results = set()
+    for _ in range(20):
+        kept += Malformed(), Malformed()
+        results.add(str(align([kept[-1], "a", "b"], [kept[-2], "b", "a"]).matched))
+        results.add(str(align([kept[-2], "a", "b"], [kept[-1], "b", "a"]).matched))
+    assert len(results) == 1
 
 
 def test_keys_whose_hashes_collide_are_told_apart() -> None:

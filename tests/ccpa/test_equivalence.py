@@ -63,6 +63,9 @@ SAME: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"query": "q", "allowed_domains": ["a", "b"]},
         {"query": "q", "allowed_domains": ["b", "a", "a"], "blocked_domains": []},
     ),
+    ("TaskOutput", {"task_id": "1", "block": True}, {"bash_id": "1", "block": True}),
+    ("TaskStop", {"task_id": "1"}, {"shell_id": "1"}),
+    ("WebFetch", {"url": "u", "prompt": "p"}, {"prompt": "p", "url": "u"}),
     ("mcp__x__y", {"a": 1, "b": [1.0]}, {"b": [1], "a": 1.0}),
     ("mcp__x__y", {"path": f"{PROJECT}/a"}, {"path": "a"}),
     ("mcp__x__y", {}, {}),
@@ -73,7 +76,9 @@ DIFFERENT: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("Read", {"file_path": "a"}, {"file_path": "a", "limit": 2}),
     ("Read", {"file_path": "a", "limit": 1}, {"file_path": "a", "limit": True}),
     ("Read", {"file_path": "a", "limit": 1}, {"file_path": "a", "limit": "1"}),
+    ("Read", {"file_path": "a", "limit": "1"}, {"file_path": "a", "limit": "2"}),
     ("Read", {"file_path": "a"}, {"file_path": "a", "pages": "1-2"}),
+    ("Read", {"file_path": "a", "pages": [1]}, {"file_path": "a", "pages": [2]}),
     ("Write", {"path": "a", "content": "x"}, {"path": "a", "content": "x\n"}),
     ("Write", {"path": "a", "content": "x"}, {"path": "b", "content": "x"}),
     (
@@ -93,6 +98,8 @@ DIFFERENT: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("Bash", {"command": "ls"}, {"command": "ls", "run_in_background": True}),
     ("Bash", {"command": "ls"}, {"command": "ls", "run_in_background": "true"}),
+    ("Bash", {"command": "ls", "run_in_background": 1}, {"command": "ls", "run_in_background": 2}),
+    ("Bash", {"command": "ls", "run_in_background": True}, {"command": "ls"}),
     ("Glob", {"pattern": "*.py"}, {"pattern": "*.pyi"}),
     ("Glob", {"pattern": "*.py"}, {"pattern": "*.py", "path": "src"}),
     *[
@@ -118,7 +125,10 @@ DIFFERENT: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("Agent", {"prompt": "p"}, {"prompt": "p", "isolation": "worktree"}),
     ("Agent", {"prompt": "p"}, {"prompt": "p", "run_in_background": True}),
     ("Skill", {"skill": "s"}, {"skill": "s", "args": "x"}),
+    ("Skill", {"skill": "s", "args": 1}, {"skill": "s", "args": True}),
     ("Skill", {"skill": "s"}, {"skill": "t"}),
+    ("TaskOutput", {"task_id": "1"}, {"task_id": "1", "block": False}),
+    ("TaskOutput", {"task_id": "1"}, {"task_id": "1", "filter": "x"}),
     *[
         (
             "NotebookEdit",
@@ -142,6 +152,8 @@ DIFFERENT: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"query": "q", "allowed_domains": ["a"]},
         {"query": "q", "blocked_domains": ["a"]},
     ),
+    ("WebSearch", {"query": "q"}, {"query": "q", "blocked_domains": ["a"]}),
+    ("WebSearch", {"query": "q", "allowed_domains": "ab"}, {"query": "q", "allowed_domains": "ba"}),
     ("TodoWrite", {"todos": [1, 2]}, {"todos": [2, 1]}),
     ("mcp__x__y", {"a": 1}, {"a": "1"}),
     ("mcp__x__y", {"a": True}, {"a": 1}),
@@ -171,6 +183,8 @@ LACKING: list[tuple[str, dict[str, Any]]] = [
     ("WebSearch", {}),
     ("TaskOutput", {"block": True}),
     ("TaskStop", {}),
+    ("TaskStop", {"task_id": ""}),
+    ("TaskStop", {"task_id": 7}),
 ]
 
 
@@ -184,6 +198,14 @@ def test_what_does_not_matter_is_forgiven(
 @pytest.mark.parametrize(("tool", "left", "right"), DIFFERENT)
 def test_what_differs_is_told_apart(tool: str, left: dict[str, Any], right: dict[str, Any]) -> None:
     assert not same(tool, left, right)
+
+
+@pytest.mark.parametrize(
+    ("tool", "one"), [(tool, one) for tool, *both in DIFFERENT for one in both]
+)
+def test_what_makes_sense_is_the_same_as_itself(tool: str, one: dict[str, Any]) -> None:
+    assert same(tool, one, one)
+    assert hash(keyed(tool, raw=one)) == hash(keyed(tool, raw=one))
 
 
 @pytest.mark.parametrize(("tool", "lacking"), LACKING)
@@ -248,6 +270,21 @@ def test_white_space_and_the_spelling_of_every_tool_do_not_count_in_a_hook(
 ) -> None:
     ours, theirs = (session(trace(hook(**one))).actions[0] for one in (left, right))
     assert key(ours, ROOT) == key(theirs, ROOT)
+
+
+def test_what_a_hook_said_is_kept_word_by_word() -> None:
+    said, silent = session(trace(hook(output=" a\n b "), hook())).actions
+    assert key(said, ROOT) == ("hook_event", ("PreToolUse", "*", "allow", 0, "a b"))
+    assert key(silent, ROOT) == ("hook_event", ("PreToolUse", "*", "allow", 0, ""))
+
+
+def test_a_path_is_inside_whether_or_not_the_root_ends_in_a_slash() -> None:
+    for root in (Root("/srv/app"), Root("/srv/app/"), Root("/")):
+        inside = f"{root.cwd}/a"
+        raw = [json.dumps({"path": path}).encode() for path in (inside, "a", "/srv/application")]
+        ours, theirs, beside = (tool_key("mcp__x__y", one, root) for one in raw)
+        assert ours == theirs
+        assert ours != beside
 
 
 def test_each_field_of_a_skill_counts() -> None:

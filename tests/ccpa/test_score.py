@@ -67,6 +67,7 @@ def test_a_weight_makes_a_tool_count_more() -> None:
     ours, theirs = [use("Read", file_path="a"), bash("b")], [use("Read", file_path="a"), bash("c")]
     assert compared(ours, theirs).score.parity == 0.5
     assert compared(ours, theirs, Bash=3).score.parity == 0.25
+    assert compared(ours, theirs, Read=3).score.parity == 0.75
     assert compared(ours, theirs, Bash=0).score.parity == 1.0
     assert compared(ours, theirs, Bash=0, Read=0).score.parity is None
 
