@@ -29,14 +29,14 @@ class QwenCode(Struct, frozen=True):
     writes_trace: bool = False
     tools: Mapping[str, Offered] = MappingProxyType(
         {
-            "Read": Offered("read_file", {"file_path": "absolute_path"}),
+            "Read": Offered("read_file"),
             "Write": Offered("write_file"),
             "Edit": Offered("edit"),
             "Glob": Offered("glob"),
             "Grep": Offered("grep_search"),
             "Bash": Offered("run_shell_command", {"run_in_background": "is_background"}),
             "TodoWrite": Offered("todo_write"),
-            "Agent": Offered("task"),
+            "Agent": Offered("agent"),
             "Skill": Offered("skill"),
             "WebFetch": Offered("web_fetch"),
             "ExitPlanMode": Offered("exit_plan_mode"),

@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
 from ccpa.agents.base import Command
 from ccpa.console import one_line
 from ccpa.errors import CcpaError
+from ccpa.fixtures import PermissionMode, Settings
 from ccpa.record.run import Plan, Recorded, record
 from ccpa.scripted.http import Handler
 from ccpa.scripted.server import ScriptedModel
@@ -52,6 +54,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--upstream-key-env", metavar="VAR", help="environment variable with the server's key")
     add("--model", default="recorded", metavar="NAME", help="what --agent is to ask for")
     add("--agent", metavar="NAME", help="an agent that ccpa knows how to start, or a NAME.toml")
+    add(
+        "--permission-mode",
+        choices=get_args(PermissionMode),
+        metavar="MODE",
+        help=f"how --agent is started: {', '.join(get_args(PermissionMode))}",
+    )
     add("--name", metavar="NAME", help="what the trace calls the agent")
     add("--keep-home", action="store_true", help="let the agent have your home directory")
     add(
@@ -108,7 +116,17 @@ def _plan(args: argparse.Namespace, project: Path, home: Path) -> Plan:
     def command(base_url: str) -> Command:
         if agent is None:
             return typed(args.words, base_url, home, more=more)
-        made = adapted(agent, args.words, base_url, home, project, model=args.model, more=more)
+        settings = Settings(permission_mode=args.permission_mode)
+        made = adapted(
+            agent,
+            args.words,
+            base_url,
+            home,
+            project,
+            model=args.model,
+            settings=settings,
+            more=more,
+        )
         if args.keep_home and made.files:
             raise CcpaError(f"{args.agent} gets settings of its own: leave out --keep-home")
         return made

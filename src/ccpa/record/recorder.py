@@ -186,7 +186,7 @@ class Recorder:
         else:
             trace, parent = found[0].trace, found[1]
         made = Conversation(trace, parent, asked.opening, bool(asked.tools))
-        if found is None and any(isinstance(entry, Said) for entry in asked.history):
+        if found is None and any(isinstance(e, Said) and e.ids for e in asked.history):
             self.notes.mark("conversation that had begun before")
         self.conversations.known.append(made)
         return made

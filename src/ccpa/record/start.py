@@ -8,6 +8,7 @@ from pathlib import Path
 from ccpa.agents import find_agent
 from ccpa.agents.base import KEY, Agent, Command, Task, host
 from ccpa.errors import CcpaError
+from ccpa.fixtures import Settings
 from ccpa.importers.values import JsonObject
 from ccpa.process import clean_environment
 from ccpa.scripted.adapt import Offered
@@ -17,6 +18,7 @@ Names = Callable[[str, JsonObject], tuple[str, JsonObject]]
 MODEL = "recorded"
 """The model's name for agents that want to be told one; servers with one model take any."""
 
+_SETTINGS = Settings()
 _WITH_VERSION = ("OPENAI_BASE_URL", "OPENAI_API_BASE")
 _WITHOUT_VERSION = ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE")
 _KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
@@ -64,6 +66,7 @@ def adapted(
     cwd: Path,
     *,
     model: str = MODEL,
+    settings: Settings = _SETTINGS,
     more: Mapping[str, str] = {},
 ) -> Command:
     """Return the command of an agent that is known, with the files it needs in its home.
@@ -78,6 +81,7 @@ def adapted(
         trace=home / "own.ccpa-trace.jsonl",
         base_url=base_url,
         model=model,
+        settings=settings,
     )
     command = agent.command(task)
     return Command(

@@ -117,8 +117,8 @@ def test_the_agent_has_a_clean_environment_and_a_home_of_its_own(
     assert base_url.startswith("http://127.0.0.1:")
     assert base_url.endswith("/v1")
     assert environment["ANTHROPIC_BASE_URL"] + "/v1" == base_url
-    more = ("--keep-home", "--env", "SECRET")
-    run("-o", trace, "-C", project, "--script", script, *more, "--", *command, SECRET="x")
+    theirs = ("--keep-home", "--env", "SECRET")
+    run("-o", trace, "-C", project, "--script", script, *theirs, "--", *command, SECRET="x")
     environment = json.loads(seen.read_text())
     assert environment["HOME"] == str(Path.home())
     assert environment["SECRET"] == "x"
