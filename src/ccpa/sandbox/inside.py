@@ -16,7 +16,6 @@ import errno
 import fcntl
 import json
 import os
-import platform
 import select
 import signal
 import socket
@@ -214,11 +213,11 @@ def _mount(source: str | None, place: str, kind: str | None, flags: int, data: s
 
 
 def _pivot(root: str) -> None:
-    number = _PIVOT_ROOT.get(platform.machine())
-    if number is None:
-        raise OSError(errno.ENOSYS, f"pivot_root is not known on {platform.machine()}")
+    machine = os.uname().machine
+    if machine not in _PIVOT_ROOT:
+        raise OSError(errno.ENOSYS, f"pivot_root is not known on {machine}")
     os.chdir(root)
-    _check(_libc.syscall(ctypes.c_long(number), b".", b"."))
+    _check(_libc.syscall(ctypes.c_long(_PIVOT_ROOT[machine]), b".", b"."))
     _check(_libc.umount2(b".", _MNT_DETACH))
 
 
