@@ -2,14 +2,16 @@
 
 VENV ?= .venv
 REFERENCE_VENV ?= .venv-reference
+MUTATION_VENV ?= .venv-mutation
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint types unit test-reference picture bench format clean
+.PHONY: help demo test lint types unit test-reference mutation picture bench format clean
 
 help:
 	@echo 'make demo            install, and watch a local model fix a bug and be scored'
 	@echo 'make test            everything CI runs: lint, types, tests with coverage'
 	@echo 'make test-reference  the engine against PyTorch (installs PyTorch in its own environment)'
+	@echo 'make mutation        mutate the rules of the meter; what no test notices is listed'
 	@echo 'make picture         draw the picture of the demo in the README anew'
 	@echo 'make bench           the benchmarks'
 	@echo 'make format          format the code'
@@ -41,6 +43,11 @@ test-reference:
 	@tools/setup.sh $(REFERENCE_VENV) reference
 	$(REFERENCE_VENV)/bin/python -m pytest tests/reference
 
+mutation:
+	@tools/setup.sh $(MUTATION_VENV) mutation
+	$(MUTATION_VENV)/bin/mutmut run
+	$(MUTATION_VENV)/bin/mutmut results
+
 picture:
 	@tools/setup.sh $(VENV) ''
 	@$(BIN)/python tools/picture.py docs/demo.svg make demo
@@ -56,4 +63,4 @@ format:
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(REFERENCE_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(REFERENCE_VENV) $(MUTATION_VENV) mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
