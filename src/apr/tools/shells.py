@@ -231,7 +231,12 @@ async def _start(
     command: str, folder: Path, token: str, progress: Callable[[str], None] | None
 ) -> Shell:
     said, writer = os.pipe()
-    place, place_writer = os.pipe()
+    try:
+        place, place_writer = os.pipe()
+    except OSError:
+        os.close(said)
+        os.close(writer)
+        raise
     # The command is an argument, not part of the script, so that its errors show its own text.
     script = (
         f"trap '{{ command pwd -P; }} 2>/dev/null >/dev/fd/{place_writer}' EXIT; "

@@ -1,6 +1,8 @@
 import asyncio
+import contextlib
 import hashlib
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -239,3 +241,30 @@ async def test_nothing_stays_open(call: Call) -> None:
         with pytest.raises(ToolError):
             await call("Bash", command="a\0b")
     assert open_files() == before
+
+
+async def test_where_no_more_files_can_be_opened_a_shell_that_cannot_start_keeps_none(
+    call: Call,
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    taken: list[int] = []
+
+    def take_all() -> int:
+        before = len(taken)
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        return len(taken) - before
+
+    try:
+        take_all()
+        for _ in range(3):  # enough for one pipe, not for two
+            os.close(taken.pop())
+        with pytest.raises(ToolError, match="Too many open files"):
+            await call("Bash", command="true")
+        assert take_all() == 3
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
