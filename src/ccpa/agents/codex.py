@@ -27,6 +27,10 @@ wire_api = "responses"
 
 [analytics]
 enabled = false
+
+[features]
+apps = false
+plugins = false
 """
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ccpa.agents.base import KEY, Command, Task, Wire, environment, only_prompt, program
+from ccpa.agents.base import KEY, Command, Task, Wire, environment, host, only_prompt, program
 from ccpa.scripted.adapt import Offered
 
 
@@ -60,6 +60,7 @@ class OpenCode(Struct, frozen=True):
             OPENCODE_DISABLE_AUTOUPDATE="1",
             OPENCODE_DISABLE_MODELS_FETCH="1",
             OPENCODE_DISABLE_LSP_DOWNLOAD="1",
+            npm_config_registry=host(task.base_url),  # where it looks for its own plug-in
         )
         return Command(argv=argv, environment=variables)
 
