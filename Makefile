@@ -2,14 +2,16 @@
 
 VENV ?= .venv
 REFERENCE_VENV ?= .venv-reference
+FOREIGN ?= .foreign
 MUTATION_VENV ?= .venv-mutation
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint types unit test-reference mutation picture bench format clean
+.PHONY: help demo test lint types unit test-reference test-foreign mutation picture bench format clean
 
 help:
 	@echo 'make demo            install, and watch a local model fix a bug and be scored'
 	@echo 'make test            everything CI runs: lint, types, tests with coverage'
+	@echo 'make test-foreign    agents of other makers, recorded (installs them from npm and PyPI)'
 	@echo 'make test-reference  the engine against PyTorch (installs PyTorch in its own environment)'
 	@echo 'make mutation        mutate the rules of the meter; what no test notices is listed'
 	@echo 'make picture         draw the picture of the demo in the README anew'
@@ -39,6 +41,12 @@ unit:
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+test-foreign:
+	@tools/setup.sh $(VENV) test
+	@tools/foreign.sh $(FOREIGN)
+	CCPA_AGENTS_PATH=$(abspath $(FOREIGN))/node_modules/.bin:$(abspath $(FOREIGN))/venv/bin \
+		$(BIN)/python -m pytest -m foreign -rs tests/ccpa/record
+
 test-reference:
 	@tools/setup.sh $(REFERENCE_VENV) reference
 	$(REFERENCE_VENV)/bin/python -m pytest tests/reference
@@ -63,4 +71,4 @@ format:
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(REFERENCE_VENV) $(MUTATION_VENV) mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(REFERENCE_VENV) $(FOREIGN) $(MUTATION_VENV) mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -215,7 +215,7 @@ def _report(args: argparse.Namespace, recorded: Recorded, findings: list[dict[st
         }
         print(json.dumps(summary, indent=2))
     for trace in recorded.traces:
-        _warn(f"{trace.path}: {trace.written:,} records")
+        _warn(f"{_shown(trace.path)}: {trace.written:,} records")
     _warn(f"{counts.answers:,} model calls; the agent exited with status {recorded.status}")
     listed = {
         "requests left out, which are no part of a conversation": counts.left_out,
@@ -229,6 +229,10 @@ def _report(args: argparse.Namespace, recorded: Recorded, findings: list[dict[st
             _warn(f"{what}: {_listed(found)}")
     for finding in findings:
         _warn(f"{finding['category']}: {finding['detail']}")
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _listed(found: Counter[str]) -> str:
