@@ -203,6 +203,21 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
 
 
 @needs_namespaces
+def test_of_very_many_attempts_the_first_thousand_are_noted(tmp_path: Path) -> None:
+    program = """\
+import socket
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for port in range(2000, 4000):
+    one.sendto(b"x", ("198.51.100.7", port))
+    if port % 50 == 0:  # an answer comes when all packets before the question have been seen
+        socket.gethostbyname("a.example")
+"""
+    found = attempts_of(tmp_path, program)
+    assert len(found) == 1000
+    assert found[0] == ("udp", "198.51.100.7", 2000)
+
+
+@needs_namespaces
 def test_what_stays_inside_is_no_attempt(tmp_path: Path) -> None:
     program = f"""\
 import socket

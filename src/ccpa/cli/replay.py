@@ -41,6 +41,7 @@ agents: {", ".join(AGENTS)}, or a TOML file that describes one.
 exit status: 0 the gate passes, 1 it does not, 2 wrong usage or unusable input"""
 
 _MOST_SHOWN = 3
+_MOST_ATTEMPTS = 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -219,8 +220,10 @@ def _table(pairs: Iterable[tuple[Replayed, Judgement]]) -> "Table":
 
 def _details(one: Replayed, judged: Judgement) -> Iterator[str]:
     yield one_line(judged.reason) or judged.outcome
-    for attempt in one.attempts:
+    for attempt in one.attempts[:_MOST_ATTEMPTS]:
         yield f"tried to reach the outside: {one_line(str(attempt))}"
+    if (more := len(one.attempts) - _MOST_ATTEMPTS) > 0:
+        yield f"tried to reach the outside: {more} more"
     for call in one.calls[:_MOST_SHOWN]:
         yield one_line(f"{call.category} {call.conversation}: {call.detail}")
     for drift in [drift for drift in one.drifts if drift.values][:_MOST_SHOWN]:

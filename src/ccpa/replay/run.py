@@ -2,7 +2,8 @@
 
 Recordings live in a directory such as `/workspace`. In a sandbox the copy of the workspace lies
 just there. Elsewhere it lies in the scratch directory; then the model speaks of that, and the
-student's trace is put back in terms of the recording.
+student's trace is put back in terms of the recording. The scratch directory itself, which holds
+the agent's home, is called `/scratch` in it.
 """
 
 import json
@@ -24,6 +25,7 @@ from ccpa.scripted.server import ScriptedModel, serving
 
 TIMEOUT_S = 120.0
 _DETAIL = 1000
+_SCRATCH = "/scratch"
 _POLICIES = ("claude-code/managed-settings.json", "apr/managed-settings.json")  # in /etc
 
 
@@ -131,8 +133,12 @@ def _recorded_cwd(fixture: Fixture, recorded: list[trace.Record]) -> str:
 
 
 def _in_terms_of_recording(student: Path, here: str, cwd: str) -> bytes:
+    """Replace, in the file too, the places of this run: neither needs escapes in JSON."""
     try:
         data = student.read_bytes()
     except FileNotFoundError:
         return b""
-    return data if here == cwd else data.replace(here.encode(), cwd.encode())
+    for place, name in ((here, cwd), (str(student.parent), _SCRATCH)):
+        data = data.replace(place.encode(), name.encode())
+    student.write_bytes(data)
+    return data

@@ -177,10 +177,7 @@ def _files(spec: dict[str, Any]) -> None:
     for entry in list(os.scandir("/")):
         _bring_in(entry, f"{root}/{entry.name}")
     Path(root, "proc").mkdir()
-    try:
-        _mount("proc", f"{root}/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-    except OSError:  # containers hide parts of theirs, and then no other may be mounted
-        _mount("/proc", f"{root}/proc", None, _MS_BIND | _MS_REC)
+    _mount("proc", f"{root}/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     _mount("etc", f"{root}/etc", "overlay", 0, f"lowerdir={spec['etc']}:/etc")
     for source, place in spec["binds"]:
         Path(root + place).mkdir(parents=True, exist_ok=True)

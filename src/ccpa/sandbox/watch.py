@@ -20,7 +20,7 @@ from ccpa.sandbox.inside import IP_PKTINFO, OWN_ADDRESS
 Protocol = Literal["tcp", "udp", "icmp", "name"]
 
 _FIRST_ADDRESS = int(IPv4Address("198.18.0.1"))  # RFC 2544: for tests, never on the Internet
-_ADDRESSES = 1 << 17
+_MOST = 1000  # attempts that are noted: what comes after says nothing new
 _OUTGOING = 4  # each packet is seen when it leaves and when it arrives, here
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58
@@ -72,7 +72,10 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> list[Attempt]:
-        """Take in what is still waiting, stop, and return every attempt once, in order of time."""
+        """Take in what is still waiting, stop, and return the attempts in order of time.
+
+        Each is there once, and there are no more than 1000.
+        """
         self._stop.close()
         self._thread.join()
         for one in (self._stopped, self._names, self._packets):
@@ -127,6 +130,7 @@ class Watch:
         else:
             self._note("name", name, None)
             address = self._address(name)
+            found = address is not None
         answers = b""
         if kind == _A and address is not None:
             answers = b"\xc0\x0c\0\1\0\1" + _TTL + b"\0\4" + socket.inet_aton(address)
@@ -134,15 +138,19 @@ class Watch:
         head = query[:2] + struct.pack("!HHHHH", flags, 1, int(bool(answers)), 0, 0)
         return head + query[12:end] + answers
 
-    def _address(self, name: str) -> str:
+    def _address(self, name: str) -> str | None:
         for address, known in self._addresses.items():
             if known == name:
                 return address
-        address = str(IPv4Address(_FIRST_ADDRESS + len(self._addresses) % _ADDRESSES))
+        if len(self._addresses) == _MOST:
+            return None
+        address = str(IPv4Address(_FIRST_ADDRESS + len(self._addresses)))
         self._addresses[address] = name
         return address
 
     def _note(self, protocol: Protocol, host: str, port: int | None) -> None:
+        if len(self._attempts) == _MOST:
+            return
         ts = datetime.now(tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         attempt = Attempt(ts=ts, protocol=protocol, host=host, port=port)
         self._attempts.setdefault((protocol, host, port), attempt)
