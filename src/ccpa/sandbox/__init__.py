@@ -37,6 +37,12 @@ __all__ = [
 
 _ANSWER_TIMEOUT_S = 20.0
 _NO_COMMAND = 127
+_SWITCHES = (
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),  # Ubuntu
+    ("kernel/unprivileged_userns_clone", "0", "1"),  # Debian
+    ("user/max_user_namespaces", "0", "10000"),
+)
+"""Settings of the kernel that can forbid user namespaces: name, value that does, and its remedy."""
 
 
 class SandboxUnavailable(CcpaError):
@@ -241,7 +247,9 @@ class Sandbox:
             answer, sockets = None, []
         if answer is None or len(sockets) != 3:
             said = (answer or {}).get("error")
-            raise SandboxUnavailable(said or "the sandbox's first process ended, or hangs")
+            raise SandboxUnavailable(
+                (said or "the sandbox's first process ended or hangs") + _hint()
+            )
         return sockets
 
     def _tell(self, message: dict[str, Any]) -> None:
@@ -266,6 +274,15 @@ def _own_etc() -> dict[str, str]:
         # No service of the machine answers for names or users.
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
     }
+
+
+def _hint() -> str:
+    """Say what forbids namespaces, where that is known."""
+    for name, forbids, wanted in _SWITCHES:
+        with suppress(OSError):
+            if Path("/proc/sys", name).read_text().strip() == forbids:
+                return f"; `sysctl {name.replace('/', '.')}={wanted}` allows user namespaces"
+    return ""
 
 
 def _shell_status(status: int) -> int:

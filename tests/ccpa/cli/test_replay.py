@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +104,31 @@ def test_a_sandbox_can_be_required() -> None:
     done = ccpa(GOOD, "--no-sandbox", "--require-sandbox")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--require-sandbox: there is no sandbox: it was switched off" in done.stderr
+
+
+def forbidden(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run where no further namespaces are allowed: in one that has a limit of none."""
+    command = [sys.executable, "-m", "ccpa.cli.main", "replay", *words]
+    script = "echo 0 > /proc/sys/user/max_user_namespaces && exec " + shlex.join(command)
+    return subprocess.run(
+        ["unshare", "--user", "--map-root-user", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@needs_sandbox
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="there is no unshare")
+def test_where_namespaces_are_forbidden_it_says_so_and_what_allows_them() -> None:
+    done = forbidden(GOOD)
+    assert done.returncode == 0, done.stderr
+    assert "no sandbox (no namespaces: " in done.stderr
+    assert "`sysctl user.max_user_namespaces=10000` allows user namespaces" in done.stderr
+    assert "network: not enforced" in done.stdout
+    done = forbidden(GOOD, "--require-sandbox")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--require-sandbox: there is no sandbox: no namespaces: " in done.stderr
 
 
 def test_expected_drifts_pass_and_better_ones_do_not(tmp_path: Path) -> None:
