@@ -75,6 +75,8 @@ def replay(
             f"{agent.name} writes no trace, and `ccpa replay` compares traces; "
             "`ccpa record` makes one from what it asks of its model"
         )
+    if fixture.workspace is None:
+        raise CcpaError(f"{fixture.directory}: has no workspace/ to start from")
     if keep is not None:
         scratch = keep / fixture.id
         try:

@@ -105,9 +105,21 @@ def play(
 
 
 def can_stand(path: str) -> bool:
-    """Say whether a directory can be put at this path of a sandbox (see `Sandbox`)."""
-    top = Path(*Path(path).parts[:2])
-    return Path(path).is_dir() or not (top.exists() or top.is_symlink())
+    """Say whether a directory can be put at this path of a sandbox (see `Sandbox`).
+
+    It can where nothing of the machine is hidden by it: its first segment is not there, or it is
+    an empty directory. A recording may name any path, and not all of them are meant well.
+    """
+    place = Path(path)
+    if not place.is_absolute() or len(place.parts) < 2 or ".." in place.parts:
+        return False
+    top = Path(*place.parts[:2])
+    if not (top.exists() or top.is_symlink()):
+        return True
+    try:
+        return place.resolve() == place and not any(place.iterdir())
+    except OSError:
+        return False
 
 
 def _place(fixture: Fixture, files: Path, here: str, streams: Streams) -> Place:

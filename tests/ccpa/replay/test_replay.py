@@ -16,7 +16,7 @@ from ccpa.agents import find_agent
 from ccpa.agents.base import Agent
 from ccpa.errors import CcpaError
 from ccpa.fixtures import Fixture, load_corpus, load_fixture
-from ccpa.layout import FIXTURE_FILE, TEACHER_TRACE
+from ccpa.layout import FIXTURE_FILE, STUDENT_TRACE, TEACHER_TRACE
 from ccpa.replay import Replayed, replay, replay_all
 from ccpa.replay.gate import judge_all, read_expected
 from ccpa.replay.normalised import normalised
@@ -112,10 +112,15 @@ def test_it_does_not_matter_where_the_workspace_lies(corpus: Corpus) -> None:
         assert run.drifts == corpus[name].drifts
 
 
-def test_a_directory_that_the_machine_has_not_can_stand_for_the_recordings() -> None:
+def test_a_recordings_directory_hides_nothing_of_the_machine(tmp_path: Path) -> None:
     assert can_stand("/no-such-directory-here/project")
-    assert can_stand("/usr")
-    assert not can_stand("/usr/no-such-directory-here")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    assert can_stand(str(tmp_path / "empty"))
+    for place in (tmp_path, tmp_path / "absent", tmp_path / "link", Path("/usr"), Path("/")):
+        assert not can_stand(str(place)), place
+    assert not can_stand("relative")
+    assert not can_stand("/no-such-directory-here/../etc")
 
 
 # The meter must be able to fail: recordings that say something else than what happens.
@@ -287,6 +292,15 @@ def test_a_managed_policy_needs_a_sandbox(tmp_path: Path) -> None:
     run = replay(with_policy(tmp_path), find_agent("apr"), sandboxed=False)
     assert run.not_replayable == "its managed policy can be put in place only inside a sandbox"
     assert run.score is None
+
+
+def test_a_fixture_of_the_older_meter_cannot_be_replayed(tmp_path: Path) -> None:
+    (tmp_path / "meta.toml").write_text('[fixture]\nid = "../old"\n')
+    for name in (TEACHER_TRACE, STUDENT_TRACE):
+        (tmp_path / name).touch()
+    with pytest.raises(CcpaError, match="has no workspace/ to start from"):
+        replay(load_fixture(tmp_path), find_agent("apr"), sandboxed=SANDBOXED, keep=tmp_path)
+    assert not (tmp_path.parent / "old").exists()
 
 
 def test_what_a_run_leaves_can_be_kept_and_is_never_overwritten(tmp_path: Path) -> None:
