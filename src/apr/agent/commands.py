@@ -27,8 +27,8 @@ _PLAIN = frozenset(
     }
 ) | _COMMANDS  # fmt: skip
 """What is read alike by the grammar and by bash; `_is_plain` has the cases that depend."""
-# White space to the grammar, part of a word to bash; or a backtick, that nests by rules of its own.
-_AMBIGUOUS = re.compile(r"[^\S \t\n]|`")
+# White space to the grammar, part of a word to bash.
+_STRANGE_SPACE = re.compile(r"[^\S \t\n]")
 _ESCAPES = re.compile(r"\$'(?:[^'\\]|\\[a-zA-Z0-9\\])*'")
 
 
@@ -51,7 +51,7 @@ def dissect(command: str) -> Parts:
 
     source = command.encode()
     root = Parser(Language(tree_sitter_bash.language())).parse(source).root_node
-    certain = not root.has_error
+    certain = not root.has_error and not _STRANGE_SPACE.search(command)
     commands: list[str] = []
     bare: list[str] = []
     opened: dict[bool, list[str]] = {False: [], True: []}
@@ -80,15 +80,13 @@ def _is_plain(node: "Node", source: bytes) -> bool:
     """Whether bash is sure to read a node as the grammar does, leaving its children aside."""
     first = node.children[0].type if node.children else ""
     match node.type:
-        case "word" | "string":
-            return not _AMBIGUOUS.search(_text(node))
         case "ansi_c_string":  # `$'\t'`; where an escaped quote ends one is disputed
             is_name = node.parent is not None and node.parent.type == "command_name"
             return not is_name and _ESCAPES.fullmatch(_text(node)) is not None
         case "comment":  # behind a word, the grammar sees comments that bash does not
             before = source[: node.start_byte].rstrip(b" \t")
             return not before or (before.endswith(b"\n") and not before.endswith(b"\\\n"))
-        case "command_substitution":
+        case "command_substitution":  # backticks nest by rules of their own
             return first == "$("
         case "compound_statement":  # `((` is arithmetic
             return first == "{"
@@ -96,7 +94,7 @@ def _is_plain(node: "Node", source: bytes) -> bool:
             return [child.type for child in node.children] == ["${", "variable_name", "}"]
         case "for_statement":  # names such as PATH mean something to what is run
             variable = node.child_by_field_name("variable")
-            return first == "for" and variable is not None and _text(variable).islower()
+            return variable is not None and _text(variable).islower()
         case "file_redirect":  # `{x}>file` sets a variable
             return not source[: node.start_byte].endswith(b"}")
         case _:

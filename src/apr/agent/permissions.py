@@ -38,7 +38,7 @@ PROTECTED = (".git", ".claude", ".apr", ".mcp.json", ".envrc", ".vscode", ".idea
 _HARMLESS = frozenset({"pwd", "echo", "true", "false", ":"})
 _FILE_TEST = re.compile(r"(?:\[|test) (?:! )?-[defhLrswx] [\w./-]+(?: \])?")
 _MOVING = frozenset({"cd", "pushd", "popd"})
-_CD = re.compile(r"cd (?!.*\.\.)(\w[\w./-]*|\.?/[\w./-]*|'[^'~-][^']*'|\"[^\"$`\\~-][^\"$`\\]*\")")
+_CD = re.compile(r"cd (?!.*\.\.)(\.?[\w/][\w./-]*|'[^'~-][^']*'|\"[^\"$`\\~-][^\"$`\\]*\")")
 
 
 class BadRule(ValueError):
@@ -186,7 +186,7 @@ def _every_part_allowed(policy: Policy, tool: str, access: Access) -> bool:
 
 
 def _program(command: str) -> str:
-    return re.split(r"[ \t\n]", command, maxsplit=1)[0]
+    return command.split(maxsplit=1)[0]
 
 
 def _may_open(policy: Policy, here: Path, parts: "Parts", *, moved: bool) -> bool:

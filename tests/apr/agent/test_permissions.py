@@ -188,6 +188,9 @@ def test_a_compound_command_is_allowed_only_if_every_part_is(command: str, behav
         ("git diff > ~/.bashrc", "ask"),
         ("git diff > .git/hooks/pre-commit", "ask"),
         ("git diff > o*", "ask"),
+        ('git diff > ".git\\/config"', "ask"),
+        ('git diff > "\\$HOME"', "ask"),
+        ("git diff >& .git/config", "ask"),
     ],
 )
 def test_a_redirection_is_a_write_and_needs_what_a_write_needs(command: str, behavior: str) -> None:
@@ -251,6 +254,8 @@ def test_no_command_hides_from_the_rules(command: str) -> None:
         ("test -d src && git diff", "allow"),
         ('echo "it is `date`"', "ask"),
         ("git diff `date`", "ask"),
+        (r"echo `echo \`rm x\``", "ask"),
+        ('echo "unclosed', "ask"),
         ("git diff # all of it", "ask"),
     ],
 )
@@ -271,6 +276,7 @@ def test_what_is_read_with_certainty_is_judged_by_its_parts(command: str, behavi
         (".", "cd && git diff", "ask"),
         (".", "cd src; cd src; git diff", "ask"),
         (".", "cd /tmp && echo x > out", "ask"),
+        (".", "cd .github && git diff", "allow"),
         (".", "cd .git/hooks && echo x > pre-commit", "ask"),
         (".git/hooks", "echo x > pre-commit", "ask"),
         ("src", "echo x > ../out", "allow"),
@@ -315,6 +321,21 @@ def test_path_rules_are_anchored_as_documented(tmp_path: Path) -> None:
         assert decide(rules, "Edit", write(path)).behavior == "allow", path
     for path in refused:
         assert decide(rules, "Edit", write(path)).behavior == "ask", path
+
+
+def test_a_rule_allows_what_touches_several_files_only_if_it_allows_each() -> None:
+    rules = policy(allow="Edit(src/**)")
+    assert decide(rules, "Edit", write("src/a.py", "src/b.py")).behavior == "allow"
+    assert decide(rules, "Edit", write("src/a.py", "b.py")).behavior == "ask"
+
+
+def test_cd_goes_where_the_shell_takes_the_name_to_lead(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "link").symlink_to("a/b")
+    rules = Policy(root=root, allow=parse_rules(["Bash(git diff:*)"]))
+    for folder, behavior in {"link": "allow", "link/../..": "ask"}.items():
+        assert decide(rules, "Bash", shell(f"cd {folder} && git diff")).behavior == behavior
 
 
 def test_directories_the_user_adds_are_the_projects_own() -> None:
