@@ -180,7 +180,7 @@ def _show(without: str | None, replayed: list[Replayed], gate: Gate) -> None:
         for one, judged in pairs:
             print("\t".join(_fields(one, judged)))
     for one, judged in pairs:
-        if not judged.passes:
+        if not judged.passes or (one.drifts and judged.outcome == "pass"):
             for line in _details(one, judged):
                 print(f"{one_line(one.fixture)}: {line}")
 
@@ -219,7 +219,8 @@ def _table(pairs: Iterable[tuple[Replayed, Judgement]]) -> "Table":
 
 
 def _details(one: Replayed, judged: Judgement) -> Iterator[str]:
-    yield one_line(judged.reason) or judged.outcome
+    if judged.reason:
+        yield one_line(judged.reason)
     for attempt in one.attempts[:_MOST_ATTEMPTS]:
         yield f"tried to reach the outside: {one_line(str(attempt))}"
     if (more := len(one.attempts) - _MOST_ATTEMPTS) > 0:
