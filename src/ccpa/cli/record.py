@@ -15,12 +15,18 @@ from typing import get_args
 
 import msgspec
 
-from ccpa.agents.base import Command
+from ccpa.agents import find_agent
+from ccpa.agents.base import Agent, Command, Task
 from ccpa.console import one_line
 from ccpa.errors import CcpaError
 from ccpa.fixtures import PermissionMode, Settings
-from ccpa.record.run import Plan, Recorded, record
+from ccpa.importers.values import actor
+from ccpa.record.recording import Recording, Subject
+from ccpa.record.run import Ended
+from ccpa.record.run import run as run_agent
+from ccpa.record.start import as_typed, name_of, names_of, typed
 from ccpa.scripted.http import Handler
+from ccpa.scripted.log import without_secrets
 from ccpa.scripted.server import ScriptedModel
 
 HELP = "run any agent and write its trace from what goes over the wire"
@@ -81,66 +87,64 @@ def run(args: argparse.Namespace) -> int:
         raise CcpaError(f"{args.project}: no such directory")
     with tempfile.TemporaryDirectory(prefix="ccpa-home-", ignore_cleanup_errors=True) as empty:
         home = Path.home() if args.keep_home else Path(empty)
-        recorded, findings = asyncio.run(_record(args, project, home))
-    _report(args, recorded, findings)
-    if any(not trace.is_whole for trace in recorded.traces):
-        raise CcpaError("the trace is incomplete: it could not be written to its end")
-    if recorded.interrupted:
-        return _INTERRUPTED
-    return int(recorded.status != 0 or not recorded.counts.answers or bool(findings))
+        return asyncio.run(_record(args, project, home))
 
 
-async def _record(
-    args: argparse.Namespace, project: Path, home: Path
-) -> tuple[Recorded, list[dict[str, str]]]:
-    plan = _plan(args, project, home)
-    async with _model(args, project) as upstream:
-        recorded = await record(plan, upstream)
-    found = upstream.findings() if isinstance(upstream, ScriptedModel) else []
-    return recorded, [msgspec.to_builtins(one) for one in found]
-
-
-def _plan(args: argparse.Namespace, project: Path, home: Path) -> Plan:
-    from ccpa.importers.values import actor
-    from ccpa.record.start import adapted, as_typed, known_agent, name_of, names_of, typed
-    from ccpa.scripted.log import without_secrets
-
+async def _record(args: argparse.Namespace, project: Path, home: Path) -> int:
     more = dict(_variable(word) for word in args.env)
-    key = _key(args.upstream_key_env)
-    hidden = [more[name] for name, shown in without_secrets(more).items() if shown != more[name]]
-    agent = known_agent(args.agent) if args.agent else None
-    name = args.name or (agent.name if agent else name_of(args.words))
+    agent = find_agent(args.agent) if args.agent else None
+    async with _model(args, project) as upstream:
+        recording = Recording(_subject(args, agent, project), upstream, _warn)
+        shown = without_secrets(more)
+        hidden = [value for name, value in more.items() if shown[name] != value]
+        for secret in (*hidden, _key(args.upstream_key_env) or ""):
+            recording.secrets.add(secret)
+
+        def command(base_url: str) -> Command:
+            if agent is None:
+                return typed(args.words, base_url, home, more=more)
+            made = agent.command(_task(args, project, home, base_url))
+            if args.keep_home and made.files:
+                raise CcpaError(f"{args.agent} gets settings of its own: leave out --keep-home")
+            return msgspec.structs.replace(made, environment={**made.environment, **more})
+
+        try:
+            ended = await run_agent(recording, command, project, stdout=2 if args.json else 1)
+        except CcpaError:
+            recording.abandon()
+            raise
+        findings = upstream.findings() if isinstance(upstream, ScriptedModel) else []
+    _report(args, recording, ended, [msgspec.to_builtins(one) for one in findings])
+    if any(not trace.is_whole for trace in recording.traces):
+        raise CcpaError("the trace is incomplete: it could not be written to its end")
+    if ended.interrupted:
+        return _INTERRUPTED
+    return int(ended.status != 0 or not recording.recorder.counts.answers or bool(findings))
+
+
+def _subject(args: argparse.Namespace, agent: Agent | None, project: Path) -> Subject:
+    name = actor(args.name or (agent.name if agent else name_of(args.words)))
     time = f"{datetime.now(tz=UTC):%Y%m%dT%H%M%SZ}"
-    output = args.output or Path(f"{actor(name)}-{time}.ccpa-trace.jsonl")
-
-    def command(base_url: str) -> Command:
-        if agent is None:
-            return typed(args.words, base_url, home, more=more)
-        settings = Settings(permission_mode=args.permission_mode)
-        made = adapted(
-            agent,
-            args.words,
-            base_url,
-            home,
-            project,
-            model=args.model,
-            settings=settings,
-            more=more,
-        )
-        if args.keep_home and made.files:
-            raise CcpaError(f"{args.agent} gets settings of its own: leave out --keep-home")
-        return made
-
-    return Plan(
-        actor=actor(name),
-        command=command,
-        project=project,
+    output = args.output or Path(f"{name}-{time}.ccpa-trace.jsonl")
+    return Subject(
+        actor=name,
+        files=project,
+        cwd=str(project),
         output=output.absolute(),
         arguments=tuple(args.words[0 if agent else 1 :]),
         names=names_of(agent) if agent else as_typed,
-        secrets=(*hidden, *([key] if key else [])),
-        stdout=2 if args.json else 1,
-        warn=_warn,
+    )
+
+
+def _task(args: argparse.Namespace, project: Path, home: Path, base_url: str) -> Task:
+    return Task(
+        prompts=tuple(args.words),
+        cwd=str(project),
+        home=home,
+        trace=home / "own.ccpa-trace.jsonl",
+        base_url=base_url,
+        model=args.model,
+        settings=Settings(permission_mode=args.permission_mode),
     )
 
 
@@ -161,7 +165,6 @@ async def _model(args: argparse.Namespace, project: Path) -> AsyncIterator[Handl
 
 
 def _scripted(args: argparse.Namespace, project: Path) -> ScriptedModel:
-    from ccpa.agents import find_agent
     from ccpa.fixtures import read_trace
     from ccpa.scripted.adapt import Adaptation
     from ccpa.scripted.script import Script
@@ -198,14 +201,16 @@ def _warn(text: str) -> None:
     print(f"ccpa: {one_line(text)}", file=sys.stderr)
 
 
-def _report(args: argparse.Namespace, recorded: Recorded, findings: list[dict[str, str]]) -> None:
-    counts, notes = recorded.counts, recorded.notes
+def _report(
+    args: argparse.Namespace, recording: Recording, ended: Ended, findings: list[dict[str, str]]
+) -> None:
+    counts, notes = recording.recorder.counts, recording.notes
     if args.json:
         summary = {
-            "traces": [{"path": str(t.path), "records": t.written} for t in recorded.traces],
+            "traces": [{"path": str(t.path), "records": t.written} for t in recording.traces],
             "model_calls": counts.answers,
-            "agent_exit_status": recorded.status,
-            "interrupted": recorded.interrupted,
+            "agent_exit_status": ended.status,
+            "interrupted": ended.interrupted,
             "left_out": counts.left_out,
             "refused": counts.refused,
             "marked": notes.marked,
@@ -214,9 +219,9 @@ def _report(args: argparse.Namespace, recorded: Recorded, findings: list[dict[st
             "findings": findings,
         }
         print(json.dumps(summary, indent=2))
-    for trace in recorded.traces:
+    for trace in recording.traces:
         _warn(f"{_shown(trace.path)}: {trace.written:,} records")
-    _warn(f"{counts.answers:,} model calls; the agent exited with status {recorded.status}")
+    _warn(f"{counts.answers:,} model calls; the agent exited with status {ended.status}")
     listed = {
         "requests left out, which are no part of a conversation": counts.left_out,
         "answers that were errors, by status": counts.refused,

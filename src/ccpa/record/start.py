@@ -1,24 +1,18 @@
-"""How the recorded agent is started: by the command that was typed, or by an adapter."""
+"""How an agent is started by the command that was typed, and what a trace calls its tools."""
 
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ccpa.agents import find_agent
-from ccpa.agents.base import KEY, Agent, Command, Task, host
+from ccpa.agents.base import KEY, Agent, Command, host
 from ccpa.errors import CcpaError
-from ccpa.fixtures import Settings
 from ccpa.importers.values import JsonObject
 from ccpa.process import clean_environment
 from ccpa.scripted.adapt import Offered
 
 Names = Callable[[str, JsonObject], tuple[str, JsonObject]]
 
-MODEL = "recorded"
-"""The model's name for agents that want to be told one; servers with one model take any."""
-
-_SETTINGS = Settings()
 _WITH_VERSION = ("OPENAI_BASE_URL", "OPENAI_API_BASE")
 _WITHOUT_VERSION = ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE")
 _KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
@@ -56,42 +50,6 @@ def typed(
     if shutil.which(argv[0], path=environment["PATH"]) is None:
         raise CcpaError(f"{argv[0]}: no such program, or it cannot be executed")
     return Command(argv=tuple(argv), environment=environment)
-
-
-def adapted(
-    agent: Agent,
-    prompts: Sequence[str],
-    base_url: str,
-    home: Path,
-    cwd: Path,
-    *,
-    model: str = MODEL,
-    settings: Settings = _SETTINGS,
-    more: Mapping[str, str] = {},
-) -> Command:
-    """Return the command of an agent that is known, with the files it needs in its home.
-
-    Raises:
-        CcpaError: it is not installed, or cannot do this.
-    """
-    task = Task(
-        prompts=tuple(prompts),
-        cwd=str(cwd),
-        home=home,
-        trace=home / "own.ccpa-trace.jsonl",
-        base_url=base_url,
-        model=model,
-        settings=settings,
-    )
-    command = agent.command(task)
-    return Command(
-        argv=command.argv, environment={**command.environment, **more}, files=command.files
-    )
-
-
-def known_agent(name: str) -> Agent:
-    """Return the adapter of an agent. Raises `CcpaError` as `ccpa.agents.find_agent` does."""
-    return find_agent(name)
 
 
 def name_of(words: Sequence[str]) -> str:

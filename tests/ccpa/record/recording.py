@@ -2,48 +2,36 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ccpa.agents.base import Command
 from ccpa.fixtures import read_trace
-from ccpa.record.run import Plan, Recorded, record
-from ccpa.record.start import as_typed, typed
+from ccpa.record.recording import Recording, Subject
+from ccpa.record.run import Ended, run
+from ccpa.record.start import typed
 from ccpa.scripted.http import Handler
 from ccpa.trace import Record
 from ccpa.validate import check
 
-PYTHON = sys.executable
 
-
-def recorded(
-    upstream: Handler, words: Sequence[str], project: Path, *, secrets: tuple[str, ...] = ()
-) -> tuple[Recorded, list[Record]]:
-    """Record an agent; return what came of it and the records of its main trace, a valid one."""
+def recorded(upstream: Handler, words: Sequence[str], project: Path) -> tuple[Ended, list[Record]]:
+    """Record an agent; return how it ended and the records of its main trace, a valid one."""
     home = project.parent / "home"
     home.mkdir(exist_ok=True)
-    output = project.parent / "recorded.ccpa-trace.jsonl"
-
-    def command(base_url: str) -> Command:
-        return typed(words, base_url, home)
-
-    plan = Plan(
+    subject = Subject(
         actor="an-agent",
-        command=command,
-        project=project,
-        output=output,
+        files=project,
+        cwd=str(project),
+        output=project.parent / "recorded.ccpa-trace.jsonl",
         arguments=tuple(words[1:]),
-        names=as_typed,
-        secrets=secrets,
-        stdout=os.open(os.devnull, os.O_WRONLY),
-        warn=print,
     )
-    try:
-        done = asyncio.run(record(plan, upstream))
-    finally:
-        os.close(plan.stdout)
-    for trace in done.traces:
+    recording = Recording(subject, upstream, print)
+    with Path(os.devnull).open("wb") as nowhere:
+        agent = run(
+            recording, lambda url: typed(words, url, home), project, stdout=nowhere.fileno()
+        )
+        ended = asyncio.run(agent)
+    for trace in recording.traces:
         with trace.path.open("rb") as stream:
             assert check(stream, version=None, prefix=False).problems == []
-    return done, read_trace(output)
+    return ended, read_trace(subject.output)

@@ -239,12 +239,14 @@ def test_what_cannot_be_done_is_said(words: tuple[str, ...], message: str, proje
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert [path.name for path in project.iterdir()] == ["a.txt"]
 
 
 def test_a_local_engine_can_be_the_model(project: Path, trace: Path, tmp_path: Path) -> None:
     home = tmp_path / "apr"
     done = run(
-        *("-o", trace, "-C", project, "--engine", "demo", "--env", "KEY=k", "--", *AGENT),
+        *("-o", trace, "-C", project, "--engine", "demo", "--env", "KEY=k", "--"),
+        *AGENT,
         APR_HOME=str(home),
     )
     assert done.returncode in (0, 1), done.stderr  # the demo model may want to use a tool
