@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from ccpa.measure.pool import LocalPool, Pool
 from ccpa.measure.store import DATABASE, Store, open_store
 from ccpa.measure.summary import Success, Summary, summarise
 from ccpa.measure.work import work
+from ccpa.record.upstream import where
 from ccpa.score import EACH_MIN, MEAN_MIN
 
 if TYPE_CHECKING:
@@ -66,12 +68,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="WORD",
-        help="a word for the agent's command line, as --agent-arg=--model=demo (repeatable)",
+        help="a word for the agent's command line, as --agent-arg=--model=demo (repeatable; "
+        "paths must be absolute, for the agent runs elsewhere)",
     )
     add(
         "--base-url",
         action="append",
         default=[],
+        type=_server,
         metavar="URL",
         help="the model's server; given several times, runs are spread over them",
     )
@@ -136,16 +140,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+    if not (text.isascii() and text.isdecimal()) or not (value := int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
     return value
+
+
+def _server(text: str) -> str:
+    try:
+        where(text)
+    except CcpaError as error:
+        _, _, reason = str(error).partition(": ")
+        raise argparse.ArgumentTypeError(reason) from None
+    return text
 
 
 def _plan(args: argparse.Namespace) -> Plan:
     if (args.mode == "fork") != (args.at is not None):
         raise CcpaError("--at N goes with --mode fork, and --mode fork needs it")
-    if not args.timeout > 0:
+    if not 0 < args.timeout < math.inf:
         raise CcpaError(f"--timeout {args.timeout}: must be more than 0 seconds")
     fixtures = [one for path in args.corpus for one in load_corpus(path)]
     return Plan(

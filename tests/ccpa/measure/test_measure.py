@@ -190,13 +190,21 @@ def test_a_server_that_is_not_there_is_no_evidence_against_the_model(measure: Me
         (["--mode", "fork"], "--at N"),
         (["--at", "2"], "--at N"),
         (["--timeout", "0"], "more than 0"),
+        (["--timeout", "inf"], "more than 0"),
+        (["--runs", "0"], "'0' is not a whole number above zero"),
+        (["--runs", "x"], "'x' is not a whole number above zero"),
+        (["--base-url", "ftp://example.org"], "http://HOST:PORT/v1"),
+        (["--base-url", "https://api.anthropic.com/v1"], "never contacted"),
     ],
 )
 def test_wrong_usage_is_said_before_anything_is_run(
     words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     database = tmp_path / "none.sqlite"
-    status = main(["measure", str(CORPUS / OWN[0]), *words, "--db", str(database)])
+    try:
+        status = main(["measure", str(CORPUS / OWN[0]), *words, "--db", str(database)])
+    except SystemExit as exited:  # argparse has spoken
+        status = int(exited.code or 0)
     assert status == 2
     assert message in capsys.readouterr().err
     assert not database.exists()
