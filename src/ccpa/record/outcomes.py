@@ -8,6 +8,7 @@ alone, and some have a fixed form for that:
 - `Permission denied.` at the beginning: apr;
 - `Exit code: N` or `Process exited with code N` in a header before the output: Codex;
 - `unsupported call:`: Codex, of a tool it does not have;
+- `Qwen Code requires permission to use`: Qwen Code, of a tool that it denies;
 - `<returncode>N</returncode>` at the beginning, or a JSON object with `returncode`: mini-swe-agent;
 - `Command exited with code N` as the last line: pi;
 - `Exit Code: N` among the last lines of what begins with `Command:`: Qwen Code.
@@ -25,7 +26,12 @@ from ccpa.importers.values import exit_code, obj
 from ccpa.record.heard import Told
 from ccpa.trace import DeniedBy
 
-_FAILURES = ("<tool_use_error>", "Permission denied. ", "unsupported call: ")
+_FAILURES = (
+    "<tool_use_error>",
+    "Permission denied. ",
+    "unsupported call: ",
+    "Qwen Code requires permission to use ",
+)
 _FAILED_COMMAND = re.compile(r"Exit code (-?\d{1,9})(?:\n|$)")
 _RETURN_CODE = re.compile(r"<returncode>(-?\d{1,9})</returncode>")
 _LAST_LINE = re.compile(r"\nCommand exited with code (-?\d{1,9})\s*\Z")

@@ -67,14 +67,8 @@ def replay(
         timeout_s: how long the agent may take.
 
     Raises:
-        CcpaError: the agent writes no trace, or none that can be read; or the fixture cannot be
-            used.
+        CcpaError: the agent's trace cannot be read, or the fixture cannot be used.
     """
-    if not agent.writes_trace:
-        raise CcpaError(
-            f"{agent.name} writes no trace, and `ccpa replay` compares traces; "
-            "`ccpa record` makes one from what it asks of its model"
-        )
     if fixture.workspace is None:
         raise CcpaError(f"{fixture.directory}: has no workspace/ to start from")
     if keep is not None:

@@ -14,8 +14,11 @@ from msgspec import Struct
 
 from ccpa import trace, workspace
 from ccpa.agents.base import Agent, Task, Unsuited
+from ccpa.errors import CcpaError
 from ccpa.fixtures import Fixture, FixtureError, materialise, read_trace
 from ccpa.layout import STUDENT_TRACE
+from ccpa.record.recording import Recording, Subject
+from ccpa.record.start import names_of
 from ccpa.replay.pace import paced
 from ccpa.sandbox import Attempt, Place, Sandbox, Streams, Unconfined
 from ccpa.scripted.adapt import Adaptation
@@ -74,10 +77,16 @@ def play(
     adaptation = Adaptation(tools=agent.tools, paths={} if here == cwd else {cwd: here})
     script = Script.from_trace(recorded)
     model = ScriptedModel(script, adaptation=adaptation)
-    with place, serving(paced(model, script, place), listener=place.listener) as base_url:
+    prompts = tuple(r.text for r in recorded if isinstance(r, trace.UserPrompt))
+    handler = paced(model, script, place)
+    recording = None
+    if not agent.writes_trace:
+        recording = Recording(_subject(agent, files, here, student, prompts), handler, _warn)
+        handler = recording.recorder
+    with place, serving(handler, listener=place.listener) as base_url:
         command = agent.command(
             Task(
-                prompts=tuple(r.text for r in recorded if isinstance(r, trace.UserPrompt)),
+                prompts=prompts,
                 cwd=here,
                 home=home,
                 trace=student,
@@ -93,6 +102,8 @@ def play(
         status = place.run(command.argv, command.environment, timeout_s=timeout_s)
         elapsed = time.perf_counter() - started
         attempts = place.attempts()
+    if recording is not None:
+        recording.close(status)
     return Played(
         student=_in_terms_of_recording(student, here, cwd),
         tree_id=workspace.tree_id(files),
@@ -102,6 +113,23 @@ def play(
         stderr=streams.stderr.read_bytes()[-_DETAIL:].decode("utf-8", "replace"),
         elapsed_s=elapsed,
     )
+
+
+def _subject(
+    agent: Agent, files: Path, here: str, student: Path, prompts: tuple[str, ...]
+) -> Subject:
+    return Subject(
+        actor=agent.name,
+        files=files,
+        cwd=here,
+        output=student,
+        arguments=prompts,
+        names=names_of(agent),
+    )
+
+
+def _warn(problem: str) -> None:
+    raise CcpaError(problem)
 
 
 def can_stand(path: str) -> bool:

@@ -153,12 +153,13 @@ def test_wrong_usage_is_an_error(words: list[str], message: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_an_agent_without_a_trace_is_sent_elsewhere(tmp_path: Path) -> None:
+def test_an_agent_that_asks_no_model_has_a_trace_in_which_nothing_happens(tmp_path: Path) -> None:
     path = tmp_path / "mute.toml"
     path.write_text('name = "mute"\ncommand = ["true"]\n')
-    done = ccpa(GOOD, "--agent", str(path))
-    assert done.returncode == 2
-    assert "mute writes no trace" in done.stderr
+    done = ccpa(GOOD, "--agent", str(path), "--json")
+    assert done.returncode == 1
+    (fixture,) = json.loads(done.stdout)["fixtures"]
+    assert {call["category"] for call in fixture["calls"]} == {"missing_llm_call"}
 
 
 def test_a_fixture_that_is_named_twice_is_played_once() -> None:
