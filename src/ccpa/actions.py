@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ccpa.errors import CcpaError
-from ccpa.trace import DeniedBy, HookDecision, SessionStop, TurnStop
+from ccpa.trace import MAX_LINE_BYTES, DeniedBy, HookDecision, SessionStop, TurnStop
 
 ActionKind = Literal["tool_use", "hook_event", "skill_invocation"]
 
@@ -230,6 +230,7 @@ def decode_views(data: bytes) -> list[View]:
     Raises:
         CcpaError: a line is not a record; the message begins with its number.
     """
+    _refuse_long_lines(data)
     try:
         return cast("list[View]", _decoder.decode_lines(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -239,6 +240,17 @@ def decode_views(data: bytes) -> list[View]:
             if line.strip():
                 views.append(_decode_line(line, number))
         return views
+
+
+def _refuse_long_lines(data: bytes) -> None:
+    """Refuse a line that no record may have, before time and memory are spent on what is in it."""
+    start = 0
+    while len(data) - start > MAX_LINE_BYTES:
+        end = data.rfind(b"\n", start, start + MAX_LINE_BYTES + 1)
+        if end < 0:
+            number, limit = data.count(b"\n", 0, start) + 1, MAX_LINE_BYTES >> 20
+            raise CcpaError(f"line {number}: longer than {limit} MiB, which no record may be")
+        start = end + 1
 
 
 def _decode_line(line: bytes, number: int) -> View:

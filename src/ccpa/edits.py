@@ -142,8 +142,29 @@ def change(before: str, after: str) -> Change:
     if head + tail == len(old):  # nothing goes: the neighbours say where
         head, tail = max(head - 1, 0), max(tail - 1, 0)
     gone = old[head : len(old) - tail]
-    occurrence = sum(old[at : at + len(gone)] == gone for at in range(head))
+    occurrence = _beginnings(gone, old[: head + len(gone) - 1])
     return Change(tuple(gone), tuple(new[head : len(new) - tail]), occurrence)
+
+
+def _beginnings(wanted: list[str], lines: list[str]) -> int:
+    """Count the places where a stretch of lines is found, overlapping ones too.
+
+    By Knuth, Morris and Pratt, for a file whose lines are all alike must not take for ever.
+    """
+    borders = [0] * len(wanted)  # of each beginning of `wanted`: how much of it also ends it
+    found = at = 0
+    for index in range(1, len(wanted)):
+        while at and wanted[index] != wanted[at]:
+            at = borders[at - 1]
+        at += wanted[index] == wanted[at]
+        borders[index] = at
+    at = 0
+    for line in lines:
+        while at and (at == len(wanted) or line != wanted[at]):
+            at = borders[at - 1]
+        at += line == wanted[at]
+        found += at == len(wanted)
+    return found
 
 
 def _written(action: Action) -> list[str]:

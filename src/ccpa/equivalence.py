@@ -23,6 +23,7 @@ Rule = Callable[[Input, Root], Key | None]
 
 PATH_NAMES = ("file_path", "path", "notebook_path")
 EVERY_TOOL = "*"  # a hook without a matcher runs for every tool
+MAX_DEPTH = 100  # of a tool's input; hostile nesting must not exhaust the stack
 
 _decoder = msgspec.json.Decoder()
 
@@ -249,7 +250,17 @@ def decode_input(raw: bytes) -> Input | None:
         value = _decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    may_be_deep = raw.count(b"{") + raw.count(b"[") > MAX_DEPTH  # hardly ever, and quick to see
+    return None if may_be_deep and _is_deeper(value, MAX_DEPTH) else value
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    below = value.values() if isinstance(value, dict) else value
+    return depth == 0 or any(_is_deeper(one, depth - 1) for one in below)
 
 
 def path_of(tool_input: Input) -> str | None:

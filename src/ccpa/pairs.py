@@ -9,6 +9,7 @@ from ccpa.actions import read_views
 from ccpa.compare import NO_WEIGHTS, Comparison, compare
 
 MAX_FILE_BYTES = 8 << 20  # of a starting file; an agent does not edit more than that by hand
+MAX_PATH = 4096  # characters; what is longer names no file, and takes long to find that out
 
 
 def compare_files(
@@ -52,6 +53,8 @@ def text_reader(workspace: Path | str) -> Callable[[str], str | None]:
 
     @cache
     def read_text(path: str) -> str | None:
+        if len(path) > MAX_PATH:
+            return None
         try:
             resolved = Path(os.path.realpath(root / path))
             if not resolved.is_relative_to(root) or not resolved.is_file():

@@ -106,7 +106,7 @@ def _same_input(left: ToolUseView, right: ToolUseView) -> bool:
     ours, theirs = bytes(left.input), bytes(right.input)
     rule = _RULES.get(left.name)
     if rule is None:
-        return bool(_canonical(_value(ours)) == _canonical(_value(theirs)))
+        return _same_json(ours, theirs)
     first, second = decode_input(ours) or {}, decode_input(theirs) or {}
     posts = [one.get("post_state_sha256") for one in (first, second)]
     if left.name == "Edit" and all(isinstance(post, str) for post in posts):
@@ -115,11 +115,14 @@ def _same_input(left: ToolUseView, right: ToolUseView) -> bool:
     return bool(rule(first) == rule(second))
 
 
-def _value(raw: bytes) -> Any:
+def _same_json(left: bytes, right: bytes) -> bool:
     try:
-        return msgspec.json.decode(raw)
-    except RecursionError:
-        raise CcpaError("a tool's input is nested too deep to compare") from None
+        values = [_canonical(msgspec.json.decode(raw)) for raw in (left, right)]
+        return bool(values[0] == values[1])
+    except (RecursionError, msgspec.DecodeError, UnicodeDecodeError):
+        raise CcpaError(
+            "a tool's input is nested too deep, or no UTF-8: it cannot be compared"
+        ) from None
 
 
 def _hook(hook: HookEventView) -> tuple[Any, ...]:

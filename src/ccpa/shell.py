@@ -99,7 +99,9 @@ def meanings(commands: Collection[str]) -> dict[str, Tokens | str]:
     contested: set[bytes] = set()
     for command in commands:
         source = command.encode("utf-8", "surrogatepass")
-        if _NEEDS_GRAMMAR.search(source) and _NEEDLESS.search(source):
+        if len(source) > MAX_BYTES:
+            found[command] = command
+        elif _NEEDS_GRAMMAR.search(source) and _NEEDLESS.search(source):
             tokens, bare = _canonical(source)
             found[command] = tokens or command
             contested.add(_letters(bare))

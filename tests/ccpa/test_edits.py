@@ -55,6 +55,23 @@ def test_a_change_is_the_lines_that_change_and_which_of_their_like() -> None:
     assert change("a\nb\nc\nb\n", "a\nb\nc\nx\n") == Change(("b",), ("x",), 1)
 
 
+LINES = st.lists(st.sampled_from("ab"), max_size=12).map("\n".join)
+
+
+@given(LINES, LINES)
+def test_a_change_says_all_it_takes_to_make_it_again(before: str, after: str) -> None:
+    made = change(before, after)
+    lines, size = before.split("\n"), len(made.old)
+    places = [at for at in range(len(lines)) if tuple(lines[at : at + size]) == made.old]
+    at = places[made.occurrence]
+    assert "\n".join([*lines[:at], *made.new, *lines[at + size :]]) == after
+
+
+def test_a_file_whose_lines_are_all_alike_takes_no_longer_than_another() -> None:
+    half = "a\n" * 100_000
+    assert change(half + half, half + "b\n" * 100_000).occurrence == 100_000
+
+
 def test_where_lines_are_put_in_the_neighbours_say_where() -> None:
     assert change("a\nc", "a\nb\nc") == Change(("a", "c"), ("a", "b", "c"), 0)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ccpa.actions import session
 from ccpa.compare import compare
-from ccpa.equivalence import RULES, Key, Malformed, key, tool_key
+from ccpa.equivalence import MAX_DEPTH, RULES, Key, Malformed, key, tool_key
 from ccpa.paths import Root
 from tests.ccpa.sessions import PROJECT, bash, hook, skill, trace, use
 
@@ -219,6 +219,20 @@ def test_a_call_without_its_input_equals_nothing_not_even_its_like(
 @pytest.mark.parametrize("raw", [b"[]", b'"ls"', b"null", b"{", b"{" * 5000, b'{"a":' * 5000])
 def test_an_input_that_is_no_object_equals_nothing(raw: bytes) -> None:
     assert isinstance(tool_key("Bash", raw, ROOT), Malformed)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"b":'])
+def test_an_input_nested_too_deep_equals_nothing(opening: str) -> None:
+    closing = {"[": "]", '{"b":': "}"}[opening]
+    for depth, sound in ((MAX_DEPTH - 1, True), (MAX_DEPTH, True), (MAX_DEPTH + 1, False)):
+        below = depth - 1  # the input itself is the first
+        raw = '{"a":' + opening * below + "1" + closing * below + ', "b": 1}'
+        assert isinstance(tool_key("mcp__x__y", raw.encode(), ROOT), Malformed) is not sound
+
+
+def test_many_values_are_not_taken_for_deep_ones() -> None:
+    raw = json.dumps({"a": [[]] * MAX_DEPTH, "b": [{}] * MAX_DEPTH}).encode()
+    assert not isinstance(tool_key("mcp__x__y", raw, ROOT), Malformed)
 
 
 def test_every_rule_is_tried_above() -> None:
