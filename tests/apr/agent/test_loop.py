@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 from msgspec import Struct
 
@@ -182,6 +183,29 @@ async def test_the_model_is_asked_with_all_that_was_said(tmp_path: Path) -> None
     assert second.messages[: len(first.messages)] == first.messages
 
 
+async def test_the_models_own_words_go_back_to_it(tmp_path: Path) -> None:
+    said = msgspec.structs.replace(answer(use("Speak")), raw="<call>Speak</call>")
+    script = Script(said, answer(TextBlock("Done.")))
+    await converse(agent(tmp_path, script, Speak()))
+    assert script.asked[1].messages[1] == AssistantMessage(said.blocks, "<call>Speak</call>")
+
+
+async def test_where_we_are_is_said_before_the_first_prompt_alone(tmp_path: Path) -> None:
+    script = Script(answer(TextBlock("a")), answer(TextBlock("b")))
+    some_agent = agent(tmp_path, script)
+    events = [e async for e in some_agent.converse(["one", "two"], preface="Here: ")]
+    prompts = [m.text for m in script.asked[1].messages if isinstance(m, UserMessage)]
+    assert prompts == ["Here: one", "two"]
+    assert [e.text for e in events if isinstance(e, UserPrompt)] == ["one", "two"]
+
+
+async def test_the_session_stops_as_its_last_answer_did(tmp_path: Path) -> None:
+    cut = msgspec.structs.replace(answer(TextBlock("and th")), stop_reason="max_tokens")
+    end = (await converse(agent(tmp_path, Script(cut))))[-1]
+    assert isinstance(end, SessionEnd)
+    assert end.stop_reason == "max_tokens"
+
+
 async def test_calls_that_only_read_run_at_once_and_are_reported_in_order(tmp_path: Path) -> None:
     meet = Meet(3)
     script = Script(answer(*(use("Meet", n) for n in (1, 2, 3))), answer(TextBlock("Done.")))
@@ -271,6 +295,24 @@ async def test_a_run_that_is_cancelled_answers_every_call_and_stays_cancelled(
     history = some_agent.messages[-1]
     assert isinstance(history, ToolMessage)
     assert len(history.answers) == 2
+
+
+async def test_what_was_done_before_a_run_was_cancelled_is_reported_once(tmp_path: Path) -> None:
+    script = Script(answer(use("Speak", 1), use("Meet", 2)))
+    some_agent = agent(tmp_path, script, Speak(), Meet(9))
+    seen: list[Event] = []
+
+    async def run() -> None:
+        async for event in some_agent.converse(["go"]):
+            seen.append(event)
+            if isinstance(event, ToolStarted) and event.tool_use.id == "toolu_2":
+                asyncio.get_running_loop().call_soon(task.cancel)
+
+    task = asyncio.create_task(run())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    told = [(result.tool_use_id, result.ok) for result in results(seen)]
+    assert told == [("toolu_1", True), ("toolu_2", False)]
 
 
 async def test_the_last_allowed_turn_is_the_last(tmp_path: Path) -> None:
