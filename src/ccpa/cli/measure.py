@@ -298,13 +298,27 @@ def _show_agreement(agreed: Agreement) -> None:
         "by position": agreed.by_position,
         "by context (tokens)": agreed.by_context,
     }
-    for title, rates in sections.items():
-        for label, rate in rates.items():
-            share = number(rate.share)
-            print(f"{title}\t{one_line(label)}\t{share}\t{rate.same} of {rate.total}")
-    for teacher, row in agreed.confusion.items():
-        for student, count in row.items():
-            print(f"teacher {one_line(teacher)}\tstudent {one_line(student)}\t{count}")
+    rows: list[tuple[str, ...]] = [
+        (title, one_line(label), number(rate.share), f"{rate.same} of {rate.total}")
+        for title, rates in sections.items()
+        for label, rate in rates.items()
+    ]
+    confused: list[tuple[str, ...]] = [
+        (f"teacher {one_line(teacher)}", f"student {one_line(student)}", f"{count}")
+        for teacher, row in agreed.confusion.items()
+        for student, count in row.items()
+    ]
+    if on_terminal():
+        for table, lines in (
+            (_table("decisions", "", "agree", ""), rows),
+            (_table("calls", "", "times"), confused),
+        ):
+            for line in lines:
+                table.add_row(*line)
+            console().print(table)
+    else:
+        for line in [*rows, *confused]:
+            print("\t".join(line))
     if agreed.failed:
         print(f"{agreed.failed} decisions had a history longer than the model's context")
 
