@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ccpa.cli.scoring import add_scoring_arguments, fraction, number, uncollected
+from ccpa.cli.scoring import (
+    STYLES,
+    add_scoring_arguments,
+    fraction,
+    number,
+    print_verdict,
+    uncollected,
+)
 from ccpa.console import console, on_terminal, one_line
 from ccpa.corpus import (
     CorpusResult,
@@ -194,7 +201,7 @@ def _with_progress(results: Iterable[PairResult], total: int) -> Iterator[PairRe
 
 
 def _show(found: CorpusResult, thresholds: Thresholds) -> None:
-    print(_headline(found, thresholds))
+    _headline(found, thresholds)
     fixtures = sorted(found.fixtures, key=_worst_first)
     if on_terminal():
         console().print(_table(fixtures))
@@ -205,14 +212,17 @@ def _show(found: CorpusResult, thresholds: Thresholds) -> None:
         print("\t".join(fields))
 
 
-def _headline(found: CorpusResult, thresholds: Thresholds) -> str:
+def _headline(found: CorpusResult, thresholds: Thresholds) -> None:
     low = found.interval
     spread = f", 95 % interval {number(low.low)} to {number(low.high)}" if low else ""
     runs = sum(len(one.runs) for one in found.fixtures)
     failed = sum(one.judged != "pass" for one in found.fixtures)
-    return (
-        f"{found.judged.upper()}  mean parity score {number(found.score)}{spread} "
-        f"(needs {thresholds.mean:.2f}, each {thresholds.each:.2f})\n"
+    print_verdict(
+        found.judged,
+        f"mean parity score {number(found.score)}{spread} "
+        f"(needs {thresholds.mean:.2f}, each {thresholds.each:.2f})",
+    )
+    print(
         f"{len(found.fixtures)} fixtures, {runs} runs, {failed} below the floor or without a score"
     )
 
@@ -247,13 +257,12 @@ def _table(fixtures: list[FixtureResult]) -> "Table":
         table.add_column("95 % interval", no_wrap=True)
     table.add_column("fixture", overflow="fold")
     table.add_column("drifts", overflow="fold")
-    styles = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
     for one in fixtures:
         drifts = _drifts(one)
         named = [f"{name} {count}" for name, count in list(drifts.items())[:_WORST]]
         rest = f", {len(drifts) - _WORST} more kinds" if len(drifts) > _WORST else ""
         middle = [_range(one)] if several else []
-        score = Text(number(one.score), style=styles[one.judged])
+        score = Text(number(one.score), style=STYLES[one.judged])
         table.add_row(score, *middle, one_line(one.fixture), ", ".join(named) + rest)
     return table
 

@@ -10,6 +10,7 @@ from ccpa.cli.scoring import (
     add_scoring_arguments,
     fraction,
     number,
+    print_verdict,
     uncollected,
     workspace_of,
 )
@@ -19,7 +20,7 @@ from ccpa.drifts import Drift
 from ccpa.errors import CcpaError
 from ccpa.pairs import compare_files
 from ccpa.reasons import guesses, reason, summary
-from ccpa.score import EACH_MIN, verdict
+from ccpa.score import EACH_MIN, Verdict, verdict
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -130,8 +131,9 @@ def as_json(found: Comparison, judged: str, args: argparse.Namespace) -> dict[st
     }
 
 
-def _show(found: Comparison, judged: str, args: argparse.Namespace) -> None:
-    for line in _headline(found, judged, args):
+def _show(found: Comparison, judged: Verdict, args: argparse.Namespace) -> None:
+    print_verdict(judged, f"parity score {number(found.score.parity)} (needs {args.min:.2f})")
+    for line in _headline(found, args):
         print(line)
     if args.side_by_side:
         console().print(_streams(found))
@@ -148,11 +150,10 @@ def _show(found: Comparison, judged: str, args: argparse.Namespace) -> None:
         print(f"{index}\t{drift.category}\t{place}\t{one_line(drift.name)}\t{why}")
 
 
-def _headline(found: Comparison, judged: str, args: argparse.Namespace) -> list[str]:
+def _headline(found: Comparison, args: argparse.Namespace) -> list[str]:
     points = found.score
     sides = f"{len(found.teacher.keys)} of the teacher, {len(found.student.keys)} of the student"
     lines = [
-        f"{judged.upper()}  parity score {number(points.parity)} (needs {args.min:.2f})",
         f"recall {number(points.recall)}  precision {number(points.precision)}  "
         f"drifts {len(found.drifts)}",
         f"actions: {sides}, {len(found.alignment.matched)} matched",
@@ -248,7 +249,7 @@ def _run_positional(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(positional_json(report, passes), indent=2, ensure_ascii=False))
     else:
-        print(f"{'PASS' if passes else 'FAIL'}  positional score {number(report.score)}")
+        print_verdict("pass" if passes else "fail", f"positional score {number(report.score)}")
         print(
             f"{report.matched_count} of {report.teacher_count} actions match by index, "
             f"the student has {report.student_count}"

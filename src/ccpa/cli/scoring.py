@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ccpa.console import console, on_terminal
 from ccpa.errors import CcpaError
+from ccpa.score import Verdict
+
+STYLES: dict[Verdict, str] = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 
 
 def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +90,17 @@ def workspace_of(fixture: Path | None) -> Path | None:
 def number(value: float | None) -> str:
     """Return a score as people read it, rounded down: 0.79999 must not look like a pass."""
     return "none" if value is None else f"{math.floor(value * 10000) / 10000:.4f}"
+
+
+def print_verdict(judged: Verdict, rest: str) -> None:
+    """Print the verdict and, on the same line, what it rests on; in colour on a terminal."""
+    word = judged.upper()
+    if not on_terminal():
+        print(f"{word}  {rest}")
+        return
+    from rich.text import Text
+
+    console().print(Text.assemble((word, f"bold {STYLES[judged]}"), f"  {rest}"))
 
 
 @contextmanager

@@ -215,10 +215,11 @@ def test_side_by_side_shows_both_streams(capsys: pytest.CaptureFixture[str]) -> 
 HOSTILE = "ls \x1b]0;owned\x07 \u202e" + "x" * 300
 
 
-def on_a_terminal(folder: Path, *arguments: str) -> str:
+def on_a_terminal(folder: Path, *arguments: str, **settings: str) -> str:
     """Run `ccpa` on a terminal of 80 columns and return what it shows."""
     leader, follower = pty.openpty()
     environment = {"PATH": os.environ["PATH"], "COLUMNS": "80", "LINES": "24", "TERM": "xterm"}
+    environment |= settings
     process = subprocess.Popen(
         [sys.executable, "-m", "ccpa.cli.main", *arguments],
         cwd=folder,
@@ -253,6 +254,20 @@ def test_on_a_terminal_of_80_columns_nothing_wraps_and_nothing_escapes(folder: P
         if command[0] == "diff":
             plain = "".join(c for c in _without_colour(shown) if c != "\r")
             assert max(map(len, plain.split("\n"))) <= 80
+
+
+def test_on_a_terminal_the_verdict_is_coloured_unless_colour_is_not_wanted(folder: Path) -> None:
+    put("t.jsonl", bash("a"), bash("b"))
+    put("s.jsonl", bash("a"), bash("b"))
+    assert "\x1b[1;32mPASS\x1b[0m  parity score 1.0000" in on_a_terminal(
+        folder, "diff", "t.jsonl", "s.jsonl"
+    )
+    put("s.jsonl", bash("b"), bash("b"), bash("b"))
+    shown = on_a_terminal(folder, "diff", "t.jsonl", "s.jsonl")
+    assert "\x1b[1;31mFAIL\x1b[0m  parity score 0.4000" in shown
+    plain = on_a_terminal(folder, "diff", "t.jsonl", "s.jsonl", "--side-by-side", NO_COLOR="1")
+    assert "FAIL" in plain  # bold, which is no colour
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", plain)
 
 
 def _without_colour(text: str) -> str:
