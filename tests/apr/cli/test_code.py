@@ -25,6 +25,7 @@ FIX = {"file_path": "src/calc.py", "old_string": "a - b", "new_string": "a + b"}
 EDIT = calls(("Edit", FIX), first=2)
 TASK = [READ, EDIT, says("Fixed: add now adds.")]
 ACCEPT = ("--permission-mode", "acceptEdits")
+FOREVER = f"sleep 1000.{os.getpid()}"  # told apart from those of other test runs
 
 
 @pytest.fixture
@@ -419,7 +420,7 @@ def test_killed_at_any_record_the_trace_is_a_valid_prefix(
 def test_ctrl_c_ends_a_running_command_and_the_trace_in_order(
     home: Path, project: Path, trace: Path
 ) -> None:
-    script = [calls(("Bash", {"command": "echo $$ > pid; sleep 1000"})), says("unreached")]
+    script = [calls(("Bash", {"command": f"echo $$ > pid; {FOREVER}"})), says("unreached")]
     with serving(ScriptedModel(script)) as url:
         process = start_apr(
             *("code", "--base-url", url, "--emit-trace", trace, "--allowedTools", "Bash", "go"),
@@ -467,7 +468,7 @@ def test_a_signal_while_the_model_speaks_ends_the_session(
 
 
 def test_a_background_shell_does_not_outlive_the_run(home: Path, project: Path) -> None:
-    command = {"command": "echo $$ > pid; sleep 1000", "run_in_background": True}
+    command = {"command": f"echo $$ > pid; {FOREVER}", "run_in_background": True}
     script = [
         calls(("Bash", command)),
         calls(("Bash", {"command": "until [ -s pid ]; do sleep 0.01; done"}), first=2),
@@ -539,5 +540,5 @@ def test_the_reader_of_our_output_may_leave(home: Path, project: Path) -> None:
 @pytest.fixture(autouse=True)
 def _nobody_left_behind() -> Iterator[None]:
     yield
-    done = subprocess.run(["pgrep", "-f", "sleep 1000"], capture_output=True, check=False)
+    done = subprocess.run(["pgrep", "-f", FOREVER], capture_output=True, check=False)
     assert done.returncode == 1, done.stdout
