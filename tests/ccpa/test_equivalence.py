@@ -231,8 +231,10 @@ def test_an_input_nested_too_deep_equals_nothing(opening: str) -> None:
 
 
 def test_many_values_are_not_taken_for_deep_ones() -> None:
-    raw = json.dumps({"a": [[]] * MAX_DEPTH, "b": [{}] * MAX_DEPTH}).encode()
-    assert not isinstance(tool_key("mcp__x__y", raw, ROOT), Malformed)
+    deepest = "[" * (MAX_DEPTH - 1) + "1" + "]" * (MAX_DEPTH - 1)
+    for one in (deepest, "[[1],[[]]]", '[{"b":1},{"b":{}}]'):
+        raw = '{"a":' + one + ',"b":[' + ",".join(["[1]"] * MAX_DEPTH) + "]}"
+        assert not isinstance(tool_key("mcp__x__y", raw.encode(), ROOT), Malformed)
 
 
 def test_every_rule_is_tried_above() -> None:
@@ -293,9 +295,9 @@ def test_what_a_hook_said_is_kept_word_by_word() -> None:
 
 
 def test_a_path_is_inside_whether_or_not_the_root_ends_in_a_slash() -> None:
-    for root in (Root("/srv/app"), Root("/srv/app/"), Root("/")):
-        inside = f"{root.cwd}/a"
-        raw = [json.dumps({"path": path}).encode() for path in (inside, "a", "/srv/application")]
+    roots = [("/srv/app", "/srv/app/a"), ("/srv/app/", "/srv/app/a"), ("/", "/a")]
+    for root, inside in ((Root(cwd), inside) for cwd, inside in roots):
+        raw = [json.dumps({"path": path}).encode() for path in (inside, "a", "/srv/application/a")]
         ours, theirs, beside = (tool_key("mcp__x__y", one, root) for one in raw)
         assert ours == theirs
         assert ours != beside
