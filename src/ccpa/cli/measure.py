@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
         _show(found, agreed, thresholds)
         print(f"measurement {measurement} in {one_line(str(args.db))}")
     if found.unconfined and args.sandbox == "auto":
-        what = "nothing kept the agent from the network and your files"
+        what = "nothing kept the agent from the network"
         print(f"ccpa: {found.unconfined} runs had no sandbox: {what}", file=sys.stderr)
     return 0 if found.passes else 1
 

@@ -134,11 +134,11 @@ def answers(records: Sequence[Record]) -> int:
 
 def after(views: Sequence[View], at: int) -> list[View]:
     """Return a trace without its main conversation's first `at` answers and all before the last."""
-    answers = 0
+    passed = 0
     for index, view in enumerate(views):
         if isinstance(view, AssistantTurnView) and view.parent_tool_use_id is None:
-            answers += 1
-            if answers == at:
+            passed += 1
+            if passed == at:
                 start = [one for one in views[:index] if isinstance(one, SessionStartView)]
                 return [*start, *views[index + 1 :]]
     return []
