@@ -7,7 +7,7 @@ mkdir -p "$1"
 directory=$(cd "$1" && pwd)
 
 npm_agents='@openai/codex@0.169.0 @qwen-code/qwen-code@0.15.10 opencode-ai@1.18.33
-    @earendil-works/pi-coding-agent@1.5.2'
+    @earendil-works/pi-coding-agent@0.74.2'
 # Its model client imports `mcp` without requiring it.
 pip_agents='mini-swe-agent==2.4.6 mcp'
 

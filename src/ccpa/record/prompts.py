@@ -9,17 +9,16 @@ _REMINDER = re.compile(r"\s*<system-reminder>.*?</system-reminder>\s*", re.DOTAL
 def prompt_in(parts: Sequence[str], arguments: Sequence[str]) -> str:
     """Return the prompt that stands in the parts of a message.
 
-    An argument that the agent was started with, and that stands in a part, is the prompt: rather
-    one that is a whole part, or the end of one; then the longest. Else the prompt is all of it,
-    less what agents mark as reminders of their own.
+    An argument that the agent was started with is the prompt if it is a part, or the last lines of
+    one, or if it is more than a word and stands anywhere; of several, in this order, the longest.
+    Else the prompt is all of it, less what agents mark as reminders of their own.
     """
-    found: list[tuple[bool, bool, int, str]] = []
-    for argument in arguments:
-        words = argument.strip()
-        within = [part.strip() for part in parts if words and words in part]
-        if within:
-            at_end = any(part.endswith(words) for part in within)
-            found.append((words in within, at_end, len(words), words))
+    found = []
+    for words in filter(None, (argument.strip() for argument in arguments)):
+        for part in (part.strip() for part in parts if words in part):
+            at_end = part.endswith(f"\n{words}")
+            if part == words or at_end or len(words.split()) > 1:
+                found.append((part == words, at_end, len(words), words))
     if found:
         return max(found)[-1]
     bare = (_REMINDER.sub("", part) for part in parts)

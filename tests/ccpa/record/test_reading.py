@@ -58,6 +58,8 @@ def test_a_denial_is_told_by_the_words_of_an_error() -> None:
         (["<environment>\n/work\n</environment>\n\nfix it"], ["code", "fix it"], "fix it"),
         (["Please solve: fix it\n\nRules follow."], ["-t", "fix it"], "fix it"),
         (["about the code", "fix"], ["code", "fix"], "fix"),
+        (["<where/>\n\nfix"], ["code", "fix"], "fix"),
+        (["explain the code"], ["code"], "explain the code"),
         (["see code", "a longer prompt"], ["code", "a longer prompt"], "a longer prompt"),
         (["where", "what"], ["other"], "where\n\nwhat"),
         (["<system-reminder>\nx\n</system-reminder>\nfix it"], [], "fix it"),
