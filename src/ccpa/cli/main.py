@@ -25,7 +25,7 @@ COMMANDS = {
     "files": "say whether two directories hold the same files",
     "coverage": "say which capabilities have a fixture whose trace shows them",
     "import": "turn transcripts of other programs into traces",
-    "export": "turn traces into what other programs read: ATIF, OpenTelemetry, fine-tuning data",
+    "export": "turn traces into what other programs read",
     "measure": "let a live model drive the agent, N times, and score the runs",
     "runs": "list, compare and export what `ccpa measure` has kept",
     "record": "run any agent and write its trace from what goes over the wire",
