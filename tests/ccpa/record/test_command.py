@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -207,6 +208,37 @@ def hanging(project: Path, trace: Path, folder: Path) -> "subprocess.Popen[str]"
     )
     told.open().close()  # waits for the agent
     return process
+
+
+def test_an_agent_on_a_terminal_reads_the_keyboard(
+    project: Path, trace: Path, tmp_path: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    script = written(tmp_path, says("x"))
+    words = [
+        "-o",
+        trace,
+        "-C",
+        project,
+        "--script",
+        script,
+        "--",
+        "bash",
+        "-c",
+        "read a; echo $a$a",
+    ]
+    process = subprocess.Popen(
+        [*CCPA, *map(str, words)],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    os.write(ours, b"typed\n")
+    assert process.communicate(timeout=30)[0] == "typedtyped\n"
+    os.close(ours)
+    os.close(theirs)
+    assert isinstance(valid(trace)[-1], SessionEnd)
 
 
 def test_a_trace_inside_the_project_is_no_part_of_it(project: Path, tmp_path: Path) -> None:
