@@ -98,7 +98,7 @@ def find_pairs(corpus: Path, students: Path | None = None) -> list[Pair]:
 
     Raises:
         CcpaError: there is no fixture, a fixture has no run, an id is taken twice, or a directory
-            cannot be read or leads back to itself.
+            cannot be read, or a link leads where was looked already.
     """
     pairs: list[Pair] = []
     seen: dict[str, str] = {}
@@ -107,7 +107,8 @@ def find_pairs(corpus: Path, students: Path | None = None) -> list[Pair]:
         if name in seen:
             raise CcpaError(f"{directory}: the id {name!r} is taken by {seen[name]}")
         seen[name] = directory
-        workspace = f"{directory}/{WORKSPACE}" if names.get(WORKSPACE) else None
+        has_workspace = WORKSPACE in names and _is_directory(names[WORKSPACE])
+        workspace = f"{directory}/{WORKSPACE}" if has_workspace else None
         teacher = f"{directory}/{TEACHER_TRACE}"
         runs = _runs(directory, names, name, students)
         pairs += [Pair(name, teacher, run, workspace) for run in runs]
@@ -193,28 +194,51 @@ def _counted(categories: list[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-Names = dict[str, bool]  # of what a directory holds, and whether that is a directory
-Identities = tuple[tuple[int, int], ...]  # device and inode
+Names = dict[str, os.DirEntry[str]]  # what a directory holds
 
 
 def _walk(
-    directory: str, is_wanted: Callable[[Names], bool], above: Identities = ()
+    directory: str, is_wanted: Callable[[Names], bool], known: set[str] | None = None
 ) -> Iterator[tuple[str, Names]]:
-    """Yield the uppermost directories that are wanted. Links are followed, never in a circle."""
+    """Yield the uppermost directories that are wanted. Links are followed, but nowhere twice.
+
+    `known` are the resolved directories that are looked through, with all below them.
+    """
+    known = {os.path.realpath(directory)} if known is None else known
     try:
         with os.scandir(directory) as listing:
-            names = {entry.name: entry.is_dir() for entry in listing}
-        if is_wanted(names):
-            yield directory, names
-            return
-        status = Path(directory).stat()
+            names = {entry.name: entry for entry in listing}
     except OSError as error:
         raise CcpaError(f"{directory}: cannot be read: {error.strerror}") from None
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
-        raise CcpaError(f"{directory}: a link in a circle: it leads to a directory above it")
-    for name in sorted(name for name in names if names[name]):
-        yield from _walk(f"{directory}/{name}", is_wanted, (*above, identity))
+    if is_wanted(names):
+        yield directory, names
+        return
+    for name in sorted(names):
+        if _is_directory(names[name]):
+            below = f"{directory}/{name}"
+            if names[name].is_symlink():
+                _follow(below, known)
+            yield from _walk(below, is_wanted, known)
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        raise CcpaError(f"{entry.path}: cannot be read: {error.strerror}") from None
+
+
+def _follow(link: str, known: set[str]) -> None:
+    """Refuse a link in a circle, and one by which a run would count twice."""
+    target = os.path.realpath(link)
+    for one in known:
+        if _holds(one, target) or _holds(target, one):
+            raise CcpaError(f"{link}: a link to {target}, but {one} is looked through already")
+    known.add(target)
+
+
+def _holds(directory: str, path: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
 def _runs(directory: str, names: Names, name: str, students: Path | None) -> list[str]:

@@ -167,7 +167,7 @@ def test_a_name_from_a_directory_cannot_command_the_terminal(
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_is_wrong_with_a_corpus_is_named(folder: Path) -> None:
+def test_what_is_wrong_with_a_corpus_is_named() -> None:
     with pytest.raises(CcpaError, match="cannot be read: No such file"):
         find_pairs(Path("absent"))
     Path("c/empty").mkdir(parents=True)
@@ -182,10 +182,36 @@ def test_what_is_wrong_with_a_corpus_is_named(folder: Path) -> None:
     pair("c/one", [A], [A])
     with pytest.raises(CcpaError, match="the id 'one' is taken by c/again/one"):
         find_pairs(Path("c"))
-    (folder / "loop" / "below").mkdir(parents=True)
-    (folder / "loop" / "below" / "up").symlink_to(folder / "loop")
-    with pytest.raises(CcpaError, match="a link in a circle"):
-        find_pairs(Path("loop"))
+
+
+@pytest.mark.usefixtures("folder")
+def test_links_are_followed_but_nowhere_twice(folder: Path) -> None:
+    pair("elsewhere/one", [A], [A])
+    Path("c").mkdir()
+    Path("c/linked").symlink_to(folder / "elsewhere")
+    assert [one.fixture for one in find_pairs(Path("c"))] == ["one"]
+    for place, target in (
+        ("c/again", "elsewhere/one"),  # what another link leads to
+        ("c/circle", "c"),
+        ("c/above", "."),
+        ("elsewhere/circle", "elsewhere"),
+    ):
+        Path(place).symlink_to(folder / target)
+        with pytest.raises(CcpaError, match=r"a link to .* is looked through already"):
+            find_pairs(Path("c"))
+        Path(place).unlink()
+    Path("c/itself").symlink_to("itself")
+    with pytest.raises(CcpaError, match="c/itself: cannot be read"):
+        find_pairs(Path("c"))
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_link_to_the_latest_run_does_not_count_it_twice(folder: Path) -> None:
+    put("c/one/teacher.ccpa-trace.jsonl", A)
+    put("runs/one/run-1/trace.jsonl", A)
+    Path("runs/one/latest").symlink_to("run-1")
+    with pytest.raises(CcpaError, match=r"runs/one/latest: a link to .*run-1, but"):
+        find_pairs(Path("c"), Path("runs"))
 
 
 @pytest.mark.usefixtures("folder")
