@@ -5,9 +5,10 @@
 apr's own run:
 
 - The first prompt has our surroundings before it, with the session's own directory and date.
-- Paths below that directory are relative to it, as our tools give and show them: in inputs, in the
-  commands of Bash and in results. The directory itself keeps its name, which the model knows from
-  its surroundings. What files hold (`content`, `old_string`, ..., and what Read shows) stays.
+- Paths below that directory are relative to it where our own tools take and show them so: in the
+  inputs that name a path, and in the answers of tools that answer with paths. Commands and their
+  output stay, for a shell may be elsewhere by then, and so does what files hold. The directory's
+  own name is known to the model from its surroundings.
 - What a Stop hook that blocked has said is the next prompt, as it was for the recorded model.
 - A history that was summarised is retold in full: a trace does not hold the summary.
 """
@@ -49,7 +50,8 @@ from ccpa.trace import (
 DIRECTORY = "/workspace"
 """Where a session is taken to have run if it does not say."""
 PATHS = frozenset({"file_path", "path", "notebook_path"})
-CONTENTS = frozenset({"content", "old_string", "new_string", "new_source"})
+"""Inputs that name a path."""
+ANSWER_WITH_PATHS = frozenset({"Edit", "Glob", "Grep", "NotebookEdit", "Write"})
 RECORDING = "recording"
 """The model's name in answers that are said again."""
 
@@ -95,7 +97,7 @@ class Retelling(Struct, frozen=True):
     def blocks(self, blocks: Iterable[Block]) -> tuple[Block, ...]:
         """Return an answer with its paths relative."""
         return tuple(
-            ToolUseBlock(block.id, block.name, self._input(block.input))
+            ToolUseBlock(block.id, block.name, self._input(block.name, block.input))
             if isinstance(block, ToolUseBlock)
             else block
             for block in blocks
@@ -105,7 +107,9 @@ class Retelling(Struct, frozen=True):
         """Return what the model reads of a call's result."""
         if result is None:
             return ToolAnswer(call.id, call.name, _NO_RESULT, ok=False)
-        content = result.content if call.name == "Read" else self.text(result.content)
+        # Read answers with what a file holds, unless it fails.
+        names_paths = call.name in ANSWER_WITH_PATHS or (call.name == "Read" and not result.ok)
+        content = self.text(result.content) if names_paths else result.content
         return ToolAnswer(call.id, call.name, content, result.ok)
 
     def text(self, text: str) -> str:
@@ -115,15 +119,14 @@ class Retelling(Struct, frozen=True):
             return text
         return re.sub(rf"(?<![\w./~-]){re.escape(below)}(?=[\w.@+~*-])", "", text)
 
-    def _input(self, given: dict[str, Any]) -> dict[str, Any]:
-        return {key: self._value(key, value) for key, value in given.items()}
+    def _input(self, tool: str, given: dict[str, Any]) -> dict[str, Any]:
+        keys = PATHS | {"pattern"} if tool == "Glob" else PATHS
+        return {key: self._path(value) if key in keys else value for key, value in given.items()}
 
-    def _value(self, key: str, value: Any) -> Any:
-        if not isinstance(value, str) or key in CONTENTS:
+    def _path(self, value: Any) -> Any:
+        if not isinstance(value, str):
             return value
-        if key in PATHS and value.rstrip("/") == self.directory:
-            return "."
-        return self.text(value)
+        return "." if value.rstrip("/") == self.directory else self.text(value)
 
 
 def histories(

@@ -150,10 +150,17 @@ def test_paths_below_the_directory_are_relative_to_it() -> None:
     tell = Retelling.of(START)
     (block,) = tell.blocks([use("1", "Read", file_path="/work/shop/src/a.py", limit=3)])
     assert block == use("1", "Read", file_path="src/a.py", limit=3)
-    (block,) = tell.blocks([use("1", "Glob", pattern="*", path="/work/shop")])
-    assert block == use("1", "Glob", pattern="*", path=".")
-    (block,) = tell.blocks([use("1", "Bash", command="cd /work/shop && cat '/work/shop/a b'")])
-    assert block == use("1", "Bash", command="cd /work/shop && cat 'a b'")
+    (block,) = tell.blocks([use("1", "Glob", pattern="/work/shop/**/*.py", path="/work/shop")])
+    assert block == use("1", "Glob", pattern="**/*.py", path=".")
+    found = result(2, "1", "/work/shop/a.py\n/work/shop/b.py")
+    assert tell.answer(use("1", "Glob"), found).content == "a.py\nb.py"
+
+
+def test_commands_and_their_output_stay_for_the_shell_may_be_elsewhere() -> None:
+    tell = Retelling.of(START)
+    command = use("1", "Bash", command="cd src && cat /work/shop/a.py")
+    assert tell.blocks([command]) == (command,)
+    assert tell.answer(command, result(2, "1", "/work/shop/a.py")).content == "/work/shop/a.py"
 
 
 @pytest.mark.parametrize(
@@ -176,8 +183,9 @@ def test_what_files_hold_stays_as_it_is() -> None:
     (block,) = tell.blocks([use("1", "Write", file_path="/work/shop/a", content="/work/shop/b")])
     assert block == use("1", "Write", file_path="a", content="/work/shop/b")
     shown = result(2, "1", "1\tPATH=/work/shop/b")
-    assert tell.answer(use("1", "Read"), shown).content == "1\tPATH=/work/shop/b"
-    assert tell.answer(use("1", "Bash"), shown).content == "1\tPATH=b"
+    assert tell.answer(use("1", "Read"), shown).content == shown.content
+    (block,) = tell.blocks([use("1", "Grep", pattern="/work/shop/b", path="/work/shop/src")])
+    assert block == use("1", "Grep", pattern="/work/shop/b", path="src")
 
 
 @given(st.text())
