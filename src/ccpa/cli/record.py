@@ -50,12 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `ccpa record`."""
     parser.epilog = _EPILOG
     add = parser.add_argument
-    add(
-        "words",
-        nargs="+",
-        metavar=("AGENT", "ARG"),
-        help="the agent's command; with --agent, prompts",
-    )
+    add("words", nargs="+", metavar="WORD", help="the agent's command, or --agent's prompt")
     add("-o", "--output", type=Path, metavar="TRACE", help="default: NAME-TIME.ccpa-trace.jsonl")
     add("-C", "--project", type=Path, default=Path(), metavar="DIR", help="default: here")
     model = parser.add_mutually_exclusive_group(required=True)

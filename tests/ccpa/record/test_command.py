@@ -210,6 +210,12 @@ def hanging(project: Path, trace: Path, folder: Path) -> "subprocess.Popen[str]"
     return process
 
 
+def test_help_shows_an_example_for_each_kind_of_model() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    assert all(f"ccpa record {option} " in done.stdout for option in ("--engine", "--upstream"))
+
+
 def test_an_agent_on_a_terminal_reads_the_keyboard(
     project: Path, trace: Path, tmp_path: Path
 ) -> None:
