@@ -64,13 +64,20 @@ def _branch(directory: Path) -> str | None:
     """Return the checked-out branch by reading `.git/HEAD`: cheaper than a process, enough here."""
     for folder in (directory, *directory.parents):
         git = folder / ".git"
-        try:
-            if git.is_file():  # a worktree or submodule: "gitdir: <path>"
-                git = folder / git.read_text().removeprefix("gitdir:").strip()
-            head = (git / "HEAD").read_text().strip()
-        except (OSError, UnicodeDecodeError):
-            continue
-        return (
-            head.removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else None
-        )
+        if (link := _line(git)) is not None:  # a worktree or submodule: "gitdir: <path>"
+            git = folder / link.removeprefix("gitdir:").strip()
+        if (head := _line(git / "HEAD")) is not None:
+            name = head.removeprefix("ref: refs/heads/")
+            return name if name != head and name.isprintable() else None
     return None
+
+
+def _line(path: Path) -> str | None:
+    """Return the first line of a small file; None if it is no file or no text."""
+    try:
+        if not path.is_file():  # a pipe would keep us waiting
+            return None
+        with path.open("rb") as file:
+            return file.read(1024).decode().partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError):
+        return None

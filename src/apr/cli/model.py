@@ -39,7 +39,8 @@ def provider_of(args: argparse.Namespace) -> tuple[Provider, str]:
     if args.base_url:
         from apr.providers.openai_chat import OpenAIChat
 
-        key = os.environ.get(args.api_key_env) if args.api_key_env else None
+        # Taken out of our environment, so that no command of the model's can show it.
+        key = os.environ.pop(args.api_key_env, None) if args.api_key_env else None
         if args.api_key_env and not key:
             raise AprError(f"--api-key-env: the environment variable {args.api_key_env} is not set")
         name = legible(args.model or os.environ.get("APR_MODEL") or "default")

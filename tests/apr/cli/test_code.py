@@ -375,6 +375,20 @@ def test_the_key_is_taken_from_the_named_variable_alone(home: Path, project: Pat
     assert [headers.get("authorization") for headers in model.headers] == [None, "Bearer k-123"]
 
 
+def test_the_key_is_out_of_reach_of_what_the_model_runs(home: Path, project: Path) -> None:
+    model = ScriptedModel([calls(("Bash", {"command": "echo key=$MY_KEY"})), says("Done.")])
+    with serving(model) as url:
+        words = ["apr", "code", "--base-url", url, "--api-key-env", "MY_KEY"]
+        subprocess.run(
+            [*words, "--allowedTools", "Bash", "hi"],
+            cwd=project,
+            env=environment(home) | {"MY_KEY": "k-123"},
+            stdin=subprocess.DEVNULL,
+            check=True,
+        )
+    assert model.requests[1]["messages"][-1]["content"] == "key="
+
+
 def test_a_trace_that_cannot_be_written_is_a_warning(home: Path, project: Path) -> None:
     with serving(ScriptedModel([says("Hello.")])) as url:
         done = apr(
