@@ -254,9 +254,7 @@ def _replacements(
             by_gap[gap][side].append(index)
     pairs: list[Pair] = []
     for gap in sorted(by_gap):
-        gone, come = by_gap[gap]
-        if gone and come:
-            pairs += _paired(gone, come, left_names, right_names)
+        pairs += _paired(*by_gap[gap], left_names, right_names)
     return pairs
 
 

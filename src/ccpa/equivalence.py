@@ -309,11 +309,9 @@ def _number(tool_input: Input, name: str, default: Any) -> Any:
     return value if isinstance(value, int) and not isinstance(value, bool) else _json(value)
 
 
-def _flag(tool_input: Input, name: str) -> Any:
-    value = tool_input.get(name, False)
-    if value is None:
-        return False
-    return value if isinstance(value, bool) else _json(value)
+def _flag(tool_input: Input, name: str) -> str:
+    value = tool_input.get(name)
+    return "false" if value is None else _json(value)
 
 
 def _domains(tool_input: Input, name: str) -> str:

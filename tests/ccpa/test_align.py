@@ -37,6 +37,10 @@ def test_an_item_in_anothers_place_is_replaced() -> None:
     assert align("abc", "axc").cost == 2
 
 
+def test_items_are_replaced_at_more_than_one_place() -> None:
+    assert align("abcde", "xbcye").replaced == [(0, 0), (3, 3)]
+
+
 def test_two_neighbours_that_change_places_are_one_move() -> None:
     found = align("xaby", "xbay")
     assert len(found.moved) == 1
@@ -93,6 +97,9 @@ def test_an_item_that_equals_nothing_matches_nothing() -> None:
 
 
 def test_the_result_does_not_depend_on_where_an_object_lies() -> None:
+    left, right = [Malformed(), "a", "b"], [Malformed(), "b", "a"]
+    there, back = align(left, right), align(right, left)
+    assert there.matched == [(j, i) for i, j in back.matched]
     kept: list[Malformed] = []  # so that each is at an address of its own
     results = set()
     for _ in range(20):
@@ -190,6 +197,38 @@ def test_a_long_stream_is_cut_in_the_middle_of_what_is_equal() -> None:
     assert found.matched == sorted(found.matched)
     assert all(left[i] == right[j] for i, j in found.matched)
     assert len(found.matched) >= len(left) - 60
+
+
+def test_between_the_cuts_of_a_long_stream_as_many_match_as_possible() -> None:
+    left = list(range(6000))
+    right = left.copy()
+    for at in range(100, 6000, 300):
+        right[at], right[at + 1] = right[at + 1], right[at]
+    assert align(left, right).cost == 20
+    assert len(align(left, right).matched) == 6000 - 20
+
+
+def test_an_item_that_moves_from_one_end_of_a_long_stream_to_the_other_is_one_move() -> None:
+    left = list(range(6000))
+    right = [*left[1:], 0]
+    assert align(left, right).moved == [Move(0, 5999)]
+    assert align(right, left).moved == [Move(5999, 0)]
+
+
+def test_a_long_stream_without_a_place_to_cut_is_aligned_all_the_same() -> None:
+    draw = random.Random(3)
+    runs = [[f"{n}.{k}" for k in range(8)] for n in range(700)]
+    between = [f"between {n}" for n in range(700)]
+    mixed = draw.sample(between, len(between))
+    left, right = (
+        [item for run, other in zip(runs, side, strict=True) for item in [*run, other]]
+        for side in (between, mixed)
+    )
+    assert len(left) * len(right) > EXACT_CELLS
+    found = align(left, right)
+    assert len(found.matched) >= 700 * 8
+    assert found.matched == sorted(found.matched)
+    assert all(left[i] == right[j] for i, j in found.matched)
 
 
 def test_long_streams_with_nothing_in_order_are_aligned_all_the_same() -> None:

@@ -28,6 +28,7 @@ SAME: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("Read", {"file_path": "a.py"}, {"notebook_path": "a.py"}),
     ("Read", {"file_path": "a.py", "offset": 0}, {"file_path": "a.py", "offset": 1}),
     ("Read", {"file_path": "a.py", "offset": None}, {"file_path": "a.py"}),
+    ("Read", {"file_path": "a.py", "offset": 0}, {"file_path": "a.py"}),
     ("Read", {"file_path": "a.py", "limit": 5.0}, {"file_path": "a.py", "limit": 5}),
     ("Write", {"file_path": "a", "content": "x"}, {"path": "a", "content": "x"}),
     (
@@ -37,6 +38,7 @@ SAME: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("Bash", {"command": "ls", "timeout": 5, "description": "d"}, {"command": "ls  ;"}),
     ("Bash", {"command": "ls", "run_in_background": False}, {"command": "ls"}),
+    ("Bash", {"command": "ls", "run_in_background": None}, {"command": "ls"}),
     ("Bash", {"command": f"cat {PROJECT}/a"}, {"command": f"cat '{PROJECT}/a'"}),
     ("Glob", {"pattern": "*.py"}, {"pattern": "*.py", "path": PROJECT}),
     ("Grep", {"pattern": "x"}, {"pattern": "x", "path": ".", "-n": True, "-i": False}),
@@ -99,6 +101,11 @@ DIFFERENT: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("Bash", {"command": "ls"}, {"command": "ls", "run_in_background": True}),
     ("Bash", {"command": "ls"}, {"command": "ls", "run_in_background": "true"}),
     ("Bash", {"command": "ls", "run_in_background": 1}, {"command": "ls", "run_in_background": 2}),
+    (
+        "Bash",
+        {"command": "ls", "run_in_background": 1},
+        {"command": "ls", "run_in_background": True},
+    ),
     ("Bash", {"command": "ls", "run_in_background": True}, {"command": "ls"}),
     ("Glob", {"pattern": "*.py"}, {"pattern": "*.pyi"}),
     ("Glob", {"pattern": "*.py"}, {"pattern": "*.py", "path": "src"}),
