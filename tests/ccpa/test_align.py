@@ -200,12 +200,12 @@ def test_a_long_stream_is_cut_in_the_middle_of_what_is_equal() -> None:
 
 
 def test_between_the_cuts_of_a_long_stream_as_many_match_as_possible() -> None:
-    left = list(range(6000))
-    right = left.copy()
-    for at in range(100, 6000, 300):
-        right[at], right[at + 1] = right[at + 1], right[at]
-    assert align(left, right).cost == 20
-    assert len(align(left, right).matched) == 6000 - 20
+    # To replace three is the shorter script; to keep one of them matches more.
+    middle = [str(n) for n in range(6000)]
+    left = [*"pqx", *middle, *"rsy"]
+    right = [*"xrs", *middle, *"ypq"]
+    assert len(left) * len(right) > EXACT_CELLS
+    assert len(align(left, right).matched) == len(middle) + 2
 
 
 def test_an_item_that_moves_from_one_end_of_a_long_stream_to_the_other_is_one_move() -> None:
@@ -216,13 +216,11 @@ def test_an_item_that_moves_from_one_end_of_a_long_stream_to_the_other_is_one_mo
 
 
 def test_a_long_stream_without_a_place_to_cut_is_aligned_all_the_same() -> None:
-    draw = random.Random(3)
     runs = [[f"{n}.{k}" for k in range(8)] for n in range(700)]
     between = [f"between {n}" for n in range(700)]
-    mixed = draw.sample(between, len(between))
     left, right = (
         [item for run, other in zip(runs, side, strict=True) for item in [*run, other]]
-        for side in (between, mixed)
+        for side in (between, between[::-1])
     )
     assert len(left) * len(right) > EXACT_CELLS
     found = align(left, right)
