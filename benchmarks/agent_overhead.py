@@ -107,7 +107,7 @@ def main() -> None:
 
 def print_table(runs: dict[str, list[Run]]) -> None:
     """Print medians, spans, ratios and targets."""
-    print(f"{'':36}{'apr code':>22}{'bare loop':>22}{'ratio':>8}{'target':>9}")
+    print(f"{'':36}{'apr code':>24}{'bare loop':>24}{'ratio':>8}{'target':>9}")
     for figure, label in LABELS.items():
         cells, medians = [], []
         for some in runs.values():
@@ -116,7 +116,7 @@ def print_table(runs: dict[str, list[Run]]) -> None:
             cells.append(f"{medians[-1]:.3g} ({values[0]:.3g}-{values[-1]:.3g})")
         target = f"<= {TARGETS[figure]:g}" if figure in TARGETS else ""
         ratio = f"{medians[0] / medians[1]:.2f}"
-        print(f"{label:36}{cells[0]:>22}{cells[1]:>22}{ratio:>8}{target:>9}")
+        print(f"{label:36}{cells[0]:>24}{cells[1]:>24}{ratio:>8}{target:>9}")
 
 
 if __name__ == "__main__":
