@@ -58,7 +58,7 @@ mutation:
 
 picture:
 	@tools/setup.sh $(VENV) ''
-	@$(BIN)/python tools/picture.py docs/demo.svg make demo
+	@$(BIN)/python tools/picture.py docs/demo.svg 'make demo' $(BIN)/python tools/demo.py
 
 bench:
 	@tools/setup.sh $(VENV) test

@@ -63,7 +63,7 @@ def title(text: str) -> None:
 def run(*words: str | Path, folder: Path) -> int:
     """Show a command, run it in `folder` with a home of its own, return its exit code."""
     print(f"{DIM}$ {shlex.join(shown(word) for word in words)}{RESET}", flush=True)
-    command = [str(word) for word in words]
+    command = [shown(word) if folder == ROOT else str(word) for word in words]
     return subprocess.run(command, cwd=folder, env=environment(), check=False).returncode
 
 

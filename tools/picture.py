@@ -1,6 +1,6 @@
 """Draw what a command shows on a terminal, as an SVG.
 
-    python tools/picture.py OUT.svg COMMAND...
+    python tools/picture.py OUT.svg TITLE COMMAND...
 
 The command runs for real, on a pseudo-terminal of 100 columns. `make picture` draws the README's.
 """
@@ -9,10 +9,12 @@ import fcntl
 import io
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
 import termios
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -50,12 +52,15 @@ def settled(line: str) -> str:
 
 def main() -> None:
     """Draw it."""
-    target, *command = sys.argv[1:]
+    target, title, *command = sys.argv[1:]
     lines = [settled(line) for line in on_terminal(command).strip("\n").split("\n")]
     console = Console(record=True, width=COLUMNS, file=io.StringIO())
     for line in lines:
         console.print(Text.from_ansi(line))
-    console.save_svg(target, title=" ".join(command), unique_id="picture")
+    svg = console.export_svg(title=title, unique_id="picture")
+    # Whoever looks at the picture need not fetch a font for it.
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    Path(target).write_text(svg)
 
 
 if __name__ == "__main__":
