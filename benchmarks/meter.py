@@ -147,7 +147,7 @@ def _change(how: int, use: ToolUseBlock, left_out: set[str]) -> None:
     if how == 0:
         left_out.add(use.id)
     elif how == 1:
-        use.input |= {"file_path": "/work/project/README.md", "pattern": "x", "command": "ls"}
+        use.input |= {"file_path": "/home/ann/project/README.md", "pattern": "x", "command": "ls"}
     elif "command" in use.input:
         use.input["command"] = f" {use.input['command']} ;"
     elif "file_path" in use.input:
@@ -155,11 +155,11 @@ def _change(how: int, use: ToolUseBlock, left_out: set[str]) -> None:
 
 
 def _tool_use(chance: random.Random, number: int) -> ToolUseBlock:
-    path = f"/work/project/src/module_{chance.randrange(97)}.py"
+    path = f"/home/ann/project/src/module_{chance.randrange(97)}.py"
     name, value = chance.choice(
         (
             ("Read", {"file_path": path, "offset": chance.randrange(500), "limit": 200}),
-            ("Grep", {"pattern": _text(chance, 20), "path": "/work/project", "-n": True}),
+            ("Grep", {"pattern": _text(chance, 20), "path": "/home/ann/project", "-n": True}),
             ("Edit", {"file_path": path, "old_string": _text(chance, 90), "new_string": "pass"}),
             ("Bash", {"command": f'python -m pytest -k "{_text(chance, 20)}"', "timeout": 120000}),
         )
