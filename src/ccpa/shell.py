@@ -52,6 +52,9 @@ _COMMENTS = re.compile(  # a word, which may hold a `#`, is kept; a comment is n
 )
 _ROOT = "\ue000"  # stands for the working directory: to the grammar, a letter like any other
 _HEREDOC_OPENERS = frozenset({"<<", "<<-"})
+# The grammar's scanner looks characters up in C tables that end at 255: some beyond crash it. It is
+# shown a mark in place of each such byte: like them part of a word, and never of a name.
+_AS_ASCII = bytes(range(128)) + b"^" * 128
 _IN_DOUBLE_QUOTES = re.compile(r'\\([$`"\\])|\\\r?\n')
 _IN_WORD = re.compile(r"\\\r?\n|\\(.)|([*?~])|(.)", re.DOTALL)
 
@@ -71,15 +74,15 @@ def canonical(command: str) -> Tokens | None:
 
 def _canonical(source: bytes) -> tuple[Tokens | None, bytes]:
     """Return the tokens, and the source without comments and needless descriptors."""
-    if len(source) > MAX_BYTES:
-        return None, source
-    root = _parser().parse(source).root_node
+    if len(source) > MAX_BYTES or (b"<<" in source and not source.isascii()):
+        return None, source  # in ASCII two names of heredocs might look the same
+    root = _parser().parse(source.translate(_AS_ASCII)).root_node
     if root.has_error:
         return None, source
     writer = _Writer(source)
     try:
         tokens = tuple(writer.statements(root, 0))
-    except _UnreadError:
+    except (_UnreadError, UnicodeDecodeError):  # a node may begin inside a character
         return None, source
     bare = source
     for start, end in sorted(writer.dropped, reverse=True):

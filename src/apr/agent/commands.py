@@ -29,6 +29,9 @@ _PLAIN = frozenset(
 """What is read alike by the grammar and by bash; `_is_plain` has the cases that depend."""
 # White space to the grammar, part of a word to bash.
 _STRANGE_SPACE = re.compile(r"[^\S \t\n]")
+# The grammar's scanner looks characters up in C tables that end at 255: some beyond crash it. It is
+# shown a mark in place of each such byte: like them part of a word, and never of a name.
+_AS_ASCII = bytes(range(128)) + b"^" * 128
 _ESCAPES = re.compile(r"\$'(?:[^'\\]|\\[a-zA-Z0-9\\])*'")
 
 
@@ -50,7 +53,8 @@ def dissect(command: str) -> Parts:
     from tree_sitter import Language, Parser
 
     source = command.encode()
-    root = Parser(Language(tree_sitter_bash.language())).parse(source).root_node
+    parser = Parser(Language(tree_sitter_bash.language()))
+    root = parser.parse(source.translate(_AS_ASCII)).root_node
     certain = not root.has_error and not _STRANGE_SPACE.search(command)
     commands: list[str] = []
     bare: list[str] = []
@@ -61,15 +65,15 @@ def dissect(command: str) -> Parts:
         nodes.extend(reversed(node.children))
         certain = certain and (not node.is_named or _is_plain(node, source))
         if node.type in _COMMANDS:
-            commands.append(_text(node))
+            commands.append(_text(node, source))
             name = node.child_by_field_name("name")
             if name is not None and name.start_byte > node.start_byte:
-                bare.append(source[name.start_byte : node.end_byte].decode())
+                bare.append(source[name.start_byte : node.end_byte].decode(errors="replace"))
         elif node.type == "variable_assignment":
             if node.parent is not None and node.parent.type != "command":
-                commands.append(_text(node))
+                commands.append(_text(node, source))
         elif node.type == "file_redirect":
-            target = _opened(node)
+            target = _opened(node, source)
             certain = certain and target is not None
             if target and target not in _SAFE_TARGETS:
                 opened[_writes(node)].append(target)
@@ -82,7 +86,7 @@ def _is_plain(node: "Node", source: bytes) -> bool:
     match node.type:
         case "ansi_c_string":  # `$'\t'`; where an escaped quote ends one is disputed
             is_name = node.parent is not None and node.parent.type == "command_name"
-            return not is_name and _ESCAPES.fullmatch(_text(node)) is not None
+            return not is_name and _ESCAPES.fullmatch(_text(node, source)) is not None
         case "comment":  # behind a word, the grammar sees comments that bash does not
             before = source[: node.start_byte].rstrip(b" \t")
             return not before or (before.endswith(b"\n") and not before.endswith(b"\\\n"))
@@ -94,7 +98,7 @@ def _is_plain(node: "Node", source: bytes) -> bool:
             return [child.type for child in node.children] == ["${", "variable_name", "}"]
         case "for_statement":  # names such as PATH mean something to what is run
             variable = node.child_by_field_name("variable")
-            return variable is not None and _text(variable).islower()
+            return variable is not None and _text(variable, source).islower()
         case "file_redirect":  # `{x}>file` sets a variable
             return not source[: node.start_byte].endswith(b"}")
         case _:
@@ -109,7 +113,7 @@ def _operator(redirect: "Node") -> str:
     return next((child.type for child in redirect.children if not child.is_named), "")
 
 
-def _opened(redirect: "Node") -> str | None:
+def _opened(redirect: "Node", source: bytes) -> str | None:
     """Return the file a redirection opens: "" for none, None where its name is computed."""
     destination = redirect.child_by_field_name("destination")
     if destination is None:
@@ -118,15 +122,16 @@ def _opened(redirect: "Node") -> str | None:
         return ""
     match destination.type:
         case "word" | "number":
-            text = _text(destination)
+            text = _text(destination, source)
             return None if set(text) & set("*?[{~\\") else text
         case "raw_string":
-            return _text(destination)[1:-1]
+            return _text(destination, source)[1:-1]
         case "string" if all(c.type in {'"', "string_content"} for c in destination.children):
-            text = _text(destination)[1:-1]
+            text = _text(destination, source)[1:-1]
             return None if "\\" in text else text
     return None
 
 
-def _text(node: "Node") -> str:
-    return (node.text or b"").decode(errors="surrogateescape")
+def _text(node: "Node", source: bytes) -> str:
+    # A node may begin inside a character; whatever it then says, it is no name of a rule's.
+    return source[node.start_byte : node.end_byte].decode(errors="replace")

@@ -391,3 +391,25 @@ def test_a_refusal_says_what_refused() -> None:
     decision = decide(policy(deny="Bash(rm:*)"), "Bash", shell("rm x"))
     assert "Bash(rm:*)" in decision.reason
     assert decide(policy(), "Read", read("/etc/passwd")).reason.startswith("/etc/passwd is outside")
+
+
+@pytest.mark.parametrize(
+    ("command", "behavior"),
+    [
+        ("git diff 'é ü'", "allow"),
+        ("git diff é", "allow"),
+        ("echo 'é' > ü.txt", "ask"),
+        ("é=1 git diff", "ask"),
+        ("git diff; é", "ask"),
+        ("{\U000c6935\u75f7", "ask"),  # the grammar's own scanner does not survive it
+    ],
+)
+def test_letters_beyond_ascii_are_letters(command: str, behavior: str) -> None:
+    assert decide(policy(allow=ALLOWED), "Bash", shell(command)).behavior == behavior
+
+
+def test_a_rule_with_letters_beyond_ascii_means_these_letters() -> None:
+    rules = policy(allow="Bash(echo:*) Bash(größe:*)", deny="Bash(rm é:*)")
+    assert decide(rules, "Bash", shell("größe x")).behavior == "allow"
+    assert decide(rules, "Bash", shell("grüße x")).behavior == "ask"
+    assert decide(rules, "Bash", shell("echo a; rm é")).behavior == "deny"
