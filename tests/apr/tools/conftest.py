@@ -5,17 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from apr.tools.base import Context, Outcome
 from apr.tools.files import FileLedger
 from apr.tools.inputs import parse
 from apr.tools.registry import BUILTIN, find
 from apr.tools.shells import Shells
-
-# A slow machine is no failure; how many examples are tried stays the library's default.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
 
 TOOLS = {tool.name: tool for tool in BUILTIN}
 Call = Callable[..., Coroutine[Any, Any, Outcome]]
