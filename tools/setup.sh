@@ -46,5 +46,6 @@ if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; t
 fi
 echo "setup: installing into $venv (this happens once)" >&2
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --no-binary claude-agent-sdk --editable ".${extras:+[$extras]}"
 printf '%s' "$wanted" >"$stamp"
