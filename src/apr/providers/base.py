@@ -5,7 +5,7 @@ as it comes and one `Completion` at the end. It never runs a tool and never deci
 """
 
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -22,10 +22,18 @@ class ToolSpec(Struct, frozen=True):
     parameters: dict[str, Any]
 
 
+class Image(Struct, frozen=True):
+    """A picture: its bytes in base64, and what they are (`image/png`)."""
+
+    media_type: str
+    data: str
+
+
 class UserMessage(Struct, frozen=True):
-    """A prompt."""
+    """A prompt. Its images stand before its text."""
 
     text: str
+    images: tuple[Image, ...] = ()
 
 
 class AssistantMessage(Struct, frozen=True):
@@ -53,14 +61,29 @@ class ToolMessage(Struct, frozen=True):
 Message = UserMessage | AssistantMessage | ToolMessage
 
 
+class Forced(Struct, frozen=True):
+    """The answer must be a call: of the tool with this name, or of any."""
+
+    name: str | None = None
+
+
+ToolChoice = Literal["auto", "none"] | Forced
+
+
 class Request(Struct, frozen=True, kw_only=True):
     """Everything a model is asked with."""
 
     system: str
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    """With "none" the model sees the tools, and whatever it writes is text."""
     max_tokens: int | None = None
     temperature: float | None = None
+    stop: tuple[str, ...] = ()
+    """Texts at which the answer ends; they are no part of it."""
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Further fields of the wire's request, sent as they are: `top_p`, `seed`, ..."""
 
 
 class Completion(Struct, frozen=True, kw_only=True):
@@ -77,6 +100,8 @@ class Completion(Struct, frozen=True, kw_only=True):
     model: str
     raw: str | None = None
     malformed: dict[str, str] = msgspec.field(default_factory=dict)
+    stop_sequence: str | None = None
+    """Which of the request's `stop` texts ended it, where the server says."""
 
 
 ModelEvent = TextDelta | ThinkingDelta | PrefillProgress | Notice | Completion
