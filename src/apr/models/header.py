@@ -25,8 +25,20 @@ NOT_CHAT_MODELS = frozenset(
 """Architectures of llama.cpp that embed text or decode images and sound, and generate no text."""
 
 
+OTHER_TYPES = frozenset({"adapter", "imatrix", "mmproj"})
+"""Values of `general.type` for files that go with a model."""
+
+
 class BadModel(AprError):
     """The file cannot be a model that the engine could load. The message names file and fault."""
+
+
+class NotForText(BadModel):
+    """The file is sound, and no model to talk to: a projector, an adapter, an embedder."""
+
+
+class _OtherKind(GgufError):
+    """What the header describes is no model that generates text."""
 
 
 class ModelInfo(Struct, frozen=True, kw_only=True):
@@ -64,7 +76,8 @@ def check(path: Path) -> ModelInfo:
         parts = {path: first, **{other: _read(other) for other in _other_parts(path, first)}}
         return _describe(path, first, parts)
     except GgufError as error:
-        raise BadModel(f"{path}: {error}") from error
+        kind = NotForText if isinstance(error, _OtherKind) else BadModel
+        raise kind(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> Header:
@@ -106,8 +119,13 @@ def _describe(path: Path, header: Header, parts: dict[Path, Header]) -> ModelInf
     if not architecture:
         raise GgufError("does not name its architecture (general.architecture)")
     if architecture in NOT_CHAT_MODELS:
-        raise GgufError(f"is a {architecture!r} model, which does not generate text")
+        raise _OtherKind(f"is a {architecture!r} model, which does not generate text")
+    kind = _text(header, "general.type")
+    if kind in OTHER_TYPES:
+        raise _OtherKind(f"is a file of the type {kind!r}, no model of its own")
     tensors = [tensor for part in parts.values() for tensor in part.tensors.values()]
+    if not tensors and "tokenizer.ggml.tokens" in header.metadata:
+        raise _OtherKind("holds a vocabulary and no weights")
     layers = _number(header, f"{architecture}.block_count")
     _complete({tensor.name for tensor in tensors}, layers)
     experts = _number(header, f"{architecture}.expert_count", 0)
