@@ -7,8 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from apr.agent.calls import Ready, admit, execute, report
-from apr.agent.permissions import Policy
+from apr.agent.calls import Checked, Ready, check, execute, report
 from apr.tools.base import Context
 from apr.tools.files import FileLedger
 from apr.tools.registry import BUILTIN
@@ -35,15 +34,18 @@ def with_real_results(session: Session) -> Session:
 async def _run_tools(session: Session, root: Path) -> Session:
     tools = {tool.name: tool for tool in BUILTIN}
     context = Context(root=root, cwd=root, files=FileLedger(), shells=Shells())
-    policy = Policy(root=root, mode="bypassPermissions")
     answers: list[Answer] = []
     for answer in session.answers:
         calls = []
         for number, call in enumerate(answer.calls):
             use = ToolUseBlock(f"{len(answers)}-{number}", call.name, call.input)
-            admitted = admit(use, {}, tools, policy, context)
-            came_to = await execute(admitted, context) if isinstance(admitted, Ready) else admitted
-            result = report(2, use, came_to, root)
+            checked = check(use, {}, tools, context)
+            if isinstance(checked, Checked):
+                came_to = await execute(Ready(use, checked.tool, checked.input), context)
+                context.cwd = came_to.outcome.directory or context.cwd
+                result = report(2, use, came_to, root)
+            else:
+                result = report(2, use, checked, root)
             if result.ok != call.ok:
                 raise SystemExit(f"{session.id}: {call.name} came to {result.content!r}.")
             content = result.content.replace(str(root), DIRECTORY)

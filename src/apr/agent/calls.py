@@ -1,4 +1,4 @@
-"""One tool use, from what the model asked for to what it is told: admitted, executed, reported."""
+"""One tool use, from what the model asked for to what it is told: checked, executed, reported."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -7,9 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from apr.agent.permissions import Policy, decide
 from apr.legible import legible
-from apr.tools.base import Context, Outcome, Tool, ToolError
+from apr.tools.base import Access, Context, Outcome, Tool, ToolError
 from apr.tools.inputs import parse
 from apr.tools.registry import find
 from ccpa.trace import DeniedBy, SideEffects, ToolResult, ToolUseBlock
@@ -17,8 +16,17 @@ from ccpa.trace import DeniedBy, SideEffects, ToolResult, ToolUseBlock
 Tools = Mapping[str, Tool[Any]]
 
 
+class Checked(Struct, frozen=True):
+    """A call of a tool that there is, with an input that it takes, and what that would touch."""
+
+    call: ToolUseBlock
+    tool: Tool[Any]
+    input: Struct
+    access: Access
+
+
 class Ready(Struct, frozen=True):
-    """A call that passed every check."""
+    """A call that may run."""
 
     call: ToolUseBlock
     tool: Tool[Any]
@@ -40,7 +48,7 @@ class Ran(Struct, frozen=True):
 
 
 def batches(calls: list[ToolUseBlock], tools: Tools) -> Iterator[list[ToolUseBlock]]:
-    """Cut a turn's calls into batches that may run at once: neighbours that only read."""
+    """Cut a turn's calls into batches that may run at once: neighbours that do not interfere."""
     batch: list[ToolUseBlock] = []
     for call in calls:
         tool = find(call.name, tools)
@@ -55,14 +63,10 @@ def batches(calls: list[ToolUseBlock], tools: Tools) -> Iterator[list[ToolUseBlo
         yield batch
 
 
-def admit(
-    call: ToolUseBlock,
-    malformed: Mapping[str, str],
-    tools: Tools,
-    policy: Policy,
-    context: Context,
-) -> Ready | Refused:
-    """Check a call: could it be read, is there such a tool, is its input right, may it happen."""
+def check(
+    call: ToolUseBlock, malformed: Mapping[str, str], tools: Tools, context: Context
+) -> Checked | Refused:
+    """Check a call: could it be read, is there such a tool, is its input right."""
     if reason := malformed.get(call.id):
         return _not_usable(reason)
     tool = find(call.name, tools)
@@ -72,14 +76,9 @@ def admit(
         )
     try:
         parsed = parse(tool, call.input)
-        access = tool.access(parsed, context)
+        return Checked(call, tool, parsed, tool.access(parsed, context))
     except ToolError as error:
         return _not_usable(str(error))
-    decision = decide(policy, tool.name, access)
-    if decision.behavior == "allow":
-        return Ready(call, tool, parsed)
-    nobody = " Nobody can be asked in this run." if decision.behavior == "ask" else ""
-    return Refused(f"Permission denied. {decision.reason}{nobody}", decision.by)
 
 
 async def execute(ready: Ready, context: Context) -> Ran:

@@ -1,12 +1,17 @@
 """The one stream of events that a run yields, and that every sink reads.
 
 The completed events are the trace's own records. The partial ones below exist only for people who
-watch: nothing that matters is in them alone.
+watch, and for the session's own store: nothing that a trace should say is in them alone.
 """
+
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ccpa.trace import Record, ToolUseBlock
+from ccpa.trace import Record, SessionStop, ToolUseBlock
+
+if TYPE_CHECKING:
+    from apr.providers.base import Message
 
 
 class TextDelta(Struct, frozen=True):
@@ -42,11 +47,40 @@ class ToolProgress(Struct, frozen=True):
     text: str
 
 
+class PromptDone(Struct, frozen=True):
+    """The work on a prompt is over: how it stopped, and of a failure, what it was."""
+
+    stop_reason: SessionStop
+    error: str | None = None
+
+
+class Remembered(Struct, frozen=True):
+    """The conversation, as the model knows it, has become longer by a message."""
+
+    message: "Message"
+
+
+class Rewritten(Struct, frozen=True):
+    """The conversation, as the model knows it, is now this."""
+
+    messages: "tuple[Message, ...]"
+
+
 class Notice(Struct, frozen=True):
     """Something a person should know that is no part of the conversation."""
 
     text: str
 
 
-Partial = TextDelta | ThinkingDelta | PrefillProgress | ToolStarted | ToolProgress | Notice
+Partial = (
+    TextDelta
+    | ThinkingDelta
+    | PrefillProgress
+    | ToolStarted
+    | ToolProgress
+    | PromptDone
+    | Remembered
+    | Rewritten
+    | Notice
+)
 Event = Record | Partial

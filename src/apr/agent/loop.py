@@ -1,18 +1,23 @@
 """The agent: what happens in a turn, in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from apr.agent.calls import Ready, Refused, admit, batches, execute, report
-from apr.agent.events import Event, ToolProgress, ToolStarted
-from apr.agent.permissions import Policy
+from apr.agent.batch import Batch, heard
+from apr.agent.calls import Refused, batches, report
+from apr.agent.events import Event, Notice, PromptDone, Remembered
+from apr.agent.gate import Gate
+from apr.agent.limits import MAX_TOKENS, LimitReached, Limits, check
+from apr.agent.parts import Brakes, Footnotes, GoingInCircles, Library, Window
 from apr.agent.session import Session
+from apr.hooks.base import Fired, HookName
 from apr.providers.base import (
     AssistantMessage,
     Completion,
+    ContextOverflow,
     Message,
     Provider,
     ProviderError,
@@ -25,18 +30,18 @@ from apr.tools.base import Context, Tool
 from ccpa.trace import (
     AssistantTurn,
     SessionStop,
+    SkillInvocation,
     TextBlock,
     ToolResult,
     ToolUseBlock,
     UserPrompt,
 )
 
-MAX_TURNS = "max_turns"
 INTERRUPTED = "interrupted"
 
 
-class TurnLimit(Exception):
-    """The model wanted to go on after its last allowed turn."""
+class Stopped(Exception):
+    """A hook or a person has ended the run."""
 
 
 class Agent:
@@ -45,87 +50,200 @@ class Agent:
     Args:
         provider: the wire to the model.
         tools: what the model may use.
-        policy: when it may use them.
-        context: the state that tools share.
+        gate: when it may use them.
+        context: what tools know.
         session: the books.
         request: what every request has in common: system prompt, tool specs, sampling.
-        max_turns: how many answers of the model one prompt may take; None for no limit.
+        limits: how much it may take.
+        stop_event: what hooks call its end: a subagent has an end of its own.
     """
+
+    library: Library | None = None
+    window: Window | None = None
+    brakes: Brakes | None = None
+    footnotes: Footnotes | None = None
 
     def __init__(
         self,
         provider: Provider,
         tools: Sequence[Tool[Any]],
-        policy: Policy,
+        gate: Gate,
         context: Context,
         session: Session,
         request: Request,
         *,
-        max_turns: int | None = None,
+        limits: Limits | None = None,
+        stop_event: HookName = "Stop",
     ) -> None:
         self.provider = provider
         self.tools = {tool.name: tool for tool in tools}
-        self.policy = policy
+        self.gate = gate
         self.context = context
         self.session = session
         self.request = request
-        self.max_turns = max_turns
+        self.limits = limits or Limits()
+        self.stop_event = stop_event
         self.messages: list[Message] = []
+        self.inbox: list[str] = []
+        """What the model is to read before its next answer, from others than the user."""
+        self._working: asyncio.Task[Any] | None = None
+        self._interrupted = False
 
-    async def converse(self, prompts: Iterable[str], *, preface: str = "") -> AsyncIterator[Event]:
+    def interrupt(self) -> None:
+        """End the work on the prompt at hand; the conversation goes on with the next one."""
+        if self._working is not None:
+            self._interrupted = True
+            self._working.cancel()
+
+    async def converse(
+        self,
+        prompts: Iterable[str] | AsyncIterator[str],
+        *,
+        preface: str = "",
+        source: str = "startup",
+    ) -> AsyncIterator[Event]:
         """Run a whole session: from its start, through the prompts, to its end, whatever happens.
 
         `preface` is what the model reads before the first prompt; it is no part of the trace.
-        A failure is the `error` of the `SessionEnd`; so is a cancelled run, which stays cancelled.
+        `source` is what SessionStart hooks are told: startup, resume or clear. A failure ends the
+        work on its prompt; the last prompt's is the `error` of the `SessionEnd`. So is a cancelled
+        run, which stays cancelled.
         """
         yield self.session.start()
-        stop: SessionStop = "end_turn"
+        done = PromptDone("end_turn")
+        cancelled: asyncio.CancelledError | None = None
         try:
-            for prompt in prompts:
-                async for event in self.run(prompt, preface=preface):
-                    if isinstance(event, AssistantTurn) and event.stop_reason != "tool_use":
-                        stop = event.stop_reason
+            opening = await self.gate.hooks.fire("SessionStart", subject=source, source=source)
+            for event in heard(opening, self.session.turn + 1):
+                yield event
+            preface += "".join(f"{text}\n\n" for text in opening.context)
+            async for prompt in _each(prompts):
+                async for event in self._worked(prompt, preface):
+                    if isinstance(event, PromptDone):
+                        done = event
                     yield event
                 preface = ""
-        except TurnLimit as limit:
-            yield self.session.end("error", f"{MAX_TURNS}: {limit}")
-        except ProviderError as error:
-            yield self.session.end("error", str(error))
+        except asyncio.CancelledError as error:
+            done, cancelled = PromptDone("error", INTERRUPTED), error
+        reason = "other" if cancelled else "prompt_input_exit"
+        closing = await self.gate.hooks.fire("SessionEnd", subject=reason, reason=reason)
+        for event in heard(closing, self.session.turn):
+            yield event
+        yield self.session.end(done.stop_reason, done.error)
+        if cancelled is not None:
+            raise cancelled
+
+    async def _worked(self, prompt: str, preface: str) -> AsyncIterator[Event]:
+        """Work on a prompt; how that ended is the last event."""
+        self._working = asyncio.current_task()
+        done = PromptDone("end_turn")
+        try:
+            async for event in self.run(prompt, preface=preface):
+                if isinstance(event, AssistantTurn) and event.parent_tool_use_id is None:
+                    done = PromptDone(_session_stop(event))
+                yield event
+        except LimitReached as limit:
+            done = PromptDone("max_tokens" if limit.kind == MAX_TOKENS else "error", str(limit))
+        except (ProviderError, GoingInCircles, Stopped) as failure:
+            done = PromptDone("error", str(failure))
         except asyncio.CancelledError:
-            yield self.session.end("error", INTERRUPTED)
-            raise
-        else:
-            yield self.session.end(stop)
+            if not self._interrupted or self._working is None:
+                raise
+            self._working.uncancel()
+            done = PromptDone("error", INTERRUPTED)
+        finally:
+            self._working, self._interrupted = None, False
+        yield done
 
     async def run(self, prompt: str, *, preface: str = "") -> AsyncIterator[Event]:
         """Work on one prompt until the model is done with it. Yields everything that happens.
 
         Raises:
             ProviderError: the model's server failed.
-            TurnLimit: `max_turns` answers were not enough.
+            LimitReached: more was needed than is allowed.
+            GoingInCircles: the model repeats itself.
+            Stopped: a hook ended the run.
         """
-        self.messages.append(UserMessage(preface + prompt))
-        yield UserPrompt(v=1, turn=self.session.next_turn(), text=prompt)
-        answers = 0
-        while answers != self.max_turns:
+        taken = False
+        async for event in self._take(prompt, preface):
+            taken = isinstance(event, Remembered)
+            yield event
+        answers, continued = 0, False
+        while taken:
+            check(self.limits, answers, self.session)
             answers += 1
-            calls: list[ToolUseBlock] = []
+            turn: AssistantTurn | None = None
             malformed: dict[str, str] = {}
-            async for event in self._ask():
-                if isinstance(event, Completion):
-                    turn = self._answered(event)
-                    calls = [block for block in turn.blocks if isinstance(block, ToolUseBlock)]
-                    malformed = event.malformed
+            async for said in self._ask():
+                if isinstance(said, Completion):
+                    turn, malformed = self._answered(said), said.malformed
                     yield turn
+                    yield Remembered(self.messages[-1])
                 else:
+                    yield said
+            if turn is None:
+                raise ProviderError("the model's server has ended its answer without a word")
+            calls = [block for block in turn.blocks if isinstance(block, ToolUseBlock)]
+            if calls:
+                async for event in self._use_tools(turn, calls, malformed):
                     yield event
-            if not calls:
-                return
-            async for event in self._use_tools(calls, malformed):
+                continue
+            fired = await self.gate.hooks.fire(self.stop_event, stop_hook_active=continued)
+            for event in self._heard(fired):
                 yield event
-        raise TurnLimit(f"the task was not done after {answers} turns of the model")
+            if fired.behavior != "deny":
+                return
+            continued = True
+            self.inbox.append(fired.reason)
+
+    async def _take(self, prompt: str, preface: str) -> AsyncIterator[Event]:
+        """Take a prompt into the history, unless a hook refuses it."""
+        yield UserPrompt(v=1, turn=self.session.next_turn(), text=prompt)
+        self.gate.granted = ()
+        fired = await self.gate.hooks.fire("UserPromptSubmit", prompt=prompt)
+        for event in self._heard(fired):
+            yield event
+        if fired.behavior == "deny":
+            yield Notice(f"A hook refused the prompt: {fired.reason}")
+            return
+        text = prompt
+        if self.library is not None and (found := await self.library.expand(prompt)):
+            text = found.text
+            self.gate.granted = found.allow
+            yield SkillInvocation(
+                v=1,
+                turn=self.session.turn,
+                name=found.name,
+                source="user_invoked",
+                instructions_injected=True,
+            )
+        parts = [text, *fired.context, *self._news()]
+        yield self._remember(UserMessage(preface + "\n\n".join(parts)))
 
     async def _ask(self) -> AsyncIterator[Event | Completion]:
+        """Ask the model. A history that its server refuses as too long is shortened once."""
+        if self.inbox:
+            self.session.next_turn()
+            yield self._remember(UserMessage("\n\n".join(self._news())))
+        async for event in self._make_room():
+            yield event
+        try:
+            async for said in self._stream():
+                yield said
+        except ContextOverflow:
+            if self.window is None:
+                raise
+            async for event in self._make_room(overflowed=True):
+                yield event
+            async for said in self._stream():
+                yield said
+
+    async def _make_room(self, *, overflowed: bool = False) -> AsyncIterator[Event]:
+        if self.window is not None:
+            async for event in self.window.fit(self, overflowed=overflowed):
+                yield event
+
+    async def _stream(self) -> AsyncIterator[Event | Completion]:
         request = msgspec.structs.replace(self.request, messages=tuple(self.messages))
         self._asked = asyncio.get_running_loop().time()
         async for event in self.provider.stream(request):
@@ -148,67 +266,86 @@ class Agent:
         )
 
     async def _use_tools(
-        self, calls: list[ToolUseBlock], malformed: dict[str, str]
+        self, asked: AssistantTurn, calls: list[ToolUseBlock], malformed: dict[str, str]
     ) -> AsyncIterator[Event]:
         """Answer every call of a turn, an interrupted one too: the history stays whole."""
         turn = self.session.next_turn()
         results: dict[str, ToolResult] = {}
+        told: dict[str, str] = {}
+        stop: str | None = None
         try:
-            for batch in batches(calls, self.tools):
-                async for event in self._use_batch(turn, batch, malformed):
-                    if isinstance(event, ToolResult):
-                        results[event.tool_use_id] = event
-                    yield event
+            for some in batches(calls, self.tools):
+                batch = Batch(
+                    some,
+                    malformed,
+                    turn=turn,
+                    tools=self.tools,
+                    gate=self.gate,
+                    context=self.context,
+                    footnotes=self.footnotes,
+                    interrupt=self.interrupt,
+                )
+                try:
+                    async for event in batch.run():
+                        yield event
+                finally:
+                    self.context = batch.context
+                    results |= batch.results
+                    told |= batch.told
+                    stop = stop or batch.stop
         except asyncio.CancelledError:
             for call in calls:
                 if call.id not in results:
                     refused = Refused("Interrupted by the user before it was done.")
                     results[call.id] = report(turn, call, refused, self.context.root)
+                    told[call.id] = results[call.id].content
                     yield results[call.id]
+            yield self._remember(_answers(calls, results, told))
             raise
-        finally:
-            self.messages.append(
-                ToolMessage(
-                    tuple(
-                        ToolAnswer(
-                            call.id, call.name, results[call.id].content, results[call.id].ok
-                        )
-                        for call in calls
-                        if call.id in results
-                    )
-                )
-            )
+        ordered = [results[call.id] for call in calls]
+        if self.brakes is not None and (warning := self.brakes.turn(asked, ordered)):
+            self.inbox.append(warning)
+        told[calls[-1].id] = "\n\n".join([told[calls[-1].id], *self._news()])
+        yield self._remember(_answers(calls, results, told))
+        if stop is not None:
+            raise Stopped(stop)
 
-    async def _use_batch(
-        self, turn: int, batch: list[ToolUseBlock], malformed: dict[str, str]
-    ) -> AsyncIterator[Event]:
-        """Run the calls of a batch at once; report them in the order they were asked in."""
-        admitted = [admit(c, malformed, self.tools, self.policy, self.context) for c in batch]
-        ready = [item for item in admitted if isinstance(item, Ready)]
-        for item in ready:
-            yield ToolStarted(item.call)
-        progress: asyncio.Queue[str | None] = asyncio.Queue()
-        self.context.progress = progress.put_nowait if len(batch) == 1 else _ignore
-        tasks = [asyncio.create_task(execute(item, self.context)) for item in ready]
-        for task in tasks:
-            task.add_done_callback(lambda _: progress.put_nowait(None))
-        try:
-            unfinished = len(tasks)
-            while unfinished:
-                if (text := await progress.get()) is None:
-                    unfinished -= 1
-                else:
-                    yield ToolProgress(batch[0].id, text)
-        finally:
-            for task in tasks:
-                task.cancel()  # of no effect on what is done
-            if tasks:
-                await asyncio.wait(tasks)
-        ran = (task.result() for task in tasks)
-        for call, checked in zip(batch, admitted, strict=True):
-            came_to = checked if isinstance(checked, Refused) else next(ran)
-            yield report(turn, call, came_to, self.context.root)
+    def _news(self) -> list[str]:
+        """Return what is in the inbox, and empty it."""
+        news, self.inbox[:] = self.inbox[:], []
+        return news
+
+    def _remember(self, message: Message) -> Remembered:
+        self.messages.append(message)
+        return Remembered(message)
+
+    def _heard(self, fired: Fired) -> Iterator[Event]:
+        """Yield what hooks have to say at this turn.
+
+        Raises:
+            Stopped: one of them ends the run.
+        """
+        yield from heard(fired, self.session.turn)
+        if fired.stop is not None:
+            raise Stopped(fired.stop)
 
 
-def _ignore(_text: str) -> None:
-    """Output of calls that run side by side would only be muddled."""
+def _answers(
+    calls: list[ToolUseBlock], results: Mapping[str, ToolResult], told: Mapping[str, str]
+) -> ToolMessage:
+    return ToolMessage(
+        tuple(ToolAnswer(call.id, call.name, told[call.id], results[call.id].ok) for call in calls)
+    )
+
+
+def _session_stop(turn: AssistantTurn) -> SessionStop:
+    return "end_turn" if turn.stop_reason == "tool_use" else turn.stop_reason
+
+
+async def _each(prompts: Iterable[str] | AsyncIterator[str]) -> AsyncIterator[str]:
+    if isinstance(prompts, AsyncIterator):
+        async for prompt in prompts:
+            yield prompt
+    else:
+        for prompt in prompts:
+            yield prompt

@@ -29,18 +29,36 @@ class Session:
         permission_mode: the mode it starts in, for the trace.
         trace: the file the trace goes to, which is no part of the project; None where no trace is
             wanted, and then the working tree is not read at all.
+        id: the session's id; None for a new one.
+        parent: the session that this one goes on from.
+        turn: the number of the last message of what went before.
     """
 
-    def __init__(self, root: Path, *, model: str, permission_mode: str, trace: Path | None) -> None:
-        self.id = uuid7()
+    def __init__(
+        self,
+        root: Path,
+        *,
+        model: str,
+        permission_mode: str,
+        trace: Path | None,
+        id: str | None = None,
+        parent: str | None = None,
+        turn: int = FIRST_PROMPT_TURN - 1,
+    ) -> None:
+        self.id = id or uuid7()
+        self.parent = parent
         self.root = root
         self.model = model
         self.permission_mode = permission_mode
         self.tokens_in = 0
         self.tokens_out = 0
-        self.turn = FIRST_PROMPT_TURN - 1
+        self.turn = turn
         self._trace = trace
         self._started = time.monotonic()
+
+    def child(self) -> "Session":
+        """Return the books of a subagent: turns of its own, the same tokens."""
+        return _Child(self)
 
     def next_turn(self) -> int:
         """Number the conversation's next message."""
@@ -70,6 +88,7 @@ class Session:
             schema_version=3,
             cwd=legible(str(self.root)),
             permission_mode=self.permission_mode,
+            parent_session_id=self.parent,
         )
 
     def end(self, stop_reason: SessionStop, error: str | None = None) -> SessionEnd:
@@ -96,3 +115,21 @@ class Session:
         if self._trace.is_relative_to(self.root):
             entries.pop(self._trace.relative_to(self.root).as_posix(), None)
         return tree_of(entries)
+
+
+class _Child(Session):
+    """What a subagent uses is counted where it was started."""
+
+    def __init__(self, parent: Session) -> None:
+        super().__init__(
+            parent.root,
+            model=parent.model,
+            permission_mode=parent.permission_mode,
+            trace=None,
+            id=parent.id,
+        )
+        self._started_by = parent
+
+    def count(self, usage: Usage) -> None:
+        super().count(usage)
+        self._started_by.count(usage)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from apr.agent.events import Event
+from apr.agent.gate import Gate
+from apr.agent.limits import Limits
 from apr.agent.loop import Agent
 from apr.agent.permissions import MODES, BadRule, Policy, hidden, parse_rules
 from apr.agent.prompt import first_prompt, look_around, system_prompt
@@ -101,7 +103,8 @@ def run(args: argparse.Namespace) -> int:
         max_tokens=args.max_tokens,
         temperature=args.temperature,
     )
-    agent = Agent(provider, offered, policy, context, session, request, max_turns=args.max_turns)
+    limits = Limits(turns=args.max_turns)
+    agent = Agent(provider, offered, Gate(policy), context, session, request, limits=limits)
     preface = legible(first_prompt(look_around(root), ""))
     return asyncio.run(_drive(agent, agent.converse([prompt], preface=preface), _sinks(args)))
 

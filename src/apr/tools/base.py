@@ -11,9 +11,11 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
+from apr.agent.events import Event
 from apr.tools.errors import ToolError as ToolError
 from apr.tools.files import FileLedger
 from apr.tools.shells import Shells
+from ccpa.trace import Record
 
 InputT = TypeVar("InputT", bound=Struct, contravariant=True)
 
@@ -42,23 +44,31 @@ class Outcome(Struct, frozen=True, kw_only=True):
     truncated: bool = False
     full_sha256: str | None = None
     """Digest of the whole output as UTF-8, where `content` holds only a part of it."""
+    directory: Path | None = None
+    """Where Bash is from now on, if that changed."""
+    records: tuple[Record, ...] = ()
+    """What else happened with it, for the trace: a skill that is in use now."""
 
 
 class Context(Struct, kw_only=True):
-    """The state that tools of one session share."""
+    """What a tool knows of the session, and of the call that it runs for."""
 
     root: Path
     """The project: resolved, absolute."""
     cwd: Path
-    """Where Bash is; it persists between calls."""
+    """Where Bash is."""
     files: FileLedger
     """Which files the model has seen, and as what."""
     shells: Shells
     """Shells that run in the background."""
     hidden: tuple[str, ...] = ()
     """Files that a search must not look into: gitignore patterns, relative to the root."""
+    call_id: str = ""
+    """The tool use that this is for."""
     progress: Callable[[str], None] = lambda _text: None
     """Called with output as it comes; what it shows is for people only."""
+    emit: Callable[[Event], None] = lambda _event: None
+    """Called with what happens while the tool runs: the records of a subagent."""
 
 
 class Tool(Protocol[InputT]):
@@ -69,7 +79,7 @@ class Tool(Protocol[InputT]):
     Input: type[Any]
     """A msgspec Struct: the input's schema, with `Meta(description=...)` on what is not obvious."""
     read_only: ClassVar[bool]
-    """Calls of read-only tools in one turn run concurrently."""
+    """Calls of such tools in one turn run concurrently: they do not interfere."""
 
     def access(self, call: InputT, context: Context) -> Access:
         """Say what this call would touch. Touches nothing itself."""

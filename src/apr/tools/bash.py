@@ -1,6 +1,5 @@
 """Bash: a shell command."""
 
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
@@ -45,14 +44,15 @@ class Bash:
         if not call.command.strip():
             raise ToolError("the command is empty")
         notes = []
-        if not context.cwd.is_dir():
+        cwd = context.cwd
+        if not cwd.is_dir():
             notes.append("[the directory of the shell is gone: it was run in the project's root]")
-            context.cwd = context.root
+            cwd = context.root
         if call.run_in_background:
-            shell_id = await context.shells.start_in_background(call.command, context.cwd)
+            shell_id = await context.shells.start_in_background(call.command, cwd)
             started = f"Runs in the background as {shell_id}. See its output with BashOutput."
-            return Outcome(content="\n".join([started, *notes]))
-        shell = await context.shells.start(call.command, context.cwd, context.progress)
+            return Outcome(content="\n".join([started, *notes]), directory=cwd)
+        shell = await context.shells.start(call.command, cwd, context.progress)
         timeout = min(call.timeout, LONGEST_MS)
         try:
             status = await shell.wait(timeout / 1000)
@@ -61,8 +61,11 @@ class Bash:
             notes.append(
                 f"[ended after {timeout:,} ms: give a longer timeout, or run_in_background]"
             )
-        if shell.directory is not None and not _move(context, shell.directory.resolve()):
-            notes.append("[cd left the project: the next command runs in its root]")
+        if shell.directory is not None:
+            cwd = shell.directory.resolve()
+            if not cwd.is_relative_to(context.root):
+                cwd = context.root
+                notes.append("[cd left the project: the next command runs in its root]")
         kept = shell.output.take()
         output = kept.text.rstrip("\n")
         if status:
@@ -75,11 +78,5 @@ class Bash:
             exit_code=status,
             truncated=kept.truncated,
             full_sha256=kept.sha256,
+            directory=cwd,
         )
-
-
-def _move(context: Context, directory: Path) -> bool:
-    """Make a directory the one of the next command; return False if it is outside the project."""
-    inside = directory.is_relative_to(context.root)
-    context.cwd = directory if inside else context.root
-    return inside

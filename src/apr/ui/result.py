@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from apr.agent.events import Event
-from apr.agent.loop import MAX_TURNS
+from apr.agent.limits import MAX_TURNS
 from ccpa.trace import (
     AssistantTurn,
     SessionEnd,

@@ -9,7 +9,16 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from apr.agent.events import Event, TextDelta, ToolProgress, ToolStarted
+from apr.agent.events import (
+    Event,
+    PromptDone,
+    Remembered,
+    TextDelta,
+    ToolProgress,
+    ToolStarted,
+)
+from apr.agent.gate import Gate
+from apr.agent.limits import Limits
 from apr.agent.loop import Agent
 from apr.agent.permissions import Policy
 from apr.agent.session import Session
@@ -139,16 +148,18 @@ def agent(root: Path, provider: Script, *tools: Tool[Any], max_turns: int | None
     return Agent(
         provider,
         tools,
-        Policy(root=root),
+        Gate(Policy(root=root)),
         Context(root=root, cwd=root, files=FileLedger(), shells=Shells()),
         Session(root, model="script", permission_mode="default", trace=None),
         Request(system="You are a test.", messages=()),
-        max_turns=max_turns,
+        limits=Limits(turns=max_turns),
     )
 
 
 async def converse(some_agent: Agent, prompts: Iterable[str] = ("go",)) -> list[Event]:
-    return [event async for event in some_agent.converse(prompts)]
+    """Return all that happens, but for what only the session's store reads."""
+    seen = [event async for event in some_agent.converse(prompts)]
+    return [event for event in seen if not isinstance(event, Remembered | PromptDone)]
 
 
 def results(events: list[Event]) -> list[ToolResult]:

@@ -39,6 +39,8 @@ def call(context: Context) -> Call:
         assert tool is not None
         given = parse(tool, {**(fields or {}), **more})
         tool.access(given, context)
-        return await tool.run(given, context)
+        outcome = await tool.run(given, context)
+        context.cwd = outcome.directory or context.cwd
+        return outcome
 
     return use

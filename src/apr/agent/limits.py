@@ -1,0 +1,45 @@
+"""How much one run may take, and what it means to have taken all."""
+
+import time
+
+from msgspec import Struct
+
+from apr.agent.session import Session
+
+MAX_TURNS = "max_turns"
+MAX_TOKENS = "max_tokens"
+TIMEOUT = "timeout"
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """None for no limit."""
+
+    turns: int | None = None
+    """Answers of the model to one prompt."""
+    tokens: int | None = None
+    """Tokens of the whole session that the model has evaluated or generated, cached ones apart."""
+    deadline: float | None = None
+    """When the session ends, on the clock of `time.monotonic`."""
+
+
+class LimitReached(Exception):
+    """The model wanted to go on. `kind` is one of the names above."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(f"{kind}: {message}")
+        self.kind = kind
+
+
+def check(limits: Limits, answers: int, session: Session) -> None:
+    """See that another answer may be asked for.
+
+    Raises:
+        LimitReached: naming the limit.
+    """
+    if answers == limits.turns:
+        raise LimitReached(MAX_TURNS, f"the task was not done after {answers} turns of the model")
+    spent = session.tokens_in + session.tokens_out
+    if limits.tokens is not None and spent >= limits.tokens:
+        raise LimitReached(MAX_TOKENS, f"the session has used {spent:,} tokens")
+    if limits.deadline is not None and time.monotonic() >= limits.deadline:
+        raise LimitReached(TIMEOUT, "the session has used the time it was given")

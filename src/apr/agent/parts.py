@@ -1,0 +1,72 @@
+"""What the loop calls by name without knowing how it is done. Each has a way of being absent."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+
+from apr.agent.calls import Checked
+from apr.agent.events import Event
+from apr.agent.permissions import Rule
+from apr.tools.base import Outcome
+from ccpa.trace import AssistantTurn, ToolResult
+
+if TYPE_CHECKING:
+    from apr.agent.loop import Agent
+
+
+class Expansion(Struct, frozen=True):
+    """A prompt that named a command or skill: what the model reads in its place."""
+
+    name: str
+    text: str
+    allow: tuple[Rule, ...] = ()
+    """What may be done without asking until the next prompt."""
+
+
+class Library(Protocol):
+    """The user's commands and skills."""
+
+    async def expand(self, prompt: str) -> Expansion | None:
+        """Return what a prompt like `/name args` stands for; None where it is no such prompt."""
+        ...
+
+
+class Window(Protocol):
+    """Keeps the history within the model's context."""
+
+    def fit(self, agent: "Agent", *, overflowed: bool = False) -> AsyncIterator[Event]:
+        """Make room before the model is asked, where there is too little.
+
+        `overflowed`: the model's server has refused the history as too long. Then room is made in
+        any case.
+
+        Raises:
+            ProviderError: the model could not be asked for a summary.
+            ContextOverflow: no more room can be made.
+        """
+        ...
+
+
+class Brakes(Protocol):
+    """Notices a model that goes in circles."""
+
+    def turn(self, turn: AssistantTurn, results: Sequence[ToolResult]) -> str | None:
+        """Take a turn and its results into account; return what the model should be told.
+
+        Raises:
+            GoingInCircles: it was told, and goes on.
+        """
+        ...
+
+
+class GoingInCircles(Exception):
+    """The model repeats itself and cannot be stopped otherwise."""
+
+
+class Footnotes(Protocol):
+    """What the model is told behind a result: notes that come with the file it has touched."""
+
+    def __call__(self, checked: Checked, outcome: Outcome) -> str:
+        """Return the text, empty for none."""
+        ...

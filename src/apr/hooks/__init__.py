@@ -1,0 +1,1 @@
+"""Commands of the user's that run on events of a session, and may stop it."""
