@@ -29,7 +29,7 @@ class Session:
         permission_mode: the mode it starts in, for the trace.
         trace: the file the trace goes to, which is no part of the project; None where no trace is
             wanted, and then the working tree is not read at all.
-        id: the session's id; None for a new one.
+        session_id: None for a new one.
         parent: the session that this one goes on from.
         turn: the number of the last message of what went before.
     """
@@ -41,11 +41,11 @@ class Session:
         model: str,
         permission_mode: str,
         trace: Path | None,
-        id: str | None = None,
+        session_id: str | None = None,
         parent: str | None = None,
         turn: int = FIRST_PROMPT_TURN - 1,
     ) -> None:
-        self.id = id or uuid7()
+        self.id = session_id or uuid7()
         self.parent = parent
         self.root = root
         self.model = model
@@ -126,7 +126,7 @@ class _Child(Session):
             model=parent.model,
             permission_mode=parent.permission_mode,
             trace=None,
-            id=parent.id,
+            session_id=parent.id,
         )
         self._started_by = parent
 
