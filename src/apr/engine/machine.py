@@ -38,13 +38,19 @@ class Plan(Struct, frozen=True):
 
 
 def plan(
-    info: ModelInfo, free: int, *, context: int | None = None, slots: int | None = None
+    info: ModelInfo,
+    free: int,
+    *,
+    context: int | None = None,
+    slots: int | None = None,
+    most_slots: int = MOST_SLOTS,
 ) -> Plan:
     """Divide `free` bytes of memory; `context` and `slots` are wishes.
 
     Without a wish the context is what the model was trained for, or as much of it as half of the
-    memory beside the weights holds; then half of what is left goes to more slots, and half of the
-    rest to the cache. No model has more context than it was trained for.
+    memory beside the weights holds; then half of what is left goes to more slots, up to
+    `most_slots`, and half of the rest to the cache. No model has more context than it was trained
+    for.
 
     Raises:
         EngineError: the model, or what was wished for, does not fit.
@@ -64,7 +70,7 @@ def plan(
             "context (--ctx), or use a smaller model."
         )
     if slots is None:
-        slots = 1 + min(MOST_SLOTS - 1, left // 2 // max(1, context * per_token))
+        slots = 1 + min(most_slots - 1, left // 2 // max(1, context * per_token))
         left -= (slots - 1) * context * per_token
     return Plan(context, slots, min(MOST_CACHE_MIB, left // 2 // MIB))
 

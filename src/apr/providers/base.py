@@ -128,15 +128,22 @@ class Provider(Protocol):
 class ProviderError(Exception):
     """The model's server failed. `retryable` where asking again may help.
 
-    `retry_after` is the number of seconds the server asked to wait, where it did.
+    `retry_after` is the number of seconds the server asked to wait, where it did. `said` is its own
+    reason, where the fault is with what was asked.
     """
 
     def __init__(
-        self, message: str, *, retryable: bool = False, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        said: str | None = None,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
+        self.said = said
 
 
 class ContextOverflow(ProviderError):

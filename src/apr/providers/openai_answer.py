@@ -10,7 +10,8 @@ from msgspec import Struct
 from apr.agent.events import PrefillProgress, TextDelta, ThinkingDelta
 from apr.providers.base import AssistantMessage, Completion, Request, UserMessage
 from apr.providers.openai_calls import CallDelta, PartialCalls
-from apr.providers.toolcalls import reasons
+from apr.providers.openai_request import beginning
+from apr.providers.toolcalls import Family, reasons
 from apr.providers.toolcalls.hermes_json import read_arguments
 from apr.providers.toolcalls.pieces import INVALID, Call, Piece, Text, Thinking
 from apr.providers.toolcalls.repair import NotJSON, loads
@@ -68,6 +69,12 @@ class Progress(Struct, frozen=True):
     processed: int = 0
 
 
+class Verbose(Struct, frozen=True):
+    """What llama.cpp adds when it is asked to."""
+
+    stopping_word: str = ""
+
+
 class Chunk(Struct, frozen=True):
     """One event of the stream."""
 
@@ -77,24 +84,30 @@ class Chunk(Struct, frozen=True):
     prompt_progress: Progress | None = None
     error: Any = None
     object: str | None = None
+    verbose: Verbose | None = msgspec.field(default=None, name="__verbose")
 
 
 class Answer:
     """One answer as it comes in."""
 
-    def __init__(self, request: Request, model: str, ids: "ToolUseIds", *, raw: bool) -> None:
+    def __init__(
+        self, request: Request, model: str, ids: "ToolUseIds", *, family: Family | None
+    ) -> None:
         self.finish_reason: str | None = None
         self.begun = False
         self._request = request
         self._model = model
         self._ids = ids
-        self._keep_raw = raw
-        self._tools = {tool.name: tool for tool in request.tools}
-        self._parser = Parser(request.tools)
+        self._keep_raw = family is not None
+        offered = () if request.tool_choice == "none" else request.tools
+        self._tools = {tool.name: tool for tool in offered}
+        self._parser = Parser(offered)
         self._calls = PartialCalls(frozenset(self._tools))
-        self._content: list[str] = []
+        begun = beginning(request, family)
+        self._content = [begun] if begun else []
+        self._parser.feed(begun)
         self._reasoning: list[str] = []
-        self._stop_sequence = False
+        self._stop_sequence = ""
         self._counts: TokenCounts | None = None
         self._timings: Timings | None = None
 
@@ -105,10 +118,13 @@ class Answer:
             events.append(PrefillProgress(progress.processed, progress.total, progress.cache))
         self._counts = chunk.usage or self._counts
         self._timings = chunk.timings or self._timings
+        if chunk.verbose:
+            self._stop_sequence = chunk.verbose.stopping_word or self._stop_sequence
         for choice in chunk.choices or ():
             self.begun = True
             self.finish_reason = choice.finish_reason or self.finish_reason
-            self._stop_sequence |= isinstance(choice.stop_reason, str)
+            if isinstance(choice.stop_reason, str):
+                self._stop_sequence = choice.stop_reason
             delta = choice.delta or choice.message
             if delta is None:
                 continue
@@ -125,7 +141,7 @@ class Answer:
 
     def finish(self) -> tuple[list[TextDelta | ThinkingDelta], Completion]:
         """End the answer: return what is left to show, and the whole."""
-        cut = _STOPS.get(self.finish_reason or "") == "max_tokens"
+        cut = _STOPS.get(self.finish_reason or "") == "max_tokens" or bool(self._stop_sequence)
         parsed = self._parser.finish(cut=cut)
         structured = [
             self._structured(call.name, call.arguments, cut=cut) for call in self._calls.calls
@@ -150,6 +166,7 @@ class Answer:
             model=self._model,
             raw="".join(self._content) if self._keep_raw else None,
             malformed=malformed,
+            stop_sequence=self._stop_sequence or None,
         )
 
     def _structured(self, name: str, arguments: str, *, cut: bool) -> Call:

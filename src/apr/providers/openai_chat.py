@@ -63,7 +63,7 @@ class OpenAIChat:
         response = await self._client.post("/chat/completions", body, self._headers)
         try:
             await self._check(response)
-            answer = Answer(request, self._model, self._ids, raw=self._family is not None)
+            answer = Answer(request, self._model, self._ids, family=self._family)
             events = _Events(response, answer)
             while batch := await events.next():
                 for event in batch:

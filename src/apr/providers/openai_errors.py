@@ -49,7 +49,7 @@ def refusal(
             retryable=True,
             retry_after=_seconds(headers.get("retry-after", "")),
         )
-    return ProviderError(f"{where} refused the request ({status}: {said}).")
+    return ProviderError(f"{where} refused the request ({status}: {said}).", said=said)
 
 
 def web_page(where: str) -> ProviderError:
@@ -67,13 +67,18 @@ def in_stream(error: Any, where: str) -> ProviderError:
         return _overflow(where, said)
     code = error.get("code") if isinstance(error, dict) else None
     fatal = isinstance(code, int) and 400 <= code < 500 and code not in _BUSY
-    return ProviderError(f"{where} broke off its answer: {said}.", retryable=not fatal)
+    return ProviderError(
+        f"{where} broke off its answer: {said}.",
+        retryable=not fatal,
+        said=said if fatal else None,
+    )
 
 
 def _overflow(where: str, said: str) -> ContextOverflow:
     return ContextOverflow(
         f"The conversation is longer than the model's context ({where}: {said}). Start a new "
-        "session, or load the model with a larger context."
+        "session, or load the model with a larger context.",
+        said=said,
     )
 
 

@@ -9,7 +9,16 @@ from typing import Any
 
 import msgspec
 
-from apr.providers.base import AssistantMessage, Message, Request, ToolMessage, UserMessage
+from apr.providers.base import (
+    AssistantMessage,
+    Forced,
+    Image,
+    Message,
+    Request,
+    ToolChoice,
+    ToolMessage,
+    UserMessage,
+)
 from apr.providers.toolcalls import Family, render
 from ccpa.trace import TextBlock, ToolUseBlock
 
@@ -23,26 +32,75 @@ _EXACT_TEXT: dict[str, Any] = {
     "return_progress": True,
 }
 
+# Which of several texts to stop at was met is among what llama.cpp says only when it is asked.
+_NAME_THE_STOP: dict[str, Any] = {"verbose": True, "response_fields": ["stopping_word"]}
+
+_SOME_TOOL = "SOME_TOOL"
+"""A name that no form of calls has in itself."""
+
 _encoder = msgspec.json.Encoder()
 
 
 def encode(request: Request, model: str, family: Family | None) -> bytes:
     """Return the request's JSON body. With a `family` it asks for the model's exact text."""
+    return _encoder.encode(body_of(request, model, family))
+
+
+def body_of(request: Request, model: str, family: Family | None) -> dict[str, Any]:
+    """Return the request's body; see `encode`."""
     body: dict[str, Any] = {
+        **request.options,
         "model": model,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
     if family:
         body |= _EXACT_TEXT
+    elif request.tool_choice != "auto":
+        body["tool_choice"] = _choice(request.tool_choice)
     if request.tools:
         body["tools"] = [{"type": "function", "function": tool} for tool in request.tools]
     body["messages"] = list(_messages(request, family))
+    if begun := beginning(request, family):
+        _begin(body, begun)
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
     if request.temperature is not None:
         body["temperature"] = request.temperature
-    return _encoder.encode(body)
+    if request.stop:
+        body["stop"] = request.stop
+        body |= _NAME_THE_STOP if family else {}
+    return body
+
+
+def beginning(request: Request, family: Family | None) -> str:
+    """Return the text that an answer is made to begin with, for a model of the family.
+
+    A call is forced by putting its start into the model's mouth: what follows is its own words.
+    The server does not repeat it.
+    """
+    if family is None or not isinstance(request.tool_choice, Forced):
+        return ""
+    opener, _, rest = render(family, _SOME_TOOL, {}).partition(_SOME_TOOL)
+    name = request.tool_choice.name
+    return f"{opener}{name}{rest[:1]}" if name else opener
+
+
+def _begin(body: dict[str, Any], begun: str) -> None:
+    """Let the answer begin so. Reasoning would stand before it, so there is none."""
+    messages = body["messages"]
+    if messages and messages[-1]["role"] == "assistant":
+        begun = messages.pop()["content"] + begun
+    messages.append({"role": "assistant", "content": begun})
+    kwargs = body.get("chat_template_kwargs") or {}
+    body["chat_template_kwargs"] = {**kwargs, "enable_thinking": False}
+
+
+def _choice(choice: ToolChoice) -> Any:
+    """Return a choice of tools as chat completions write it."""
+    if not isinstance(choice, Forced):
+        return choice
+    return {"type": "function", "function": {"name": choice.name}} if choice.name else "required"
 
 
 def _messages(request: Request, family: Family | None) -> Iterator[dict[str, Any]]:
@@ -54,8 +112,11 @@ def _messages(request: Request, family: Family | None) -> Iterator[dict[str, Any
 
 def _message(message: Message, family: Family | None) -> Iterator[dict[str, Any]]:
     match message:
-        case UserMessage(text):
-            yield {"role": "user", "content": text}
+        case UserMessage(text, images):
+            yield {
+                "role": "user",
+                "content": [*map(_image, images), _text(text)] if images else text,
+            }
         case AssistantMessage(blocks, raw) if family:
             text = raw if raw is not None else _as_written(blocks, family)
             yield {"role": "assistant", "content": text}
@@ -68,6 +129,11 @@ def _message(message: Message, family: Family | None) -> Iterator[dict[str, Any]
                     "tool_call_id": answer.tool_use_id,
                     "content": answer.content,
                 }
+
+
+def _image(image: Image) -> dict[str, Any]:
+    url = f"data:{image.media_type};base64,{image.data}"
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def _structured(blocks: tuple[Any, ...]) -> dict[str, Any]:
