@@ -113,10 +113,8 @@ def _messages(request: Request, family: Family | None) -> Iterator[dict[str, Any
 def _message(message: Message, family: Family | None) -> Iterator[dict[str, Any]]:
     match message:
         case UserMessage(text, images):
-            yield {
-                "role": "user",
-                "content": [*map(_image, images), _text(text)] if images else text,
-            }
+            parts = [*map(_image, images), {"type": "text", "text": text}]
+            yield {"role": "user", "content": parts if images else text}
         case AssistantMessage(blocks, raw) if family:
             text = raw if raw is not None else _as_written(blocks, family)
             yield {"role": "assistant", "content": text}
