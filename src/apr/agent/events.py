@@ -26,6 +26,10 @@ class ThinkingDelta(Struct, frozen=True):
     text: str
 
 
+class Retracted(Struct, frozen=True):
+    """The answer broke off: what was shown of it is void, and it comes again from its start."""
+
+
 class PrefillProgress(Struct, frozen=True):
     """How many tokens of the prompt the model has evaluated; `cached` of them were remembered."""
 
@@ -75,6 +79,7 @@ class Notice(Struct, frozen=True):
 Partial = (
     TextDelta
     | ThinkingDelta
+    | Retracted
     | PrefillProgress
     | ToolStarted
     | ToolProgress

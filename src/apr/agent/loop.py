@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -188,6 +189,9 @@ class Agent:
                 async for event in self._use_tools(turn, calls, malformed):
                     yield event
                 continue
+            if self.brakes is not None and (nudge := self.brakes.answer(turn)):
+                self.inbox.append(nudge)
+                continue
             fired = await self.gate.hooks.fire(self.stop_event, stop_hook_active=continued)
             for event in self._heard(fired):
                 yield event
@@ -246,8 +250,9 @@ class Agent:
     async def _stream(self) -> AsyncIterator[Event | Completion]:
         request = msgspec.structs.replace(self.request, messages=tuple(self.messages))
         self._asked = asyncio.get_running_loop().time()
-        async for event in self.provider.stream(request):
-            yield event
+        async with aclosing(self.provider.stream(request)) as events:
+            async for event in events:
+                yield event
 
     def _answered(self, completion: Completion) -> AssistantTurn:
         """Take the answer into the history and the books, and return its record."""

@@ -59,6 +59,16 @@ class Brakes(Protocol):
         """
         ...
 
+    def answer(self, turn: AssistantTurn) -> str | None:
+        """Take an answer without calls into account; return what the model should be told.
+
+        None: the answer is one.
+
+        Raises:
+            GoingInCircles: it was told, and goes on.
+        """
+        ...
+
 
 class GoingInCircles(Exception):
     """The model repeats itself and cannot be stopped otherwise."""

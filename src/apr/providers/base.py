@@ -4,13 +4,13 @@ A provider speaks one wire. It turns a `Request` into that wire's messages, and 
 as it comes and one `Completion` at the end. It never runs a tool and never decides anything.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
 
-from apr.agent.events import Notice, PrefillProgress, TextDelta, ThinkingDelta
+from apr.agent.events import Notice, PrefillProgress, Retracted, TextDelta, ThinkingDelta
 from ccpa.trace import Block, TurnStop, Usage
 
 
@@ -104,13 +104,13 @@ class Completion(Struct, frozen=True, kw_only=True):
     """Which of the request's `stop` texts ended it, where the server says."""
 
 
-ModelEvent = TextDelta | ThinkingDelta | PrefillProgress | Notice | Completion
+ModelEvent = TextDelta | ThinkingDelta | Retracted | PrefillProgress | Notice | Completion
 
 
 class Provider(Protocol):
     """One wire to one model."""
 
-    def stream(self, request: Request) -> AsyncIterator[ModelEvent]:
+    def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model. The last event is the `Completion`; nothing follows it.
 
         Closing the iterator cancels generation.

@@ -1,7 +1,7 @@
 """The loop, driven by a provider and tools that are written here, as anybody could write them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,7 +53,7 @@ class Script:
         self._answers = list(answers)
         self.asked: list[Request] = []
 
-    async def stream(self, request: Request) -> AsyncIterator[ModelEvent]:
+    async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         self.asked.append(request)
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):

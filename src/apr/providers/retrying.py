@@ -1,0 +1,95 @@
+"""A provider that asks again where that may help, and not for ever."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from msgspec import Struct
+
+from apr.agent.events import Notice, Retracted, TextDelta, ThinkingDelta
+from apr.providers.base import ModelEvent, Provider, ProviderError, Request
+
+
+class Patience(Struct, frozen=True, kw_only=True):
+    """How often a failed request is repeated, and how long is waited before.
+
+    The n-th wait is `first_s * 2**n`, at most `longest_s`, times a random factor between 0.5 and 1,
+    so that those whom one server has failed do not come back all at once. A server that says how
+    long to wait is given that time, up to `longest_asked_s`: if it asks for more, we give up.
+    """
+
+    retries: int = 5
+    first_s: float = 0.5
+    longest_s: float = 20.0
+    longest_asked_s: float = 120.0
+
+    def wait(self, attempt: int, asked: float | None, chance: float) -> float | None:
+        """Return the seconds before the retry after `attempt` (from 0) failures; None: no more.
+
+        `chance` is between 0 and 1.
+        """
+        if attempt >= self.retries or (asked is not None and asked > self.longest_asked_s):
+            return None
+        backoff = min(self.first_s * 2.0**attempt, self.longest_s) * (0.5 + chance / 2)
+        return max(backoff, asked or 0.0)
+
+
+class Retrying:
+    """Asks `inner` again when it fails in a way that another attempt may mend.
+
+    An answer that breaks off is void, whatever of it was shown: none of its calls has run, for
+    calls come with the whole answer only.
+    """
+
+    def __init__(
+        self,
+        inner: Provider,
+        patience: Patience | None = None,
+        *,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.inner = inner
+        self._patience = patience or Patience()
+        self._chance = chance
+
+    async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
+        """Ask the model; see `Provider.stream`.
+
+        Raises:
+            ProviderError: it failed for good, or too often: then the message says how often.
+        """
+        attempt = 0
+        while True:
+            shown = False
+            try:
+                async with aclosing(self.inner.stream(request)) as events:
+                    async for event in events:
+                        shown |= isinstance(event, TextDelta | ThinkingDelta)
+                        yield event
+                return
+            except ProviderError as error:
+                seconds = self._seconds(error, attempt)
+                if seconds is None:
+                    raise _for_good(error, attempt) from error
+                attempt += 1
+                if shown:
+                    yield Retracted()
+                yield Notice(f"{error} Asking again in {seconds:.1f} s.")
+            await asyncio.sleep(seconds)
+
+    def _seconds(self, error: ProviderError, attempt: int) -> float | None:
+        if not error.retryable:
+            return None
+        return self._patience.wait(attempt, error.retry_after, self._chance())
+
+    async def close(self) -> None:
+        """Close the inner provider."""
+        await self.inner.close()
+
+
+def _for_good(error: ProviderError, attempts: int) -> ProviderError:
+    """Return the error that ends the run: what it was, and how often it was."""
+    if not attempts:
+        return error
+    return ProviderError(f"{error} That was attempt {attempts + 1}; giving up.")
