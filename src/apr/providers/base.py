@@ -145,6 +145,11 @@ class ProviderError(Exception):
         self.retry_after = retry_after
         self.said = said
 
+    @property
+    def invalid(self) -> bool:
+        """Whether the fault is with what was asked."""
+        return self.said is not None
+
 
 class ContextOverflow(ProviderError):
     """The request is longer than the model's context. A shorter one may succeed."""
