@@ -1,5 +1,6 @@
 """The chunks of a chat completion -> events as they come, and the `Completion` at the end."""
 
+import secrets
 import zlib
 from collections.abc import Iterable
 from typing import Any
@@ -250,3 +251,11 @@ class ToolUseIds:
                 number += 1
         self._used.add(candidate)
         return candidate
+
+
+class FreshIds(ToolUseIds):
+    """Ids for many conversations, none of which is remembered: drawn, where the server has none."""
+
+    def take(self, request: Request, given: str) -> str:
+        """Return the id for the next tool use that answers `request`."""
+        return given or f"toolu_{secrets.token_hex(12)}"

@@ -33,6 +33,7 @@ class OpenAIChat:
         api_key: sent as a bearer token.
         family: how the model writes calls, for servers that can return its exact text (llama.cpp).
         timeouts: how long to wait for what.
+        ids: gives tool uses their ids.
 
     Raises:
         ProviderError: the URL is not one.
@@ -46,6 +47,7 @@ class OpenAIChat:
         api_key: str | None = None,
         family: Family | None = None,
         timeouts: Timeouts | None = None,
+        ids: ToolUseIds | None = None,
     ) -> None:
         origin = parse_url(base_url)
         if not origin.path:
@@ -55,7 +57,7 @@ class OpenAIChat:
         self._model = model
         self._family: Family | None = family
         self._headers = {"Authorization": f"Bearer {api_key.strip()}"} if api_key else {}
-        self._ids = ToolUseIds()
+        self._ids = ids or ToolUseIds()
 
     async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model; see `Provider.stream`."""

@@ -19,6 +19,14 @@ _OVERFLOW = (
     "exceeds the context",
     "context window",
 )
+# What llama.cpp finds wrong with a request, and reports as a fault of its own (500).
+_FAULTY = (
+    "json schema error",
+    "failed to parse grammar",
+    "input is not supported",
+    "jinja exception",
+    "error rendering prompt",
+)
 _BUSY = frozenset({408, 409, 425, 429})
 
 
@@ -43,7 +51,8 @@ def refusal(
         )
     if _overflows(said):
         return _overflow(where, said)
-    if status in _BUSY or status >= 500:
+    faulty = any(sign in said.lower() for sign in _FAULTY)
+    if status in _BUSY or (status >= 500 and not faulty):
         return ProviderError(
             f"{where} cannot answer now ({status}: {said}).",
             retryable=True,

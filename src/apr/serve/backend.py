@@ -4,11 +4,30 @@ What a wire's request means, and how an answer is written, is the business of th
 stands between them and the engine is here: admission, slots, and the exact text of past answers.
 """
 
-from collections.abc import AsyncGenerator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
-from apr.providers.base import ModelEvent, ProviderError, Request
+from apr.agent.events import PrefillProgress
+from apr.providers import openai_request
+from apr.providers.base import Completion, ContextOverflow, ModelEvent, ProviderError, Request
+from apr.providers.http import Response
+from apr.providers.openai_answer import FreshIds
+from apr.providers.openai_chat import OpenAIChat
+from apr.providers.toolcalls import family_of, reasons
+from apr.serve.conversation import Answers, Chain, answer_link, chain_of
+from apr.serve.engine import Engine
+from apr.serve.metrics import Meter
+from apr.serve.queue import Busy, Client, FairQueue
+from apr.serve.slots import Slots
+from apr.serve.volatile import without_headers
+from ccpa.trace import ToolUseBlock
+
+__all__ = ["Backend", "Busy", "Client", "Served"]
 
 
 class Served(Struct, frozen=True, kw_only=True):
@@ -25,35 +44,68 @@ class Served(Struct, frozen=True, kw_only=True):
     created: int = 0
     """When it was loaded, in seconds since 1970."""
 
-
-class Busy(ProviderError):
-    """The queue is full: come back in `retry_after` seconds."""
-
-
-class Client(Struct, frozen=True):
-    """Who asks, as far as fairness goes: the address, and a digest of the key."""
-
-    address: str
-    key: str
+    def fallback(self, asked: str | None) -> dict[str, str]:
+        """Return the header that says which model answers, where another one was asked for."""
+        return {} if asked in (None, self.model) else {"x-apr-model-fallback": self.model}
 
 
 class Backend:
     """The model, to the routes. `info` says what it is."""
 
-    info: Served
+    def __init__(
+        self,
+        info: Served,
+        engine: Engine,
+        *,
+        queue: FairQueue,
+        slots: Slots,
+        answers: Answers,
+        meter: Meter,
+    ) -> None:
+        self.info = info
+        self.engine = engine
+        self._family = family_of(info.template)
+        self._chat = OpenAIChat(
+            engine.base_url, info.model, api_key=engine.key, family=self._family, ids=FreshIds()
+        )
+        self._queue = queue
+        self._slots = slots
+        self._answers = answers
+        self._meter = meter
 
-    def stream(self, request: Request, client: Client) -> AsyncGenerator[ModelEvent, None]:
+    async def stream(self, request: Request, client: Client) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model; see `Provider.stream`. Closing the iterator cancels.
 
         Nothing comes while the request waits for its turn. So a route takes the first event before
-        it writes the head of its answer: whatever refuses a request is raised by then.
+        it writes the head of its answer: whatever refuses a request is raised by then. A call that
+        was cut off is not among the blocks of the `Completion`: no client could know that it must
+        not be run.
 
         Raises:
             Busy: too many wait already.
             ContextOverflow: the prompt is longer than the context.
             ProviderError: the engine failed, or refused what was asked (`invalid`).
         """
-        raise NotImplementedError
+        request = msgspec.structs.replace(request, system=without_headers(request.system))
+        chain = chain_of(request)
+        request = self._answers.restored(request, chain)
+        watch = self._meter.watch()
+        async with self._queue.place(client), self._slots.lease(chain) as lease:
+            options = {**request.options, "id_slot": lease.number, "return_progress": True}
+            asked = msgspec.structs.replace(request, options=options)
+            async with contextlib.aclosing(self._told(asked)) as events:
+                async for event in events:
+                    lease.evaluating()
+                    if isinstance(event, Completion):
+                        event = _without_cut_calls(event)
+                        watch.ended(event.usage)
+                        link = answer_link(chain, event.blocks)
+                        if event.raw is not None:
+                            self._answers.remember(link, event.raw)
+                        lease.answered(link)
+                    elif not isinstance(event, PrefillProgress):
+                        watch.token()
+                    yield event
 
     async def count(self, request: Request) -> int:
         """Return the number of tokens that the request's prompt comes to.
@@ -61,4 +113,71 @@ class Backend:
         Raises:
             ProviderError: as for `stream`.
         """
-        raise NotImplementedError
+        request = msgspec.structs.replace(request, system=without_headers(request.system))
+        request = self._answers.restored(request, chain_of(request))
+        body = openai_request.body_of(request, self.info.model, self._family)
+        with _plainly():
+            counted = await self.engine.call("/v1/chat/completions/input_tokens", body)
+        return int(counted["input_tokens"])
+
+    @asynccontextmanager
+    async def passed_on(
+        self, path: str, body: dict[str, Any], chain: Chain | None, client: Client
+    ) -> AsyncIterator[Response]:
+        """Hand a body to the engine when its turn has come; yields the engine's answer.
+
+        With `chain` None the engine chooses the slots itself: a request may need several.
+
+        Raises:
+            Busy, ContextOverflow, ProviderError: as for `stream`.
+        """
+        async with self._queue.place(client):
+            if chain is None:
+                await self._slots.forget()
+                with _plainly():
+                    response = await self.engine.open(path, body)
+                with contextlib.closing(response):
+                    yield response
+                return
+            async with self._slots.lease(chain) as lease:
+                with _plainly():
+                    response = await self.engine.open(path, {**body, "id_slot": lease.number})
+                lease.evaluating()
+                with contextlib.closing(response):
+                    yield response
+
+    async def _told(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
+        """Ask the engine; whatever it refuses is told in its own words."""
+        with _plainly():
+            async with contextlib.aclosing(self._chat.stream(request)) as events:
+                async for event in events:
+                    yield event
+
+    async def close(self) -> None:
+        """Save the conversations, and give back the connections."""
+        await self._slots.save_all()
+        await self._chat.close()
+        await self.engine.close()
+
+
+def _without_cut_calls(completion: Completion) -> Completion:
+    """Return the completion without the calls that the end of the output cut off."""
+    cut = {id_ for id_, reason in completion.malformed.items() if reason == reasons.CUT_OFF}
+    if not cut:
+        return completion
+    kept = tuple(b for b in completion.blocks if not (isinstance(b, ToolUseBlock) and b.id in cut))
+    malformed = {id_: why for id_, why in completion.malformed.items() if id_ not in cut}
+    return msgspec.structs.replace(completion, blocks=kept, malformed=malformed)
+
+
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    """Raise the engine's refusals as they are told to a client, who knows of no engine."""
+    try:
+        yield
+    except ContextOverflow as error:
+        raise ContextOverflow(error.said or str(error), said=error.said) from None
+    except ProviderError as error:
+        if error.said is None:
+            raise
+        raise ProviderError(error.said, said=error.said) from None

@@ -1,0 +1,60 @@
+"""The wire to the engine in this process: loopback, with a key that nobody else has."""
+
+from typing import Any
+
+import msgspec
+
+from apr.providers import openai_errors
+from apr.providers.base import ProviderError
+from apr.providers.http import Client, Origin, Response
+
+_LARGEST_ANSWER = 256 * 1024 * 1024
+
+
+class Engine:
+    """Requests to one native server.
+
+    Args:
+        port: where it listens on 127.0.0.1.
+        key: what it wants to hear.
+        model: what it is called in errors.
+    """
+
+    def __init__(self, port: int, key: str, model: str) -> None:
+        self.key = key
+        self.base_url = f"http://127.0.0.1:{port}/v1"
+        self._client = Client(Origin("http", "127.0.0.1", port, ""))
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self._model = model
+
+    async def open(self, path: str, body: Any) -> Response:
+        """Ask, and return the answer once its head is there. Close it, or read it to its end.
+
+        Raises:
+            ProviderError: the engine failed or refused; `said` has its own words.
+        """
+        response = await self._client.post(path, msgspec.json.encode(body), self._headers)
+        if response.status != 200:
+            refused = await response.read(openai_errors.LARGEST_BODY)
+            raise openai_errors.refusal(
+                response.status, response.headers, refused, where="The engine", model=self._model
+            )
+        return response
+
+    async def call(self, path: str, body: Any) -> Any:
+        """Ask, and return the answer's JSON.
+
+        Raises:
+            ProviderError: as for `open`.
+        """
+        response = await self.open(path, body)
+        try:
+            return msgspec.json.decode(await response.read(_LARGEST_ANSWER))
+        except msgspec.DecodeError as error:
+            raise ProviderError(f"The engine's answer is no JSON: {error}") from error
+        finally:
+            response.close()
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        await self._client.close()
