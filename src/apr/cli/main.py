@@ -17,6 +17,7 @@ COMMANDS = {
     "code": "work on a task in a project, with a model on this machine",
     "decide": "say what a model would do next, for each decision of recorded sessions",
     "engine": "serve a local model, see or stop the engines that run",
+    "models": "list the models on this disk, and say which one is used and why",
 }
 INTERRUPTED = 130
 

@@ -2,11 +2,14 @@
 
 import argparse
 import os
+import sys
+from pathlib import Path
 
 from apr.cli.options import duration, positive, temperature
 from apr.errors import AprError
 from apr.legible import legible
 from apr.providers.base import Provider, ProviderError
+from apr.ui.terminal import plain
 
 MAX_TOKENS = 8192
 
@@ -14,7 +17,7 @@ MAX_TOKENS = 8192
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options that name a model and say how it is asked."""
     add = parser.add_argument
-    add("--model", metavar="NAME", help="demo, a .gguf file, or a name under ~/.apr/models")
+    add("--model", metavar="NAME", help="demo, a .gguf file, or a name (see: apr models)")
     add("--base-url", metavar="URL", help="use this server (OpenAI chat completions) instead")
     add("--api-key-env", metavar="VAR", help="environment variable that holds the server's key")
     add("--ctx", metavar="N", type=positive, help="tokens of context for a local model")
@@ -34,8 +37,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def provider_of(args: argparse.Namespace) -> tuple[Provider, str]:
-    """Return the wire to the model, and the name the trace gives the model."""
+def provider_of(args: argparse.Namespace, *, setting: str | None = None) -> tuple[Provider, str]:
+    """Return the wire to the model, and the name the trace gives the model.
+
+    `setting` is the model that the settings name, if they do. Where none is named at all, one is
+    chosen of those on this disk, and a line on stderr says which, and why.
+    """
     if args.base_url:
         from apr.providers.openai_chat import OpenAIChat
 
@@ -43,16 +50,20 @@ def provider_of(args: argparse.Namespace) -> tuple[Provider, str]:
         key = os.environ.pop(args.api_key_env, None) if args.api_key_env else None
         if args.api_key_env and not key:
             raise AprError(f"--api-key-env: the environment variable {args.api_key_env} is not set")
-        name = legible(args.model or os.environ.get("APR_MODEL") or "default")
+        name = legible(args.model or os.environ.get("APR_MODEL") or setting or "default")
         try:
             return OpenAIChat(args.base_url, name, api_key=key), name
         except ProviderError as error:
             raise AprError(f"--base-url: {error}") from None
     if args.api_key_env:
         raise AprError("--api-key-env goes with --base-url: a local model needs no key")
-    from apr.models.resolve import resolve
+    from apr.models.resolve import choose
     from apr.providers.local import LocalModel
 
-    path = resolve(args.model, os.environ)
-    name = legible(path.stem)
-    return LocalModel(path, name, context=args.ctx, keep_alive=args.keep_alive), name
+    root = Path(getattr(args, "project", "."))
+    choice = choose(args.model, os.environ, root, setting=setting)
+    if choice.notice:
+        print(f"apr: {plain(legible(choice.notice))}", file=sys.stderr)
+    name = legible(choice.name)
+    provider = LocalModel(choice.path, name, context=args.ctx, keep_alive=args.keep_alive)
+    return provider, name

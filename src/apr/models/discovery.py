@@ -1,12 +1,14 @@
 """The models that are on this disk already: what each of them is, or what is wrong with it."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
+from apr.home import home
 from apr.models.header import BadModel, ModelInfo, NotForText, check
+from apr.models.remembered import Remembered, Verdict, identity
 from apr.models.stores import Entry, Place, Walk, places
 
 
@@ -39,6 +41,8 @@ class Searched(Struct, frozen=True, kw_only=True):
     label: str
     path: Path
     there: bool
+    count: int
+    """Models that were found there, and nowhere before."""
     trouble: tuple[str, ...]
     """What could not be seen in it."""
 
@@ -62,63 +66,71 @@ def found(env: Mapping[str, str], root: Path = Path()) -> list[Found]:
 
 def survey(env: Mapping[str, str], root: Path = Path()) -> Survey:
     """Look for models in all places; see `found`."""
+    known = Remembered(home(env) / "cache" / "headers.msgpack")
     models: list[Found] = []
     others: list[Found] = []
     searched: list[Searched] = []
     seen: set[tuple[int, int]] = set()
     for place in places(env, root):
-        walk = Walk(place)
+        walk, before = Walk(place), len(models)
         for entry in place.read(walk):
-            model, for_text = _look_into(entry, place, seen)
-            if model is not None:
-                (models if for_text else others).append(model)
-        searched.append(
-            Searched(
-                label=place.label,
-                path=place.path,
-                there=_exists(place.path),
-                trouble=tuple(walk.trouble),
-            )
-        )
+            statuses = _statuses(entry.parts)
+            if statuses:
+                first = (statuses[0].st_dev, statuses[0].st_ino)
+                if first in seen:
+                    continue
+                seen.add(first)
+            verdict = _verdict(entry, statuses, known)
+            (models if verdict.for_text else others).append(_found(entry, place, statuses, verdict))
+        searched.append(_searched(place, walk, len(models) - before))
+    known.save()
     return Survey(models=tuple(models), others=tuple(others), places=tuple(searched))
 
 
-def _look_into(entry: Entry, place: Place, seen: set[tuple[int, int]]) -> tuple[Found | None, bool]:
-    """Return a model and whether it is one that generates text; None if it was seen before."""
-    size, mtime = 0, 0.0
-    for number, part in enumerate(entry.parts):
-        try:
-            status = part.stat()
-        except OSError:  # gone since, or behind a folder that cannot be read
-            continue
-        if number == 0:
-            if (status.st_dev, status.st_ino) in seen:
-                return None, False
-            seen.add((status.st_dev, status.st_ino))
-        size += status.st_size
-        mtime = max(mtime, status.st_mtime)
-    model = Found(
+def _statuses(parts: Sequence[Path]) -> list[os.stat_result]:
+    """Return the status of each part, or nothing where one is gone since, or out of reach."""
+    try:
+        return [part.stat() for part in parts]
+    except OSError:
+        return []
+
+
+def _verdict(entry: Entry, statuses: list[os.stat_result], known: Remembered) -> Verdict:
+    """Return what a model is, or what is wrong with it."""
+    if entry.problem:
+        return Verdict(None, entry.problem, for_text=True)
+    key = identity(entry.parts, statuses) if statuses else ()
+    verdict = known.get(key)
+    if verdict is not None:
+        return verdict
+    try:
+        verdict = Verdict(check(entry.path), None, for_text=True)
+    except BadModel as error:
+        problem = str(error).removeprefix(f"{entry.path}: ")
+        verdict = Verdict(None, problem, for_text=not isinstance(error, NotForText))
+    if key:
+        known.put(key, verdict)
+    return verdict
+
+
+def _found(entry: Entry, place: Place, statuses: list[os.stat_result], verdict: Verdict) -> Found:
+    return Found(
         path=entry.path,
         parts=entry.parts,
         store=place.label,
         name=entry.name,
         also=entry.also,
-        size=size,
-        mtime=mtime,
-        info=None,
-        problem=entry.problem,
+        size=sum(status.st_size for status in statuses),
+        mtime=max((status.st_mtime for status in statuses), default=0.0),
+        info=verdict.info,
+        problem=verdict.problem,
     )
-    if entry.problem:
-        return model, True
-    try:
-        return msgspec.structs.replace(model, info=check(entry.path)), True
-    except BadModel as error:
-        problem = str(error).removeprefix(f"{entry.path}: ")
-        return msgspec.structs.replace(model, problem=problem), not isinstance(error, NotForText)
 
 
-def _exists(path: Path) -> bool:
+def _searched(place: Place, walk: Walk, count: int) -> Searched:
     try:
-        return path.is_dir()
-    except OSError:
-        return False
+        there = place.path.is_dir()
+    except OSError:  # behind a folder that cannot be entered
+        there = False
+    trouble = tuple(walk.trouble)
+    return Searched(label=place.label, path=place.path, there=there, count=count, trouble=trouble)

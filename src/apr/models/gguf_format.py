@@ -6,9 +6,9 @@ takes time and memory for what is really there, and no more than for the longest
 rules are those of llama.cpp's `gguf_init_from_reader` and the GGUF specification.
 """
 
+import io
 import struct
-from mmap import mmap
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from msgspec import Struct
 
@@ -23,6 +23,8 @@ SHORT_ARRAY = 1024
 """Arrays of numbers up to this length (a value per layer) are kept; longer ones are counted."""
 MAX_COUNT = 1 << 16
 """More metadata entries, or tensors, than any real model has: the largest have a few thousand."""
+CHUNK = 1 << 20
+"""Bytes that are read at a time."""
 MAX_HEADER = 64 << 20
 """Bytes; the vocabulary is most of a header, and 262,144 tokens with their merges take 15 MB."""
 
@@ -107,15 +109,21 @@ class Header(NamedTuple):
     tensors: dict[str, Tensor]
 
 
-def parse(data: bytes | mmap) -> Header:
-    """Read the header of a whole GGUF file.
+def parse(file: BinaryIO | bytes) -> Header:
+    """Read the header of a whole GGUF file, and no more of it than that.
+
+    The file is read, not mapped: one that is shortened meanwhile would end the process.
 
     Raises:
         GgufError: it is not GGUF, is cut short, or contradicts itself or the size of the file.
+        OSError: it cannot be read.
     """
-    cursor = _Cursor(data)
-    if cursor.take(len(MAGIC), "the magic number") != MAGIC:
-        raise GgufError(f"not a GGUF file: it starts with {bytes(data[:4])!r}, not b'GGUF'")
+    cursor = _Cursor(io.BytesIO(file) if isinstance(file, bytes) else file)
+    if not cursor.size:
+        raise GgufError("not a GGUF file, or cut short: it is empty")
+    magic = cursor.take(len(MAGIC), "the magic number")
+    if magic != MAGIC:
+        raise GgufError(f"not a GGUF file: it starts with {magic!r}, not b'GGUF'")
     version = cursor.number(_U32, "the version")
     if version not in VERSIONS:
         swapped = int.from_bytes(version.to_bytes(4, "little"), "big") in VERSIONS
@@ -133,7 +141,7 @@ def parse(data: bytes | mmap) -> Header:
     tensors = [cursor.tensor() for _ in range(tensor_count)]
     alignment = _alignment(metadata)
     start = -(-cursor.at // alignment) * alignment
-    return Header(metadata, _place(tensors, start, alignment, len(data)))
+    return Header(metadata, _place(tensors, start, alignment, cursor.size))
 
 
 def _alignment(metadata: dict[str, Value]) -> int:
@@ -165,16 +173,28 @@ def _place(tensors: list[Tensor], start: int, alignment: int, size: int) -> dict
 class _Cursor:
     """A position in the header."""
 
-    def __init__(self, data: bytes | mmap) -> None:
-        self.data = data
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        self.data = bytearray()
         self.at = 0
-        self.end = min(len(data), MAX_HEADER)
+        self.end = min(self.size, MAX_HEADER)
 
     def take(self, size: int, what: str) -> bytes:
         if self.lacks(size):
             raise GgufError(f"cut short, or broken: the header ends in {what}")
         start, self.at = self.at, self.at + size
+        self.read_to(self.at)
         return bytes(self.data[start : self.at])
+
+    def read_to(self, position: int) -> None:
+        """Have the header in memory up to there, at least."""
+        while len(self.data) < position:
+            chunk = self.file.read(max(CHUNK, position - len(self.data)))
+            if not chunk:
+                raise GgufError("cut short while it was read")
+            self.data += chunk
 
     def lacks(self, size: int) -> bool:
         """Whether fewer than `size` bytes of the header are left."""
@@ -230,16 +250,23 @@ class _Cursor:
 
     def skip_texts(self, count: int, what: str) -> None:
         """Pass over strings. A vocabulary has 300,000, so this loop does nothing it need not."""
-        unpack, data, at, end = _U64.unpack_from, self.data, self.at, self.end
         if self.lacks(count * _U64.size):
             raise GgufError(f"cut short, or broken: {what} claims {count:,} elements")
-        try:
-            for _ in range(count):
-                at += 8 + unpack(data, at)[0]
-                if at > end:
-                    break
-        except struct.error:
-            at = end + 1
+        unpack, data, at, end = _U64.unpack_from, self.data, self.at, self.end
+        texts = iter(range(count))
+        while at <= end:
+            try:
+                for _ in texts:
+                    at += 8 + unpack(data, at)[0]
+                    if at > end:
+                        break
+                break
+            except struct.error:  # the length of the text lies past what has been read
+                if at + 8 > end:
+                    at = end + 1
+                else:
+                    self.read_to(at + 8)
+                    at += 8 + unpack(data, at)[0]
         if at > end:
             raise GgufError(f"cut short, or broken: a string of {what} does not end")
         self.at = at

@@ -5,25 +5,17 @@ the header is checked first. What only the engine can know (an architecture it h
 tensor that this architecture needs) the engine says by name when it loads the model.
 """
 
-import mmap
+import os
 import re
+import stat
 from collections import Counter
 from pathlib import Path
 
 from msgspec import Struct
 
 from apr.errors import AprError
+from apr.models.architectures import OTHER, TEXT
 from apr.models.gguf_format import Array, GgufError, Header, parse
-
-NOT_CHAT_MODELS = frozenset(
-    {
-        "bert", "clip", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3",
-        "llama-embed", "modern-bert", "neo-bert", "nomic-bert", "nomic-bert-moe", "t5encoder",
-        "wavtokenizer-dec",
-    }
-)  # fmt: skip
-"""Architectures of llama.cpp that embed text or decode images and sound, and generate no text."""
-
 
 OTHER_TYPES = frozenset({"adapter", "imatrix", "mmproj"})
 """Values of `general.type` for files that go with a model."""
@@ -82,13 +74,12 @@ def check(path: Path) -> ModelInfo:
 
 def _read(path: Path) -> Header:
     try:
-        with path.open("rb") as file:
-            try:
-                data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            except ValueError:  # how mmap refuses a file without bytes
-                raise GgufError("not a GGUF file: it is empty") from None
-            with data:
-                return parse(data)
+        # Something may have become a pipe since it was found: opening it must not wait.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise GgufError("cannot be read: it is not a regular file")
+            return parse(file)
     except GgufError as error:
         raise BadModel(f"{path}: {error}") from error
     except OSError as error:
@@ -118,14 +109,19 @@ def _describe(path: Path, header: Header, parts: dict[Path, Header]) -> ModelInf
     architecture = _text(header, "general.architecture")
     if not architecture:
         raise GgufError("does not name its architecture (general.architecture)")
-    if architecture in NOT_CHAT_MODELS:
-        raise _OtherKind(f"is a {architecture!r} model, which does not generate text")
+    if architecture in OTHER:
+        raise _OtherKind(f"is a {architecture!r} model, which {OTHER[architecture]}")
     kind = _text(header, "general.type")
     if kind in OTHER_TYPES:
         raise _OtherKind(f"is a file of the type {kind!r}, no model of its own")
     tensors = [tensor for part in parts.values() for tensor in part.tensors.values()]
     if not tensors and "tokenizer.ggml.tokens" in header.metadata:
         raise _OtherKind("holds a vocabulary and no weights")
+    if architecture not in TEXT:
+        raise GgufError(
+            f"has the architecture {architecture[:80]!r}, which this version of llama.cpp "
+            "does not support"
+        )
     layers = _number(header, f"{architecture}.block_count")
     _complete({tensor.name for tensor in tensors}, layers)
     experts = _number(header, f"{architecture}.expert_count", 0)

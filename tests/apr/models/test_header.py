@@ -161,7 +161,7 @@ def test_a_model_that_generates_no_text_is_refused_by_name(tiny: Path, tmp_path:
     data = tiny.read_bytes().replace(
         struct.pack("<Q", 8) + b"qwen3moe", struct.pack("<Q", 8) + b"neo-bert", 1
     )
-    assert "'neo-bert' model, which does not generate text" in complaint(tmp_path, data)
+    assert "'neo-bert' model, which embeds text, and generates none" in complaint(tmp_path, data)
 
 
 def test_a_missing_file_and_a_directory_are_told_apart(tmp_path: Path) -> None:

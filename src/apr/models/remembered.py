@@ -1,0 +1,98 @@
+"""What was found in models' headers the last time, so that they need not be read again.
+
+A header with a vocabulary of 150,000 tokens takes 40 ms to read, because every token has to be
+passed over; with thirty models on the disk that is more than a second for each start. A file that
+has kept its path, size, time of change and inode is taken to be what it was.
+"""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from apr import __version__
+from apr.home import beside, open_private, private_directory
+from apr.models.header import ModelInfo
+
+RULES = 1
+"""Raised whenever `header.check` comes to judge otherwise."""
+MOST = 500
+"""Models that are remembered."""
+
+Identity = tuple[tuple[str, int, int, int], ...]
+"""Of every part of a model: path, bytes, time of change in nanoseconds, inode."""
+
+
+class Verdict(Struct, frozen=True):
+    """What the check of a model came to."""
+
+    info: ModelInfo | None
+    problem: str | None
+    for_text: bool
+
+
+class _Line(Struct, array_like=True):
+    identity: Identity
+    verdict: Verdict
+
+
+class _File(Struct, array_like=True):
+    version: str
+    lines: list[_Line]
+
+
+_VERSION = f"{__version__}/{RULES}"
+
+
+class Remembered:
+    """The verdicts on models, by what identifies their files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.verdicts: dict[Identity, Verdict] = {}
+        self.changed = False
+        with contextlib.suppress(OSError, msgspec.DecodeError, RecursionError):
+            file = msgspec.msgpack.decode(path.read_bytes(), type=_File, dec_hook=_path)
+            if file.version == _VERSION:
+                self.verdicts = {line.identity: line.verdict for line in file.lines}
+
+    def get(self, identity: Identity) -> Verdict | None:
+        """Return the verdict on these very files, if there is one."""
+        return self.verdicts.get(identity)
+
+    def put(self, identity: Identity, verdict: Verdict) -> None:
+        """Remember a verdict; what was known of the same path goes."""
+        first = identity[0][0]
+        for other in [known for known in self.verdicts if known[0][0] == first]:
+            del self.verdicts[other]
+        self.verdicts[identity] = verdict
+        self.changed = True
+
+    def save(self) -> None:
+        """Write down what is new. Where that cannot be done, the next run reads headers again."""
+        if not self.changed:
+            return
+        lines = [_Line(key, verdict) for key, verdict in self.verdicts.items()][-MOST:]
+        with contextlib.suppress(OSError, UnicodeEncodeError):
+            data = msgspec.msgpack.encode(_File(_VERSION, lines), enc_hook=str)
+            private_directory(self.path.parent)
+            new = beside(self.path)
+            with os.fdopen(open_private(new), "wb") as file:
+                file.write(data)
+            new.replace(self.path)
+
+
+def identity(parts: Sequence[Path], statuses: Sequence[os.stat_result]) -> Identity:
+    """Return what identifies the files of a model."""
+    return tuple(
+        (str(part), status.st_size, status.st_mtime_ns, status.st_ino)
+        for part, status in zip(parts, statuses, strict=True)
+    )
+
+
+def _path(_: type, value: Any) -> Path:
+    return Path(value)
