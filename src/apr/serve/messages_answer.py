@@ -59,7 +59,9 @@ class Stream:
         match event:
             case PrefillProgress():
                 yield PING
-            case TextDelta(text) if self._asked.request.max_tokens != 0:
+            case TextDelta() | ThinkingDelta() if self._asked.request.max_tokens == 0:
+                pass
+            case TextDelta(text):
                 yield from self._more("text", {"type": "text_delta", "text": text})
             case ThinkingDelta(text) if self._asked.reasoning != "hidden":
                 self._thinking.append(text)
