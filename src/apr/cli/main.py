@@ -17,7 +17,12 @@ COMMANDS = {
     "code": "work on a task in a project, with a model on this machine",
     "decide": "say what a model would do next, for each decision of recorded sessions",
     "engine": "serve a local model, see or stop the engines that run",
+    "list": "list the models on this disk: size, kind, where",
     "models": "list the models on this disk, and say which one is used and why",
+    "pull": "fetch a model from the hub or a URL",
+    "rm": "remove a model from the disk",
+    "serve": "serve a model to other programs, as OpenAI and Anthropic do",
+    "show": "say what a model is, and what it needs",
 }
 INTERRUPTED = 130
 

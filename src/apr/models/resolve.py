@@ -129,7 +129,7 @@ def _called(name: str, env: Mapping[str, str], root: Path, looked: str) -> "Foun
     from apr.models.matching import matching, near
 
     models = found(env, root)
-    for wanted in _meanings(name):
+    for wanted in meanings(name):
         matches = matching(wanted, models)
         if not matches:
             continue
@@ -148,7 +148,7 @@ def _called(name: str, env: Mapping[str, str], root: Path, looked: str) -> "Foun
     )
 
 
-def _meanings(name: str) -> Iterator[str]:
+def meanings(name: str) -> Iterator[str]:
     """Yield what a name may stand for: itself, and what `apr pull` would fetch by it."""
     from apr.models.aliases import aliases
 
@@ -157,6 +157,7 @@ def _meanings(name: str) -> Iterator[str]:
     alias = aliases().get(word.lower())
     if alias is not None:
         yield f"{alias.repository}:{quantisation or alias.quantisation}"
+        yield f"{alias.repository}:UD-{quantisation or alias.quantisation}"
         if not quantisation:
             yield alias.repository
 
