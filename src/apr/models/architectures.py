@@ -4,6 +4,8 @@ Told here, an unknown one is named in milliseconds. The library itself would hav
 a test asks it about every name in these lists.
 """
 
+from collections.abc import Iterator
+
 LIBRARY = "2026.10.11549"
 """The version of `xllamacpp` that the lists are of."""
 
@@ -39,3 +41,28 @@ OTHER = {
     "clip": "sees or hears for another model, and generates no text",
 }
 """Those that are no models to talk to, and what they do instead."""
+
+_ATTENTION = ("attn_norm", "attn_q|attn_qkv", "attn_k|attn_qkv", "attn_v|attn_qkv", "attn_output")
+_NORMED = (*_ATTENTION, "attn_q_norm", "attn_k_norm")
+_DENSE = ("ffn_norm", "ffn_gate", "ffn_up", "ffn_down")
+_EXPERTS = ("ffn_norm", "ffn_gate_inp", "ffn_up_exps|ffn_gate_up_exps", "ffn_down_exps")
+_GATED = (*_EXPERTS, "ffn_gate_exps|ffn_gate_up_exps")
+
+_BLOCKS = {
+    "llama": (_ATTENTION + _DENSE, _ATTENTION + _EXPERTS),
+    "qwen2": (_ATTENTION + _DENSE, ()),
+    "qwen3": (_NORMED + _DENSE, ()),
+    "qwen3moe": ((), _NORMED + _GATED),
+}
+"""What every layer has, of a dense model and of one of experts: of architectures that are plain
+enough to say so. `a|b`: the one or the other. What the rest lack, the engine says as it loads."""
+
+
+def needed(architecture: str, layers: int, experts: int) -> Iterator[tuple[str, ...]]:
+    """Yield the tensors that a model cannot do without, each with those that can stand for it."""
+    if architecture not in _BLOCKS:
+        return
+    yield ("output_norm.weight",)
+    for layer in range(layers):
+        for kinds in _BLOCKS[architecture][1 if experts else 0]:
+            yield tuple(f"blk.{layer}.{kind}.weight" for kind in kinds.split("|"))

@@ -74,7 +74,7 @@ def survey(env: Mapping[str, str], root: Path = Path()) -> Survey:
     for place in places(env, root):
         walk, before = Walk(place), len(models)
         for entry in place.read(walk):
-            statuses = _statuses(entry.parts)
+            statuses = [] if entry.problem else _statuses(entry.parts)
             if statuses:
                 first = (statuses[0].st_dev, statuses[0].st_ino)
                 if first in seen:

@@ -78,6 +78,16 @@ TENSOR_TYPES: dict[int, tuple[str, int, int]] = {
 }
 """ggml's numeric types: name, weights in a block, bytes of a block."""
 
+FILE_TYPES = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
+    11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
+    17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS", 21: "Q2_K_S", 22: "IQ3_XS",
+    23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S", 29: "IQ2_M",
+    30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0", 38: "MXFP4_MOE",
+    39: "NVFP4", 40: "Q1_0",
+}  # fmt: skip
+"""llama.cpp's names for mixtures of numeric types (`general.file_type`)."""
+
 
 class GgufError(ValueError):
     """The bytes are not a sound GGUF header. The message says what is wrong with them."""
@@ -153,8 +163,13 @@ def _alignment(metadata: dict[str, Value]) -> int:
 
 
 def _place(tensors: list[Tensor], start: int, alignment: int, size: int) -> dict[str, Tensor]:
-    """Count the tensors' offsets from the start of the file, and hold them against its size."""
+    """Count the tensors' offsets from the start of the file, and hold them against its size.
+
+    They must follow each other without gaps or overlaps, in the order of the header: so llama.cpp
+    demands it.
+    """
     placed: dict[str, Tensor] = {}
+    expected = 0
     for tensor in tensors:
         if tensor.name in placed:
             raise GgufError(f"the tensor {tensor.name!r} occurs twice")
@@ -166,6 +181,12 @@ def _place(tensors: list[Tensor], start: int, alignment: int, size: int) -> dict
                 f"cut short, or broken: the tensor {tensor.name!r} ends {missing:,} bytes past the "
                 f"end of the file ({size:,} bytes); download it again"
             )
+        if tensor.offset != expected:
+            how = "overlaps the one before" if tensor.offset < expected else "comes after a gap"
+            raise GgufError(
+                f"broken: the tensor {tensor.name!r} {how} (at {tensor.offset:,}, not {expected:,})"
+            )
+        expected += -(-tensor.size // alignment) * alignment
         placed[tensor.name] = tensor._replace(offset=start + tensor.offset)
     return placed
 

@@ -1,8 +1,8 @@
 """What is in a model file, and whether the engine could load it: told in milliseconds.
 
 llama.cpp says little about a file that it cannot load, and a large one takes its time to fail. So
-the header is checked first. What only the engine can know (an architecture it has no code for, a
-tensor that this architecture needs) the engine says by name when it loads the model.
+the header is checked first. What only the engine can know (the tensors that a less usual
+architecture needs) the engine says when it loads the model.
 """
 
 import os
@@ -14,11 +14,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from apr.errors import AprError
-from apr.models.architectures import OTHER, TEXT
-from apr.models.gguf_format import Array, GgufError, Header, parse
+from apr.models.architectures import OTHER, TEXT, needed
+from apr.models.gguf_format import FILE_TYPES, Array, GgufError, Header, parse
 
 OTHER_TYPES = frozenset({"adapter", "imatrix", "mmproj"})
 """Values of `general.type` for files that go with a model."""
+
+_ONE_EXPERT = re.compile(r"blk\.\d+\.ffn_(?:gate|up|down)\.\d+\.weight")
 
 
 class BadModel(AprError):
@@ -50,7 +52,7 @@ class ModelInfo(Struct, frozen=True, kw_only=True):
     """Tokens it was trained for."""
     vocabulary: int
     quantisation: str
-    """The type that holds most bytes of the weights."""
+    """What the file says it is (Q4_K_M), or else the type that holds most bytes of the weights."""
     kv_bytes_per_token: int
     """Memory that one token of context takes, at 16 bits a number."""
     chat_template: str | None
@@ -65,7 +67,11 @@ def check(path: Path) -> ModelInfo:
     """
     first = _read(path)
     try:
-        parts = {path: first, **{other: _read(other) for other in _other_parts(path, first)}}
+        parts = {path: first}
+        for number, other in enumerate(_other_parts(path, first), start=1):
+            parts[other] = _read(other)
+            if _number(parts[other], "split.no", 0) != number:
+                raise GgufError(f"its file {other.name} is not part {number + 1}, as it is named")
         return _describe(path, first, parts)
     except GgufError as error:
         kind = NotForText if isinstance(error, _OtherKind) else BadModel
@@ -94,10 +100,18 @@ def _other_parts(path: Path, header: Header) -> list[Path]:
     match = re.fullmatch(r"(.+)-00001-of-(\d{5})", path.stem)
     if _number(header, "split.no", 0) or not match or int(match[2]) != count:
         raise GgufError(f"one of {count} parts of a model; name the one that ends in -00001-of-…")
-    return [
+    others = [
         path.with_name(f"{match[1]}-{number:05}-of-{match[2]}{path.suffix}")
         for number in range(2, count + 1)
     ]
+    missing = [other.name for other in others if not other.exists()]
+    if missing:
+        raise GgufError(f"{len(missing)} of its {count} parts are missing: {_some(missing)}")
+    return others
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def _describe(path: Path, header: Header, parts: dict[Path, Header]) -> ModelInfo:
@@ -106,14 +120,14 @@ def _describe(path: Path, header: Header, parts: dict[Path, Header]) -> ModelInf
     Raises:
         GgufError: something that every model has is missing, or it is another kind of model.
     """
+    kind = _text(header, "general.type")
+    if kind in OTHER_TYPES:
+        raise _OtherKind(f"is a file of the type {kind!r}, no model of its own")
     architecture = _text(header, "general.architecture")
     if not architecture:
         raise GgufError("does not name its architecture (general.architecture)")
     if architecture in OTHER:
         raise _OtherKind(f"is a {architecture!r} model, which {OTHER[architecture]}")
-    kind = _text(header, "general.type")
-    if kind in OTHER_TYPES:
-        raise _OtherKind(f"is a file of the type {kind!r}, no model of its own")
     tensors = [tensor for part in parts.values() for tensor in part.tensors.values()]
     if not tensors and "tokenizer.ggml.tokens" in header.metadata:
         raise _OtherKind("holds a vocabulary and no weights")
@@ -123,8 +137,11 @@ def _describe(path: Path, header: Header, parts: dict[Path, Header]) -> ModelInf
             "does not support"
         )
     layers = _number(header, f"{architecture}.block_count")
-    _complete({tensor.name for tensor in tensors}, layers)
+    total = _number(header, "split.tensors.count", len(tensors))
+    if len(tensors) != total:
+        raise GgufError(f"has {len(tensors):,} tensors in all its parts, and claims {total:,}")
     experts = _number(header, f"{architecture}.expert_count", 0)
+    _complete({tensor.name for tensor in tensors}, architecture, layers, experts)
     experts_used = _number(header, f"{architecture}.expert_used_count", 0)
     if experts_used > experts:
         raise GgufError(f"claims to use {experts_used:,} of {experts:,} experts")
@@ -134,6 +151,7 @@ def _describe(path: Path, header: Header, parts: dict[Path, Header]) -> ModelInf
     sizes: Counter[str] = Counter()
     for tensor in tensors:
         sizes[tensor.kind] += tensor.size
+    file_type = header.metadata.get("general.file_type")
     return ModelInfo(
         path=path,
         size=sum(part.stat().st_size for part in parts),
@@ -145,21 +163,32 @@ def _describe(path: Path, header: Header, parts: dict[Path, Header]) -> ModelInf
         experts_used=experts_used,
         context_length=_number(header, f"{architecture}.context_length"),
         vocabulary=tokens.count,
-        quantisation=sizes.most_common(1)[0][0],
+        quantisation=FILE_TYPES.get(
+            file_type if isinstance(file_type, int) else -1, sizes.most_common(1)[0][0]
+        ),
         kv_bytes_per_token=_kv_bytes_per_token(header, architecture, layers),
         chat_template=_text(header, "tokenizer.chat_template"),
         license=_text(header, "general.license"),
     )
 
 
-def _complete(names: set[str], layers: int) -> None:
-    """Hold the tensors against the number of layers that the model claims."""
+def _complete(names: set[str], architecture: str, layers: int, experts: int) -> None:
+    """Hold the tensors against what a model of the architecture needs."""
+    for name in names:
+        if _ONE_EXPERT.fullmatch(name):
+            raise GgufError(
+                f"has split experts (a tensor for each, as {name!r}), which llama.cpp does not "
+                "support any more; get a newer conversion of the model"
+            )
     if "token_embd.weight" not in names:
         raise GgufError("has no tensor 'token_embd.weight'")
     blocks = {match[1] for name in names if (match := re.match(r"blk\.(\d+)\.", name))}
     for layer in range(min(layers, len(blocks) + 1)):
         if str(layer) not in blocks:
             raise GgufError(f"claims {layers:,} layers, but has no tensor of 'blk.{layer}'")
+    for choices in needed(architecture, layers, experts):
+        if names.isdisjoint(choices):
+            raise GgufError(f"has no tensor {choices[0]!r}, which a {architecture!r} model needs")
 
 
 def _kv_bytes_per_token(header: Header, architecture: str, layers: int) -> int:
