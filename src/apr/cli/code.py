@@ -8,26 +8,19 @@ import select
 import signal
 import stat
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
 from apr.agent.events import Event
-from apr.agent.gate import Gate
 from apr.agent.limits import Limits
-from apr.agent.loop import Agent
-from apr.agent.permissions import MODES, BadRule, Policy, hidden, parse_rules
-from apr.agent.prompt import first_prompt, look_around, system_prompt
-from apr.agent.session import Session
+from apr.agent.permissions import MODES, BadRule, parse_rules
+from apr.assembly import Assembled, Options, assemble
 from apr.cli.model import add_model_options, provider_of
-from apr.cli.options import positive
+from apr.cli.options import duration, positive
 from apr.errors import AprError
 from apr.legible import legible
-from apr.providers.base import Request
-from apr.tools.base import Context
-from apr.tools.files import FileLedger
-from apr.tools.registry import BUILTIN, specs
-from apr.tools.shells import Shells
 from ccpa.trace import SessionEnd
 
 _STDIN_PATIENCE_S = 3.0
@@ -68,7 +61,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--add-dir", metavar="DIR", action="append", default=[], help="also part of the project")
     add_model_options(parser)
     add("--max-turns", metavar="N", type=positive, help="end after N answers of the model")
-    add("--permission-mode", choices=MODES, default="default")
+    add("--max-tokens-total", metavar="N", type=positive, help="end after N tokens in all")
+    add("--timeout", metavar="TIME", type=duration, help="end after this time: 90s, 10m, 1h")
+    add("--permission-mode", choices=MODES)
     add("--allowedTools", "--allowed-tools", dest="allow", metavar="RULES", action="append")
     add("--disallowedTools", "--disallowed-tools", dest="deny", metavar="RULES", action="append")
     add("--system-prompt", metavar="TEXT", help="instead of the built-in system prompt")
@@ -82,35 +77,47 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run headless; return the exit code."""
-    root = _directory(args.project)
+    options = _options(args)
     prompt = _prompt(args.prompt)
-    policy = _policy(args, root)
     provider, model = provider_of(args)
     if args.fork_trace is not None:
         from apr.agent.retold import fork
 
         provider = fork(args.fork_trace, args.fork_at, provider)
-    trace = args.emit_trace.resolve() if args.emit_trace else None
-    session = Session(root, model=model, permission_mode=policy.mode, trace=trace)
-    context = Context(
-        root=root, cwd=root, files=FileLedger(), shells=Shells(), hidden=hidden(policy)
-    )
-    offered = tuple(tool for tool in BUILTIN if not _taken_away(policy, tool.name))
-    request = Request(
-        system=legible(system_prompt(args.append_system_prompt, replace=args.system_prompt)),
-        messages=(),
-        tools=specs(offered),
+    assembled = assemble(options, provider, model)
+    for notice in assembled.notices:
+        _warn(notice)
+    return asyncio.run(_drive(assembled, [prompt], _sinks(args)))
+
+
+def _options(args: argparse.Namespace) -> Options:
+    root = _directory(args.project)
+    try:
+        allow, deny = parse_rules(args.allow or ()), parse_rules(args.deny or ())
+    except BadRule as error:
+        raise AprError(str(error)) from None
+    return Options(
+        root=root,
+        directories=tuple(_directory(name) for name in args.add_dir),
+        mode=args.permission_mode,
+        allow=allow,
+        deny=deny,
+        system=args.system_prompt,
+        append_system=args.append_system_prompt,
         max_tokens=args.max_tokens,
         temperature=args.temperature,
+        limits=Limits(
+            turns=args.max_turns,
+            tokens=args.max_tokens_total,
+            deadline=None if args.timeout is None else time.monotonic() + args.timeout,
+        ),
+        trace=args.emit_trace.resolve() if args.emit_trace else None,
     )
-    limits = Limits(turns=args.max_turns)
-    agent = Agent(provider, offered, Gate(policy), context, session, request, limits=limits)
-    preface = legible(first_prompt(look_around(root), ""))
-    return asyncio.run(_drive(agent, agent.converse([prompt], preface=preface), _sinks(args)))
 
 
-async def _drive(agent: Agent, events: AsyncIterator[Event], sinks: list[Sink]) -> int:
+async def _drive(assembled: Assembled, prompts: Iterable[str], sinks: list[Sink]) -> int:
     """Send the stream to every sink, and leave nothing running behind."""
+    events = assembled.agent.converse(prompts, preface=assembled.preface, source=assembled.source)
     task = asyncio.current_task()
     if task is not None:
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -128,8 +135,7 @@ async def _drive(agent: Agent, events: AsyncIterator[Event], sinks: list[Sink]) 
             for sink in sinks:
                 sink.close()
         finally:
-            await agent.context.shells.close()
-            await agent.provider.close()
+            await assembled.close()
     return int(failed)
 
 
@@ -149,22 +155,6 @@ def _sinks(args: argparse.Namespace) -> list[Sink]:
 
         sinks.append(TextPrinter(sys.stdout, sys.stderr))
     return sinks
-
-
-def _policy(args: argparse.Namespace, root: Path) -> Policy:
-    try:
-        allow, deny = parse_rules(args.allow or ()), parse_rules(args.deny or ())
-    except BadRule as error:
-        raise AprError(str(error)) from None
-    directories = tuple(_directory(name) for name in args.add_dir)
-    return Policy(
-        root=root, mode=args.permission_mode, allow=allow, deny=deny, directories=directories
-    )
-
-
-def _taken_away(policy: Policy, tool: str) -> bool:
-    """Whether a rule forbids every use of the tool: then the model need not know of it."""
-    return any(rule.speaks_of(tool) and rule.specifier is None for rule in policy.deny)
 
 
 def _directory(name: str) -> Path:

@@ -151,5 +151,9 @@ class ProviderError(Exception):
         return self.said is not None
 
 
+class Unreachable(ProviderError):
+    """Nothing listens where the server should be: it is not started, or gone for the moment."""
+
+
 class ContextOverflow(ProviderError):
     """The request is longer than the model's context. A shorter one may succeed."""

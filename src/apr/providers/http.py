@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import h11
 from msgspec import Struct
 
-from apr.providers.base import ProviderError
+from apr.providers.base import ProviderError, Unreachable
 
 if TYPE_CHECKING:
     import ssl
@@ -322,7 +322,7 @@ def _cannot_connect(origin: Origin, error: Exception) -> ProviderError:
 
     # A name with several addresses that all refuse gives an error without a number of its own.
     if isinstance(error, ConnectionRefusedError) or f"[Errno {ECONNREFUSED}]" in str(error):
-        return ProviderError(
+        return Unreachable(
             f"Nothing listens at {origin} (connection refused). Start the server, or name another "
             "with --base-url.",
             retryable=True,

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from msgspec import Struct
 
 from apr.agent.events import Notice, Retracted, TextDelta, ThinkingDelta
-from apr.providers.base import ModelEvent, Provider, ProviderError, Request
+from apr.providers.base import ModelEvent, Provider, ProviderError, Request, Unreachable
 
 
 class Patience(Struct, frozen=True, kw_only=True):
@@ -39,7 +39,8 @@ class Retrying:
     """Asks `inner` again when it fails in a way that another attempt may mend.
 
     An answer that breaks off is void, whatever of it was shown: none of its calls has run, for
-    calls come with the whole answer only.
+    calls come with the whole answer only. A server that has answered before may be starting anew;
+    one that never was there is not waited for.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Retrying:
         self.inner = inner
         self._patience = patience or Patience()
         self._chance = chance
+        self._answered = False
 
     async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model; see `Provider.stream`.
@@ -66,6 +68,7 @@ class Retrying:
                 async with aclosing(self.inner.stream(request)) as events:
                     async for event in events:
                         shown |= isinstance(event, TextDelta | ThinkingDelta)
+                        self._answered = True
                         yield event
                 return
             except ProviderError as error:
@@ -79,7 +82,7 @@ class Retrying:
             await asyncio.sleep(seconds)
 
     def _seconds(self, error: ProviderError, attempt: int) -> float | None:
-        if not error.retryable:
+        if not error.retryable or (isinstance(error, Unreachable) and not self._answered):
             return None
         return self._patience.wait(attempt, error.retry_after, self._chance())
 
