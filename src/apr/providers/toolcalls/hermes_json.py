@@ -1,4 +1,4 @@
-r"""Calls as Hermes, Qwen 2.5 and Qwen 3 write them.
+r"""Calls as JSON objects, which Hermes, Qwen 2.5 and Qwen 3 write in tags, others in other marks.
 
     <tool_call>
     {"name": NAME, "arguments": {...}}
@@ -16,14 +16,16 @@ import msgspec
 
 from apr.providers.base import ToolSpec
 from apr.providers.toolcalls import reasons, schema
+from apr.providers.toolcalls.brackets import Brackets
 from apr.providers.toolcalls.lexer import ENDS, Kind, Token
 from apr.providers.toolcalls.pieces import INVALID, Call
 from apr.providers.toolcalls.repair import NotJSON, loads
 
-_SPECIAL = re.compile(r"""["'\\{}\[\]]""")
 _BETWEEN = re.compile(r"[^\s}\],;]")
 """What is not white space, nor a closer too many, between two values."""
-_NAME = re.compile(r"""["']name["']\s*:\s*["']([^"']+)["']""")
+_NAME = re.compile(r"""["'](?:tool_)?name["']\s*:\s*["']([^"']+)["']""")
+_CLOSERS = frozenset({Kind.END_CALL, Kind.END_ENTRY, Kind.END_MESSAGE})
+_OPENERS = frozenset({Kind.CALL, Kind.ENTRY, Kind.HEADER})
 
 
 def render(name: str, arguments: Mapping[str, Any]) -> str:
@@ -41,65 +43,42 @@ class JSONCalls:
         self.calls: list[Call] = []
         self.stray_closer = False
         self._tools = tools
-        self._depth = 0
-        self._quote = ""
-        self._escaped = False
-        self._text: list[str] = []
+        self._json = Brackets()
+        self._begun = False
 
     def push(self, token: Token) -> list[Token] | None:
         """Read a token. Returns None to get more, else the tokens that are not the call's."""
         if token.kind in ENDS:
             self._end(cut=token.kind is Kind.CUT)
             return [token]
-        if not self._quote and token.kind in (Kind.END_CALL, Kind.CALL):
+        if not self._json.quoted and token.kind in _CLOSERS | _OPENERS:
             self._end(cut=False)
-            return [] if token.kind is Kind.END_CALL else [token]
-        self.stray_closer |= token.kind is Kind.END_PARAMETER and not self._quote
+            return [] if token.kind in _CLOSERS else [token]
+        if not self._json.depth and (token.blank or token.kind is Kind.FENCE):
+            return None
+        self.stray_closer |= token.kind is Kind.END_PARAMETER and not self._json.quoted
         position = 0
         while position < len(token.raw):
-            if self._depth:
-                position = self._scan(token.raw, position)
+            if self._json.depth:
+                position = self._json.scan(token.raw, position)
+                if not self._json.depth:
+                    self._read()
                 continue
             start = _BETWEEN.search(token.raw, position)
             if not start:
                 break
             position = start.end()
-            if start[0] not in "{[":
+            if start[0] not in "{[" and self._begun:
                 rest = token.raw[start.start() :]
                 return [token if rest == token.raw else Token(Kind.TEXT, rest)]
-            self._depth = 1
-            self._text = [start[0]]
+            if start[0] in "{[":
+                self._begun = True
+                self._json.open(start[0])
         return None
-
-    def _scan(self, text: str, start: int) -> int:
-        """Follow strings and brackets to the end of the value or text; return that place."""
-        position = start
-        while self._depth and position < len(text):
-            if self._escaped:
-                self._escaped = False
-                position += 1
-                continue
-            match = _SPECIAL.search(text, position)
-            position = match.end() if match else len(text)
-            if match:
-                self._meet(match[0])
-        self._text.append(text[start:position])
-        if not self._depth:
-            self._read()
-        return position
-
-    def _meet(self, character: str) -> None:
-        if self._quote:
-            self._escaped = character == "\\"
-            self._quote = "" if character == self._quote else self._quote
-        elif character in "\"'":
-            self._quote = character
-        elif character != "\\":
-            self._depth += 1 if character in "{[" else -1
 
     def _end(self, *, cut: bool) -> None:
         """The call ends; brackets that are missing outside of a string are supplied."""
-        if not self._depth:
+        if not self._json.depth:
             return
         if cut:
             self._refuse(reasons.CUT_OFF)
@@ -108,7 +87,7 @@ class JSONCalls:
 
     def _read(self) -> None:
         try:
-            value = loads("".join(self._text))
+            value = loads(self._json.text)
         except NotJSON as error:
             self._refuse(reasons.BROKEN.format(problem=error))
             return
@@ -116,7 +95,7 @@ class JSONCalls:
             self.calls.append(read_call(item, self._tools))
 
     def _refuse(self, reason: str) -> None:
-        name = _NAME.search("".join(self._text))
+        name = _NAME.search(self._json.text)
         self.calls.append(Call(name[1] if name else INVALID, {}, "", reason))
 
 
@@ -124,10 +103,13 @@ def read_call(item: Any, tools: Mapping[str, ToolSpec]) -> Call:
     """Return the call that a decoded JSON value stands for. Arguments may be JSON in a string."""
     if isinstance(item, dict) and isinstance(item.get("function"), dict):
         item = item["function"]
-    if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+    if not isinstance(item, dict):
+        return Call(INVALID, {}, "", reasons.NOT_A_CALL)
+    name = next((item[k] for k in ("name", "tool_name", "function") if k in item), None)
+    if not isinstance(name, str):
         return Call(INVALID, {}, "", reasons.NOT_A_CALL)
     given = item.get("arguments", item.get("parameters"))
-    return read_arguments(item["name"], {} if given is None else given, tools)
+    return read_arguments(name, {} if given is None else given, tools)
 
 
 def read_arguments(name: str, given: Any, tools: Mapping[str, ToolSpec]) -> Call:

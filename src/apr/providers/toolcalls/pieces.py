@@ -62,6 +62,20 @@ class Transcript:
         """Add to the answer. Trailing white space is held back: it is dropped before a call."""
         self._add(raw)
 
+    def hide(self, raw: str) -> None:
+        """Take marks that are never shown into the current piece."""
+        self._raw.append(raw)
+
+    def stop(self, raw: str) -> None:
+        """Take the model's sign that it is done: shown only if text follows it after all."""
+        self._raw.append(raw)
+        self._blanks.append(raw)
+
+    def end(self) -> None:
+        """End the output."""
+        self._blanks = [blank for blank in self._blanks if blank.isspace()]
+        self.close(trim=False)
+
     def open_thinking(self, tag: str) -> None:
         """Begin reasoning."""
         self.close(trim=True)

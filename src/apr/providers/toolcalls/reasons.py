@@ -8,9 +8,16 @@ BROKEN = (
     "The call is not valid JSON: {problem}. Nothing was run. Write it again, with quotes and "
     "backslashes inside strings escaped."
 )
+BROKEN_PYTHON = (
+    "The call is not in the form [NAME(key=value)]: {problem}. Nothing was run. Write it again, "
+    "with quotes and backslashes inside strings escaped."
+)
 CUT_OFF = (
     "The output limit was reached inside this call, so it is incomplete. Nothing was run. "
     "Call again with less text, in several smaller calls if need be."
+)
+NAMELESS = (
+    "The call names no tool. Nothing was run. Write it again, with the tool's name in its place."
 )
 NOT_A_CALL = (
     'A call must be {"name": NAME, "arguments": {...}}. '
@@ -24,6 +31,10 @@ TWICE = "`{key}` was given twice. Nothing was run. Call again, with each argumen
 UNCLOSED = (
     "The value of `{key}` is not closed by </parameter>, </function> and </tool_call>. "
     "Nothing was run. Write the whole call again."
+)
+UNCLOSED_STRING = (
+    "A string in the call is not closed. Nothing was run. Write the whole call again, with each "
+    "string closed."
 )
 UNKNOWN_FORM = (
     "Between <tool_call> and </tool_call> there was no call in a form that can be read. "

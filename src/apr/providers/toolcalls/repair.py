@@ -36,10 +36,10 @@ def loads(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        return _Reader(text).read()
+        return Reader(text).read()
 
 
-class _Reader:
+class Reader:
     """A recursive-descent reader; `DEEPEST` bounds the recursion."""
 
     def __init__(self, text: str) -> None:
@@ -47,6 +47,7 @@ class _Reader:
         self._at = 0
 
     def read(self) -> Any:
+        """Read the one value that the text is."""
         value = self._value(0)
         if self._peek():
             raise self._error("text after the end of the value")

@@ -13,15 +13,17 @@ _WORDS = {"true": True, "false": False}
 _NULLS = frozenset({"null", "None"})
 
 
-def read_text(text: str, tool: ToolSpec | None, key: str) -> Any:
+def read_text(text: str, tool: ToolSpec | None, key: str, *, is_json: bool = False) -> Any:
     """Return a value that stands as bare text, as in XML calls, as the type that the schema names.
 
     A string stays what it is, byte for byte, even where it looks like JSON; so does a value of
-    which the schema says nothing. What cannot be read as its type stays text too: the tool's own
-    check then tells the model.
+    which the schema says nothing, unless the call itself says that it `is_json`. What cannot be
+    read as its type stays text too: the tool's own check then tells the model.
     """
     types = _types(tool, key)
-    if not types or "string" in types:
+    if "string" in types and not (is_json and text.strip() in _NULLS and "null" in types):
+        return text
+    if not types and not is_json:
         return text
     word = text.strip()
     if "boolean" in types and word.lower() in _WORDS:

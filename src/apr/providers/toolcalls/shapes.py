@@ -1,0 +1,160 @@
+"""What text behind a mark, or at the start of a line, is: the beginning of a call, and of which kind.
+
+The answers are about text that is still coming. `WAIT` is the answer for exactly those beginnings
+that more text can make a call, so how the text is cut into pieces changes no answer.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import Enum, auto
+
+from apr.providers.base import ToolSpec
+from apr.providers.toolcalls.schema import properties
+
+LONGEST = 200
+"""Characters within which a beginning must show what it is: bounds what is held back."""
+
+
+class Shape(Enum):
+    """How a call goes on."""
+
+    WAIT = auto()
+    JSON = auto()
+    NAMED = auto()
+    """A name, then a JSON object."""
+    NUMBERED = auto()
+    """A name with namespace and index, then a JSON object: hardly ever anything but a call."""
+    PYTHON = auto()
+    GEMMA = auto()
+
+
+_ADDRESSES = tuple(
+    f"{role}{channel}to=functions."
+    for role in ("", "assistant", "assistant ")
+    for channel in ("", "commentary ", "analysis ")
+)
+_ADDRESSED = re.compile(
+    r"(?:assistant)?\s?(?:commentary |analysis )?to=functions\.([\w\-]+?)\s*"
+    r"(?:commentary|analysis)?\s*(?:json|code)?\s*\{"
+)
+_PARTLY_ADDRESSED = re.compile(
+    r"(?:assistant)?\s?(?:commentary |analysis )?to=functions\.([\w\-]*)\s*[a-z]*\s*"
+)
+NAME = re.compile(r"\s*[\w.:\-]{1,128}\s*")
+
+_BEHIND_MARK = (
+    (Shape.JSON, re.compile(r"(?:```(?:json)?\s*)?(?:\{|\[\s*[\[{\]])")),
+    (Shape.PYTHON, re.compile(r"(?:\[\s*)?[A-Za-z_][\w.\-]*\(")),
+    (Shape.GEMMA, re.compile(r"call:[\w.:\-]+\s*\{")),
+    (Shape.NAMED, re.compile(r"[\w.:\-]+\s*(?:```(?:json)?\s*)?\{")),
+)
+_PARTLY_BEHIND_MARK = re.compile(
+    r"\[\s*(?:[A-Za-z_][\w.\-]*)?|[\w.:\-]*\s*|[\w.:\-]+ [\w\-]*"
+    r"|[\w.:\-]*\s*```(?:j(?:s(?:on?)?)?)?\s*(?:\[\s*)?"
+)
+_OBJECT = re.compile(
+    r"""\[?\s*\{\s*["'](?:name|tool_name|type|function|arguments|parameters|id)["']\s*:"""
+)
+_PARTLY_OBJECT = re.compile(r"""\[?\s*(?:\{\s*(?:["'][a-z_]{0,10}(?:["']\s*)?)?)?""")
+_PYTHON = re.compile(r"\[\s*([A-Za-z_][\w.\-]*)\(")
+_PARTLY_PYTHON = re.compile(r"\[\s*([A-Za-z_][\w.\-]*)")
+_NAMED = re.compile(r"(functions\.)?([\w\-]+)(:\d+)?[ \t]*")
+_FENCED = re.compile(r"(?:function)?([\w\-]+)\s*```(?:json)?\s*\{")
+_PARTLY_FENCED = re.compile(r"(?:function)?([\w\-]+)\s*`{0,3}(?:j(?:s(?:on?)?)?)?\s*")
+
+
+def behind_mark(text: str) -> Shape | None:
+    """Return what text behind the mark that opens a call begins; None if nothing known."""
+    for shape, pattern in _BEHIND_MARK:
+        if pattern.match(text):
+            return shape
+    partly = len(text) <= LONGEST and _PARTLY_BEHIND_MARK.fullmatch(text)
+    return Shape.WAIT if partly else None
+
+
+def name_and_key(text: str, tools: Mapping[str, ToolSpec]) -> tuple[str, str] | None:
+    """Return the tool and the argument whose names are run together, if there is but one reading."""
+    found = [
+        (name, key)
+        for name, tool in tools.items()
+        if text.startswith(name)
+        for key in properties(tool)
+        if key == text[len(name) :].strip()
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def unmarked(text: str, tools: Mapping[str, ToolSpec], *, fenced: bool) -> Shape | None:
+    """Return what text at the start of a line begins, if it begins a call without any mark.
+
+    Only calls of `tools` count where the name comes first. With `fenced` the arguments may stand
+    in a code fence behind the name, as in DeepSeek V3.
+    """
+    if len(text) > LONGEST:
+        return None
+    if text[0] in "{[":
+        return _bracketed(text, tools)
+    before, brace, _ = text.partition("{")
+    match = _NAMED.fullmatch(before)
+    if brace and match and match[2] in tools:
+        return Shape.NUMBERED if match[1] and match[3] else Shape.NAMED
+    if brace:
+        behind = _FENCED.match(text) if fenced else None
+        return Shape.NAMED if behind and behind[1] in tools else None
+    return Shape.WAIT if _partly_named(before, tools, fenced=fenced) else None
+
+
+def addressed(text: str, tools: Mapping[str, ToolSpec]) -> str | None:
+    """Return the tool that gpt-oss addresses where its marks were stripped from a message's header.
+
+    What is left of it is `commentary to=functions.NAME json{...}`, with or without the spaces.
+    """
+    match = _ADDRESSED.match(text)
+    return match[1] if match and match[1] in tools else None
+
+
+def partly_addressed(text: str, tools: Mapping[str, ToolSpec]) -> bool:
+    """Whether more text can make this a message that is addressed to a tool."""
+    if len(text) > LONGEST:
+        return False
+    if any(start.startswith(text) for start in _ADDRESSES):
+        return True
+    match = _PARTLY_ADDRESSED.fullmatch(text)
+    return match is not None and any(
+        tool.startswith(match[1]) or match[1].startswith(tool) for tool in tools
+    )
+
+
+def _bracketed(text: str, tools: Mapping[str, ToolSpec]) -> Shape | None:
+    if _OBJECT.match(text):
+        return Shape.JSON
+    match = _PYTHON.match(text)
+    if match:
+        return Shape.PYTHON if match[1] in tools else None
+    if _PARTLY_OBJECT.fullmatch(text):
+        return Shape.WAIT
+    match = _PARTLY_PYTHON.fullmatch(text)
+    return Shape.WAIT if match and any(tool.startswith(match[1]) for tool in tools) else None
+
+
+def _partly_named(text: str, tools: Mapping[str, ToolSpec], *, fenced: bool) -> bool:
+    """Whether the text can become a name of a tool and what may stand between it and `{`."""
+    if "functions.".startswith(text):
+        return True
+    name, colon, index = text.removeprefix("functions.").partition(":")
+    if colon:
+        return name in tools and (not index or index.rstrip(" \t").isdecimal())
+    word = name.rstrip(" \t")
+    if word != name:
+        return word in tools or (fenced and _partly_fenced(text, tools))
+    return any(tool.startswith(name) for tool in tools) or (fenced and _partly_fenced(text, tools))
+
+
+def _partly_fenced(text: str, tools: Mapping[str, ToolSpec]) -> bool:
+    if "function".startswith(text):
+        return True
+    match = _PARTLY_FENCED.fullmatch(text)
+    if not match:
+        return False
+    name = match[1]
+    return name in tools or (text.endswith(name) and any(tool.startswith(name) for tool in tools))
