@@ -19,6 +19,7 @@ from apr.models.gguf_format import FILE_TYPES, Array, GgufError, Header, parse
 
 OTHER_TYPES = frozenset({"adapter", "imatrix", "mmproj"})
 """Values of `general.type` for files that go with a model."""
+LONGEST_NAME = 200
 
 _ONE_EXPERT = re.compile(r"blk\.\d+\.ffn_(?:gate|up|down)\.\d+\.weight")
 
@@ -156,7 +157,7 @@ def _describe(path: Path, header: Header, parts: dict[Path, Header]) -> ModelInf
         path=path,
         size=sum(part.stat().st_size for part in parts),
         architecture=architecture,
-        name=_text(header, "general.name") or path.stem,
+        name=(_text(header, "general.name") or path.stem)[:LONGEST_NAME],
         parameters=sum(tensor.weights for tensor in tensors),
         layers=layers,
         experts=experts,
@@ -213,7 +214,7 @@ def _per_layer(header: Header, key: str, default: tuple[int, ...]) -> tuple[int,
         return (_number(header, key),)
     numbers = tuple(number for number in value if isinstance(number, int) and number >= 0)
     if not numbers or len(numbers) != len(value):
-        raise GgufError(f"says {key} is {value!r}, not numbers")
+        raise GgufError(f"says {key} is {_quoted(value)}, not numbers")
     return numbers
 
 
@@ -222,8 +223,14 @@ def _number(header: Header, key: str, default: int | None = None) -> int:
     if value is None:
         raise GgufError(f"does not say its {key}")
     if not isinstance(value, int) or value < 0:
-        raise GgufError(f"says {key} is {value!r}, not a number")
+        raise GgufError(f"says {key} is {_quoted(value)}, not a number")
     return value
+
+
+def _quoted(value: object) -> str:
+    """Return a value of a stranger's as it is shown: not more of it than one line holds."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_NAME else text[:LONGEST_NAME] + "…"
 
 
 def _text(header: Header, key: str) -> str | None:

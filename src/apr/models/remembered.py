@@ -22,6 +22,8 @@ RULES = 1
 """Raised whenever `header.check` comes to judge otherwise."""
 MOST = 500
 """Models that are remembered."""
+LONGEST_TEMPLATE = 1 << 18
+"""Characters; a model with a longer one (the usual have 10,000) is read anew each time."""
 
 Identity = tuple[tuple[str, int, int, int], ...]
 """Of every part of a model: path, bytes, time of change in nanoseconds, inode."""
@@ -66,6 +68,8 @@ class Remembered:
 
     def put(self, identity: Identity, verdict: Verdict) -> None:
         """Remember a verdict; what was known of the same path goes."""
+        if verdict.info and len(verdict.info.chat_template or "") > LONGEST_TEMPLATE:
+            return
         first = identity[0][0]
         for other in [known for known in self.verdicts if known[0][0] == first]:
             del self.verdicts[other]

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apr.models.gguf_format import TENSOR_TYPES, GgufError, parse
+from apr.models.gguf_format import CHUNK, FILE_TYPES, TENSOR_TYPES, Array, GgufError, parse
 from apr.models.header import BadModel, check
+from tests.apr.models.written import write
 
 
 def patched(data: bytes, at: int, form: str, value: int) -> bytes:
@@ -143,6 +144,73 @@ def test_tensors_that_cannot_be_there_are_named(tiny: Path, tmp_path: Path) -> N
         assert "blk.1.attn_" in message
 
 
+def test_tensors_that_overlap_or_leave_gaps_are_named(tiny: Path, tmp_path: Path) -> None:
+    data = tiny.read_bytes()
+    tensors = list(parse(data).tensors)
+    at = after(data, tensors[3]) + 4 + 2 * 8 + 4  # its offset, behind rank, two dimensions, type
+    (offset,) = struct.unpack_from("<Q", data, at)
+    assert f"{tensors[3]!r} overlaps the one before" in complaint(
+        tmp_path, patched(data, at, "<Q", offset - 32)
+    )
+    assert f"{tensors[3]!r} comes after a gap" in complaint(
+        tmp_path, patched(data, at, "<Q", offset + 32)
+    )
+
+
+@pytest.mark.parametrize("alignment", [0, 3, 33, 2**32 - 1])
+def test_an_alignment_must_be_a_power_of_two(tmp_path: Path, alignment: int) -> None:
+    path = write(tmp_path / "odd.gguf", numbers={"general.alignmenX": alignment})
+    data = path.read_bytes().replace(b"general.alignmenX", b"general.alignment")
+    assert "general.alignment is not a power of two" in complaint(tmp_path, data)
+
+
+@pytest.mark.parametrize("kind", [gguf.GGUFValueType.ARRAY, 13, 255])
+def test_nested_arrays_and_unknown_types_are_refused(tmp_path: Path, kind: int) -> None:
+    key = b"nested"
+    entry = struct.pack("<Q", len(key)) + key + struct.pack("<IIQ", 9, kind, 2**20)
+    data = struct.pack("<4sIQQ", b"GGUF", 3, 0, 1) + entry + bytes(2**16)
+    assert f"'nested' is an array of the unknown or nested type {kind}" in complaint(tmp_path, data)
+
+
+def test_what_the_file_says_of_its_quantisation_is_believed(tmp_path: Path) -> None:
+    path = write(tmp_path / "said.gguf", numbers={"general.file_type": 15})
+    assert check(path).quantisation == "Q4_K_M"
+    path = write(tmp_path / "unknown.gguf", numbers={"general.file_type": 9999})
+    assert check(path).quantisation == "F32"
+    path = write(tmp_path / "odd.gguf", texts={"general.file_type": "Q4"})
+    assert check(path).quantisation == "F32"
+
+
+def test_all_file_types_of_the_reference_package_are_known() -> None:
+    theirs = {int(kind): kind.name.partition("_")[2] for kind in gguf.LlamaFileType if kind < 1024}
+    assert theirs == FILE_TYPES
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    with pytest.raises(BadModel, match="not a regular file"):
+        check(tmp_path / "pipe.gguf")
+
+
+def test_a_header_that_is_longer_than_what_is_read_at_a_time(tmp_path: Path) -> None:
+    words = [f"word {number}" for number in range(100_000)]
+    path = tmp_path / "long.gguf"
+    writer = gguf.GGUFWriter(path, "none")
+    writer.add_array("words", words)
+    writer.add_array("numbers", list(range(400_000)))
+    writer.add_string("long", "x" * (3 * CHUNK))
+    writer.add_tensor("t", np.ones((2, 8), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    header = parse(path.read_bytes())
+    assert header.metadata["words"] == Array(100_000)
+    assert header.metadata["numbers"] == Array(400_000)
+    assert header.metadata["long"] == "x" * (3 * CHUNK)
+    assert header.tensors["t"].weights == 16
+
+
 def test_metadata_that_contradicts_the_tensors_is_named(tiny: Path, tmp_path: Path) -> None:
     data = tiny.read_bytes()
     for changed, says in (
@@ -216,6 +284,42 @@ def test_a_damaged_header_is_read_or_refused_and_nothing_else(
     path.write_bytes(model[:size])
     with contextlib.suppress(BadModel):
         assert check(path).parameters > 0
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+@pytest.mark.parametrize(("architecture", "experts"), [("llama", 0), ("qwen3", 0), ("qwen3moe", 2)])
+def test_any_damage_to_a_number_or_a_name_is_named_or_harmless(
+    tmp_path: Path, architecture: str, experts: int, data: st.DataObject
+) -> None:
+    path = write(tmp_path / "model.gguf", architecture, experts=experts)
+    assert check(path).architecture == architecture
+    model = bytearray(path.read_bytes())
+    weights = min(tensor.offset for tensor in parse(bytes(model)).tensors.values())
+    at = data.draw(st.integers(0, weights - 8))
+    number = data.draw(st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([0, 2**31, 2**63])))
+    struct.pack_into("<Q", model, at, number)
+    path.write_bytes(model)
+    problem = ""
+    try:
+        assert check(path).size == len(model)
+    except BadModel as error:
+        problem = str(error)
+    assert not problem or problem.startswith(f"{path}: ")
+    assert len(problem) < len(str(path)) + 700
+
+
+def test_what_a_header_says_is_not_repeated_at_length(tmp_path: Path) -> None:
+    long = "x" * 100_000
+    assert len(check(write(tmp_path / "named.gguf", name=long)).name) == 200
+    for key in ("split.count", "qwen3.expert_count"):
+        path = write(tmp_path / "long.gguf", texts={key: long})
+        assert f"says {key} is 'xxx" in (said := complaint(tmp_path, path.read_bytes()))
+        assert len(said) < len(str(path)) + 300
+    path = write(tmp_path / "long.gguf", long)
+    assert len(complaint(tmp_path, path.read_bytes())) < len(str(path)) + 300
 
 
 @given(st.binary(max_size=400))
