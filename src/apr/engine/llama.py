@@ -100,6 +100,13 @@ def library_version() -> str:
     return str(sys.modules["xllamacpp"].__version__)
 
 
+def installed_version() -> str:
+    """Return the version of the library that `load` would import."""
+    from importlib.metadata import version
+
+    return version("xllamacpp")
+
+
 def _library() -> Any:
     # A failed assertion ends the process; ggml would first start a debugger on it, if there is one.
     os.environ["GGML_NO_BACKTRACE"] = "1"

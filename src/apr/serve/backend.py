@@ -6,7 +6,7 @@ stands between them and the engine is here: admission, slots, and the exact text
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -16,16 +16,19 @@ from apr.agent.events import PrefillProgress
 from apr.providers import openai_request
 from apr.providers.base import Completion, ContextOverflow, ModelEvent, ProviderError, Request
 from apr.providers.http import Response
-from apr.providers.openai_answer import FreshIds
+from apr.providers.openai_answer import FreshIds, Timings
 from apr.providers.openai_chat import OpenAIChat
+from apr.providers.sse import EventParser
 from apr.providers.toolcalls import family_of, reasons
 from apr.serve.conversation import Answers, Chain, answer_link, chain_of
 from apr.serve.engine import Engine
-from apr.serve.metrics import Meter
+from apr.serve.metrics import Meter, Watch
 from apr.serve.queue import Busy, Client, FairQueue
 from apr.serve.slots import Slots
 from apr.serve.volatile import without_headers
-from ccpa.trace import ToolUseBlock
+from ccpa.trace import ToolUseBlock, Usage
+
+LARGEST_ANSWER = 256 * 1024 * 1024
 
 __all__ = ["Backend", "Busy", "Client", "Served"]
 
@@ -120,31 +123,32 @@ class Backend:
             counted = await self.engine.call("/v1/chat/completions/input_tokens", body)
         return int(counted["input_tokens"])
 
+    def passage(
+        self, path: str, body: dict[str, Any], chain: Chain | None, client: Client
+    ) -> "Passage":
+        """Return the way of a body that the engine itself is to answer.
+
+        With `chain` None the engine chooses the slots: a request may need several.
+        """
+        return Passage(self._open(path, body, chain, client), self._meter.watch())
+
     @asynccontextmanager
-    async def passed_on(
+    async def _open(
         self, path: str, body: dict[str, Any], chain: Chain | None, client: Client
     ) -> AsyncIterator[Response]:
-        """Hand a body to the engine when its turn has come; yields the engine's answer.
-
-        With `chain` None the engine chooses the slots itself: a request may need several.
-
-        Raises:
-            Busy, ContextOverflow, ProviderError: as for `stream`.
-        """
-        async with self._queue.place(client):
+        """Hand a body to the engine when its turn has come; yields the engine's answer."""
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self._queue.place(client))
+            stack.enter_context(_plainly())
             if chain is None:
                 await self._slots.forget()
-                with _plainly():
-                    response = await self.engine.open(path, body)
-                with contextlib.closing(response):
-                    yield response
-                return
-            async with self._slots.lease(chain) as lease:
-                with _plainly():
-                    response = await self.engine.open(path, {**body, "id_slot": lease.number})
+                response = await self.engine.open(path, body)
+            else:
+                lease = await stack.enter_async_context(self._slots.lease(chain))
+                response = await self.engine.open(path, {**body, "id_slot": lease.number})
                 lease.evaluating()
-                with contextlib.closing(response):
-                    yield response
+            stack.callback(response.close)
+            yield response
 
     async def _told(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the engine; whatever it refuses is told in its own words."""
@@ -158,6 +162,56 @@ class Backend:
         await self._slots.save_all()
         await self._chat.close()
         await self.engine.close()
+
+
+class Passage:
+    """A request on its way through to the engine, and the engine's answer on its way back."""
+
+    def __init__(self, opened: AbstractAsyncContextManager[Response], watch: Watch) -> None:
+        self._opened = opened
+        self._watch = watch
+
+    async def whole(self) -> Any:
+        """Return the answer's JSON.
+
+        Raises:
+            Busy, ContextOverflow, ProviderError: as for `Backend.stream`.
+        """
+        async with self._opened as response:
+            answer = msgspec.json.decode(await response.read(LARGEST_ANSWER))
+        self._watch.ended(_usage(answer.get("timings")))
+        return answer
+
+    @asynccontextmanager
+    async def events(self) -> AsyncIterator[AsyncIterator[str]]:
+        """Yield the data of the answer's events, as they come.
+
+        Raises:
+            Busy, ContextOverflow, ProviderError: as for `Backend.stream`, if before the first.
+        """
+        async with self._opened as response, contextlib.aclosing(self._data(response)) as data:
+            yield data
+
+    async def _data(self, response: Response) -> AsyncGenerator[str, None]:
+        parser = EventParser()
+        timings = None
+        while piece := await response.chunk():
+            for event in parser.feed(piece):
+                self._watch.token()
+                if '"timings"' in event.data:
+                    timings = msgspec.json.decode(event.data).get("timings")
+                yield event.data
+        self._watch.ended(_usage(timings))
+
+
+def _usage(timings: Any) -> Usage:
+    """Return the token counts that llama.cpp ends an answer with."""
+    counts = msgspec.convert(timings or {}, Timings)
+    return Usage(
+        input_tokens=counts.cache_n + counts.prompt_n,
+        output_tokens=counts.predicted_n,
+        cache_read_tokens=counts.cache_n,
+    )
 
 
 def _without_cut_calls(completion: Completion) -> Completion:
