@@ -14,6 +14,7 @@ from apr.providers.openai_calls import CallDelta, PartialCalls
 from apr.providers.openai_request import beginning
 from apr.providers.toolcalls import Family, reasons
 from apr.providers.toolcalls.hermes_json import read_arguments
+from apr.providers.toolcalls.lexer import is_markup
 from apr.providers.toolcalls.pieces import INVALID, Call, Piece, Text, Thinking
 from apr.providers.toolcalls.repair import NotJSON, loads
 from apr.providers.toolcalls.stream import Parser
@@ -102,7 +103,7 @@ class Answer:
         self._keep_raw = family is not None
         offered = () if request.tool_choice == "none" else request.tools
         self._tools = {tool.name: tool for tool in offered}
-        self._parser = Parser(offered)
+        self._parser = Parser(offered, family=family)
         self._calls = PartialCalls(frozenset(self._tools))
         begun = beginning(request, family)
         self._content = [begun] if begun else []
@@ -152,7 +153,7 @@ class Answer:
         malformed: dict[str, str] = {}
         if self._reasoning:
             blocks.append(ThinkingBlock("".join(self._reasoning)))
-        recovered = [piece for piece in parsed.pieces if not _among(piece, structured)]
+        recovered = [piece for piece in parsed.pieces if not _left_over(piece, structured)]
         for piece, id_ in [*((p, "") for p in recovered), *zip(structured, given, strict=True)]:
             block = self._block(piece, id_)
             if block is None:
@@ -212,11 +213,11 @@ class Answer:
         )
 
 
-def _among(piece: Piece, calls: list[Call]) -> bool:
-    """Whether a call found in the text is one that the server has also sent as a call."""
-    return isinstance(piece, Call) and any(
-        (piece.name, piece.input) == (call.name, call.input) for call in calls
-    )
+def _left_over(piece: Piece, calls: list[Call]) -> bool:
+    """Whether a piece of the text is only what the server left of the `calls` it has sent."""
+    if isinstance(piece, Call):
+        return any((piece.name, piece.input) == (call.name, call.input) for call in calls)
+    return bool(calls) and isinstance(piece, Text) and is_markup(piece.text)
 
 
 def _readable(arguments: str) -> bool:

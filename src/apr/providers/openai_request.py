@@ -4,6 +4,7 @@ What grows from turn to turn (the messages) stands behind all that does not, so 
 with the bytes of the one before.
 """
 
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from apr.providers.base import (
     UserMessage,
 )
 from apr.providers.toolcalls import Family, render
-from ccpa.trace import TextBlock, ToolUseBlock
+from ccpa.trace import TextBlock, ThinkingBlock, ToolUseBlock
 
 # llama.cpp's server. With tool_choice "auto" it forces a grammar on a call, which rewrites what the
 # model says; with "none" the tools are in the prompt and the text comes back as it was generated.
@@ -34,6 +35,10 @@ _EXACT_TEXT: dict[str, Any] = {
 
 # Which of several texts to stop at was met is among what llama.cpp says only when it is asked.
 _NAME_THE_STOP: dict[str, Any] = {"verbose": True, "response_fields": ["stopping_word"]}
+
+# Families whose chat templates refuse a call's text, or a tool's answer without a call before it:
+# they are sent calls as such. All others are sent their own words.
+_BY_CALLS = frozenset({"harmony", "minimax_m2", "mistral", "mistral_json", "gemma4"})
 
 _SOME_TOOL = "SOME_TOOL"
 """A name that no form of calls has in itself."""
@@ -115,16 +120,16 @@ def _message(message: Message, family: Family | None) -> Iterator[dict[str, Any]
         case UserMessage(text, images):
             parts = [*map(_image, images), {"type": "text", "text": text}]
             yield {"role": "user", "content": parts if images else text}
-        case AssistantMessage(blocks, raw) if family:
+        case AssistantMessage(blocks, raw) if family and family not in _BY_CALLS:
             text = raw if raw is not None else _as_written(blocks, family)
             yield {"role": "assistant", "content": text}
         case AssistantMessage(blocks):
-            yield _structured(blocks)
+            yield _structured(blocks, family)
         case ToolMessage(answers):
             for answer in answers:
                 yield {
                     "role": "tool",
-                    "tool_call_id": answer.tool_use_id,
+                    "tool_call_id": _id(answer.tool_use_id, family),
                     "content": answer.content,
                 }
 
@@ -134,15 +139,21 @@ def _image(image: Image) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
-def _structured(blocks: tuple[Any, ...]) -> dict[str, Any]:
-    """Return an answer with its calls as `tool_calls`; reasoning is not sent back."""
+def _structured(blocks: tuple[Any, ...], family: Family | None) -> dict[str, Any]:
+    """Return an answer with its calls as `tool_calls`.
+
+    Reasoning goes back to a local model only: its template knows how much of it to show.
+    """
     message: dict[str, Any] = {
         "role": "assistant",
         "content": "".join(block.text for block in blocks if isinstance(block, TextBlock)),
     }
+    thinking = "".join(block.thinking for block in blocks if isinstance(block, ThinkingBlock))
+    if family and thinking:
+        message["reasoning_content"] = thinking
     calls = [
         {
-            "id": block.id,
+            "id": _id(block.id, family),
             "type": "function",
             "function": {
                 "name": block.name,
@@ -153,6 +164,13 @@ def _structured(blocks: tuple[Any, ...]) -> dict[str, Any]:
         if isinstance(block, ToolUseBlock)
     ]
     return {**message, "tool_calls": calls} if calls else message
+
+
+def _id(tool_use_id: str, family: Family | None) -> str:
+    """Return a call's id as the template takes it: Mistral's insist on nine letters and digits."""
+    if family not in ("mistral", "mistral_json"):
+        return tool_use_id
+    return f"{zlib.crc32(tool_use_id.encode('utf-8', 'surrogatepass')):09x}"
 
 
 def _as_written(blocks: tuple[Any, ...], family: Family) -> str:

@@ -22,7 +22,9 @@ from apr.providers.toolcalls.pieces import INVALID, Call
 
 QUOTE = '<|"|>'
 
-_PART = re.compile(r"""(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[^\s{}\[\],:"][^{}\[\],:"]*)""", re.S)
+_PART = re.compile(
+    r"""(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[^\s{}\[\],:"][^{}\[\],:"]*)""", re.DOTALL
+)
 _LITERAL = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _CLOSERS = frozenset({Kind.END_CALL, Kind.CALL, Kind.HEADER})
 

@@ -1,7 +1,8 @@
 r"""The messages that gpt-oss writes.
 
     <|channel|>analysis<|message|>REASONING<|end|>
-    <|start|>assistant<|channel|>commentary to=functions.NAME <|constrain|>json<|message|>{...}<|call|>
+    <|start|>assistant<|channel|>commentary to=functions.NAME <|constrain|>json<|message|>{...}
+    <|call|>
     <|start|>assistant<|channel|>final<|message|>ANSWER<|return|>
 
 Whom a message is for stands before or behind the channel. A message to a function is a call,

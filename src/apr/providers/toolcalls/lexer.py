@@ -40,6 +40,7 @@ _FIRST_HEADINGS = ("analysis", "final", "commentary")
 _HEADINGS = tuple(f"assistant{channel}" for channel in _FIRST_HEADINGS)
 _HEADING = re.compile("|".join(_HEADINGS))
 _FIRST_HEADING = re.compile("|".join((*_HEADINGS, *_FIRST_HEADINGS)))
+_PROSE = frozenset({Kind.TEXT, Kind.FENCE})
 _BLANK = frozenset({Kind.NEWLINE, Kind.STOP})
 _NAMED = {"function": Kind.FUNCTION, "invoke": Kind.FUNCTION, "parameter": Kind.PARAMETER}
 _DSML = ("", "｜DSML｜", "｜DSML｜ ", "|DSML|", "|DSML| ")
@@ -113,6 +114,13 @@ class Lexer:
             return None
         match = (_HEADING if self._started else _FIRST_HEADING).match(text, position)
         return Token(Kind.HEADER, match[0], form="heading") if match else None
+
+
+def is_markup(text: str) -> bool:
+    """Whether the text is nothing but marks and tags of calls, and white space."""
+    lexer = Lexer()
+    tokens = [*lexer.feed(text), *lexer.finish(cut=False)]
+    return all(token.blank or token.kind not in _PROSE for token in tokens)
 
 
 def _up_to_heading(token: Token) -> Token:

@@ -149,7 +149,7 @@ class NamedCalls:
         return self._maybe_next(Token(Kind.TEXT, raw))
 
     def _maybe_next(self, token: Token) -> list[Token] | None:
-        """Whether text behind a call is the name of another, whose mark was stripped or forgotten."""
+        """Whether text behind a call is the name of another, whose mark is missing."""
         self._held.append(token)
         text = "".join(held.raw for held in self._held)
         name, brace, _ = text.partition("{")

@@ -1,10 +1,11 @@
-"""The readers of calls by what the calls begin with. Those of rarer forms load when they are met."""
+"""The readers of calls by what a call begins with. Those of rarer forms load when met."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 from apr.providers.base import ToolSpec
 from apr.providers.toolcalls import reasons
+from apr.providers.toolcalls.hermes_json import JSONCalls
 from apr.providers.toolcalls.lexer import ENDS, Kind, Token
 from apr.providers.toolcalls.pieces import INVALID, Call
 from apr.providers.toolcalls.shapes import Shape
@@ -28,6 +29,8 @@ class Reader(Protocol):
 
 def reader_for(shape: Shape, tools: Mapping[str, ToolSpec], *, name: str = "") -> Reader:
     """Return a reader of calls of this shape, of which the `name` may have been read already."""
+    if shape is Shape.JSON:
+        return JSONCalls(tools)
     if shape is Shape.GEMMA:
         from apr.providers.toolcalls.gemma import GemmaCalls
 

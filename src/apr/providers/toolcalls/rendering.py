@@ -1,4 +1,4 @@
-r"""How each family writes a call, for showing a model an earlier one whose exact text is not known."""
+"""How each family writes a call: for showing a model one whose exact text is not known."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -1,4 +1,4 @@
-"""What text behind a mark, or at the start of a line, is: the beginning of a call, and of which kind.
+"""What text behind a mark, or at the start of a line, begins: a call, and of which kind.
 
 The answers are about text that is still coming. `WAIT` is the answer for exactly those beginnings
 that more text can make a call, so how the text is cut into pieces changes no answer.
@@ -72,8 +72,15 @@ def behind_mark(text: str) -> Shape | None:
     return Shape.WAIT if partly else None
 
 
+def _marked_by_word(name: str, brace: str, tools: Mapping[str, ToolSpec]) -> Shape | None:
+    """Return what `call:NAME{` begins: what is left of Gemma's calls without their marks."""
+    if brace:
+        return Shape.GEMMA if name in tools else None
+    return Shape.WAIT if any(tool.startswith(name) for tool in tools) else None
+
+
 def name_and_key(text: str, tools: Mapping[str, ToolSpec]) -> tuple[str, str] | None:
-    """Return the tool and the argument whose names are run together, if there is but one reading."""
+    """Return the tool and the argument whose names are run together, if that is certain."""
     found = [
         (name, key)
         for name, tool in tools.items()
@@ -95,6 +102,8 @@ def unmarked(text: str, tools: Mapping[str, ToolSpec], *, fenced: bool) -> Shape
     if text[0] in "{[":
         return _bracketed(text, tools)
     before, brace, _ = text.partition("{")
+    if before.startswith("call:"):
+        return _marked_by_word(before.removeprefix("call:"), brace, tools)
     match = _NAMED.fullmatch(before)
     if brace and match and match[2] in tools:
         return Shape.NUMBERED if match[1] and match[3] else Shape.NAMED
@@ -111,6 +120,17 @@ def addressed(text: str, tools: Mapping[str, ToolSpec]) -> str | None:
     """
     match = _ADDRESSED.match(text)
     return match[1] if match and match[1] in tools else None
+
+
+def is_address(text: str, tools: Mapping[str, ToolSpec]) -> bool:
+    """Whether the text says whom a message is for, and no more."""
+    return "=" in text and partly_addressed(text.strip(), tools)
+
+
+def is_name(text: str, tools: Mapping[str, ToolSpec]) -> bool:
+    """Whether the text is a tool's name, perhaps with the namespace and index of Kimi K2."""
+    match = _NAMED.fullmatch(text)
+    return match is not None and match[2] in tools
 
 
 def partly_addressed(text: str, tools: Mapping[str, ToolSpec]) -> bool:
@@ -139,7 +159,7 @@ def _bracketed(text: str, tools: Mapping[str, ToolSpec]) -> Shape | None:
 
 def _partly_named(text: str, tools: Mapping[str, ToolSpec], *, fenced: bool) -> bool:
     """Whether the text can become a name of a tool and what may stand between it and `{`."""
-    if "functions.".startswith(text):
+    if "functions.".startswith(text) or "call:".startswith(text):
         return True
     name, colon, index = text.removeprefix("functions.").partition(":")
     if colon:

@@ -14,27 +14,23 @@ Every token is read a bounded number of times, so time is linear in the length o
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from enum import Enum, auto
 
 import msgspec
 from msgspec import Struct
 
 from apr.providers.base import ToolSpec
-from apr.providers.toolcalls import reasons, shapes
+from apr.providers.toolcalls import reasons
 from apr.providers.toolcalls.harmony import Header
-from apr.providers.toolcalls.hermes_json import JSONCalls
 from apr.providers.toolcalls.lexer import ENDS, Kind, Lexer, Token
 from apr.providers.toolcalls.markdown import Markdown
 from apr.providers.toolcalls.marks import OWN, Family
+from apr.providers.toolcalls.openings import Found, Marked, Unmarked
 from apr.providers.toolcalls.pieces import INVALID, Call, Delta, Piece, Transcript
 from apr.providers.toolcalls.readers import Attempt, Reader, reader_for
 from apr.providers.toolcalls.shapes import Shape
 from apr.providers.toolcalls.tagged import XMLCalls
+from apr.providers.toolcalls.trial import WORDS, Trial, passes
 
-_WORDS = frozenset({"mistral", "tools", "list", "nemotron"})
-"""Forms whose marks are words like any other, not tokens of their own."""
-_SECTIONS = frozenset({"kimi", "deepseek"})
-"""Forms whose calls have marks of their own inside of the section that a mark opens."""
 _OPENING = frozenset({Kind.CALL, Kind.ENTRY, Kind.FUNCTION})
 _REST = frozenset({Kind.END_CALL, Kind.END_ENTRY, Kind.END_FUNCTION, Kind.END_MESSAGE})
 """Closers that are left over behind a call."""
@@ -45,19 +41,6 @@ class Parsed(Struct, frozen=True):
 
     deltas: list[Delta]
     pieces: list[Piece]
-
-
-class _Trial(Enum):
-    """On what evidence a call counts that is being read."""
-
-    NONE = auto()
-    """It is one."""
-    TOOL = auto()
-    """It is one if it names an offered tool."""
-    VALID = auto()
-    """It is one if it could run."""
-    LAST = auto()
-    """It is one if it could run and nothing follows it."""
 
 
 class Parser:
@@ -80,11 +63,10 @@ class Parser:
         self._markdown = Markdown()
         self._state: Callable[[Token], None] = self._prose
         self._held: list[Token] = []
-        self._head = ""
-        self._head_at = 0
+        self._opening: Marked | Unmarked = Unmarked({}, None, ())
         self._before = Markdown()
         self._region: Reader = Attempt()
-        self._trial = _Trial.NONE
+        self._trial = Trial.NONE
         self._unquoted = 0
         self._settled = 0
         self._nesting = True
@@ -92,6 +74,7 @@ class Parser:
         self._thinking_form = ""
         self._messages = False
         self._behind_call = False
+        self._spoken = False
         self._from_xml: list[int] = []
         self._stray_closer = False
 
@@ -147,11 +130,9 @@ class Parser:
             self._maybe_quoted(token)
             return
         match token.kind:
-            case Kind.CALL | Kind.ENTRY | Kind.FUNCTION if free and self._tools:
+            case Kind.CALL | Kind.ENTRY | Kind.FUNCTION if free and self._may_open(token):
                 self._hold(token)
-                self._state = (
-                    self._after_function if token.kind is Kind.FUNCTION else self._after_call
-                )
+                self._open(token)
             case Kind.HEADER if free and token.form == "heading":
                 self._begin_message(token.raw, token.raw.removeprefix("assistant"))
             case Kind.HEADER if free:
@@ -177,20 +158,33 @@ class Parser:
                 if text != token.raw:
                     self._text(Token(Kind.TEXT, token.raw[: len(token.raw) - len(text)]))
                 self._hold()
-                self._state = self._maybe_unmarked
-                self._maybe_unmarked(Token(Kind.TEXT, text))
+                self._opening = Unmarked(self._tools, self._family, self._own)
+                self._state = self._after_mark
+                self._after_mark(Token(Kind.TEXT, text))
             case _:
                 if token.kind is Kind.END_PARAMETER and free and not self._markdown.code:
                     self._stray_closer = True
                 self._text(token)
 
+    def _may_open(self, token: Token) -> bool:
+        word = token.form in WORDS and token.form not in self._own
+        return bool(self._tools) and not (word and self._settled)
+
     def _hold(self, *tokens: Token) -> None:
         self._held = list(tokens)
-        self._head = ""
-        self._trial = _Trial.NONE
+        self._trial = Trial.NONE
+
+    def _open(self, token: Token) -> None:
+        if token.kind is Kind.FUNCTION:
+            self._state = self._after_function
+            return
+        start = self._markdown.line_start
+        self._opening = Marked(token, self._tools, self._family, self._own, line_start=start)
+        self._state = self._after_mark
 
     def _text(self, token: Token) -> None:
         self._behind_call &= token.blank
+        self._spoken |= not token.blank
         self._transcript.text(token.raw)
         self._markdown.push(token, inline=not self._unquoted)
 
@@ -249,7 +243,6 @@ class Parser:
             return
         name = header.recipient
         if name is not None and self._tools:
-            self._head_at = len(self._held)
             self._messages = True
             self._enter(reader_for(Shape.NAMED, self._tools, name=name))
         else:
@@ -264,91 +257,39 @@ class Parser:
             self._transcript.hide(header)
 
     def _no_header(self, *, ended: bool) -> None:
-        """What began like a header is none: a mere mark of the own family is not shown at the end."""
+        """What began like a header is none. At the end, marks of the family are not shown."""
         if ended and (self._messages or "harmony" in self._own):
             self._transcript.hide("".join(held.raw for held in self._held))
             self._state = self._prose
         else:
             self._not_a_call()
 
-    def _after_call(self, token: Token) -> None:
-        """Behind a mark that opens a call: is it the start of one?"""
+    def _after_mark(self, token: Token) -> None:
+        """Behind a mark that opens a call, or at the start of a line: is it the start of one?"""
         self._held.append(token)
-        opener = self._held[0]
-        attempt = self._markdown.line_start and opener.form in self._own
-        if token.kind in (Kind.TEXT, Kind.NEWLINE, Kind.FENCE, Kind.STOP):
-            if token.blank and not self._head:
-                return
-            self._head_at = self._head_at if self._head else len(self._held) - 1
-            self._head += token.raw
-            text = self._head.lstrip()
-            shape = shapes.behind_mark(text)
-            if shape is Shape.JSON and text[0] == "[" and opener.form == "tool_call":
-                shape = shape if attempt else None
-            if shape is Shape.WAIT:
-                return
-            if shape:
-                self._try_marked(opener)
-                self._enter(self._reader(shape))
-                return
-        elif self._goes_on(token, attempt=attempt):
+        verdict = self._opening.push(token)
+        if verdict is None:
             return
-        self._no_call_behind(token, attempt=attempt)
-
-    def _goes_on(self, token: Token, *, attempt: bool) -> bool:
-        """Whether a mark behind the one that opens a call continues it."""
-        name = self._head.strip()
-        named = shapes.NAME.fullmatch(self._head) is not None
-        known = name in self._tools
-        if not self._head:
-            self._head_at = len(self._held) - 1
-        if not name and token.kind is Kind.ENTRY:
-            return True
-        if token.kind is Kind.CALL and (not name or (known and self._family == "glm")):
-            return attempt or known
-        if not name and token.kind is Kind.FUNCTION:
-            self._enter(self._reader(None))
-            return True
-        if named and token.kind in (Kind.ARGUMENTS, Kind.ID):
-            self._try_marked(self._held[0])
-            self._enter(self._reader(Shape.NAMED))
-            return True
-        marked = self._held[0].kind is Kind.ENTRY or self._held[0].form in _SECTIONS
-        if named and marked and token.kind in (*ENDS, Kind.END_ENTRY, Kind.END_CALL):
-            self._enter(self._reader(Shape.NAMED))
-            return True
-        if token.kind is Kind.END_KEY and (split := shapes.name_and_key(name, self._tools)):
-            self._enter(
-                self._reader(None),
-                Token(Kind.FUNCTION, "", split[0], "glm"),
-                Token(Kind.PARAMETER, token.raw, split[1], "glm"),
-            )
-            return True
-        if named and (
-            (token.kind is Kind.PARAMETER and (known or token.form == "glm"))
-            or (token.kind is Kind.END_CALL and (known or attempt))
-        ):
-            form = "glm" if token.form in ("glm", "tool_call") else "function"
-            self._enter(self._reader(None), Token(Kind.FUNCTION, "", name, form), token)
-            return True
-        return False
-
-    def _try_marked(self, opener: Token) -> None:
-        """Put a call on trial whose mark may be only a word."""
-        if opener.form in _WORDS and opener.form not in self._own:
-            self._trial = _Trial.VALID if self._markdown.line_start else _Trial.LAST
-
-    def _no_call_behind(self, token: Token, *, attempt: bool) -> None:
-        opener = self._held[0]
-        bare = not self._head.strip() and token.kind in ENDS
-        if opener.form in _SECTIONS and opener.form in self._own and not bare:
-            self._state = self._prose
-            self._transcript.hide(opener.raw)
-            self._again(self._held[1:])
-        elif attempt and (bare or opener.form not in _WORDS):
-            self._enter(Attempt())
-        else:
-            self._not_a_call()
+        self._trial = verdict.trial
+        match verdict.found:
+            case Found.TAGS:
+                self._enter(self._tagged(), *verdict.tokens)
+            case Found.CALL:
+                reader = reader_for(verdict.shape, self._tools, name=verdict.name)
+                self._enter(reader, *verdict.tokens)
+            case Found.ATTEMPT:
+                self._enter(Attempt(), *verdict.tokens)
+            case Found.SECTION:
+                self._state = self._prose
+                self._transcript.hide(self._held[0].raw)
+                self._again(self._held[1:])
+            case Found.HEADER:
+                self._state = self._in_header
+            case Found.TEXT if isinstance(self._opening, Unmarked):
+                self._state = self._prose
+                self._again(self._held, settled=True)
+            case Found.TEXT:
+                self._not_a_call()
 
     def _after_function(self, token: Token) -> None:
         """Behind a `<function=…>` without `<tool_call>`: is it the start of a call?"""
@@ -363,7 +304,7 @@ class Parser:
             or (token.kind is Kind.END_FUNCTION and (known or self._markdown.line_start))
             or (known and self._markdown.line_start)
         ):
-            self._enter(self._reader(None), opener, token)
+            self._enter(self._tagged(), opener, token)
         else:
             self._not_a_call()
 
@@ -376,61 +317,21 @@ class Parser:
             and not token.blank
         )
 
-    def _maybe_unmarked(self, token: Token) -> None:
-        """At the start of a line: is it a call without any mark?"""
-        self._held.append(token)
-        fenced = self._family == "deepseek_v3"
-        head = self._head.strip()
-        if token.kind is Kind.HEADER and shapes.partly_addressed(head, self._tools) and "=" in head:
-            self._state = self._in_header
-            return
-        if (
-            token.kind in (Kind.ARGUMENTS, Kind.ID)
-            and self._head.rpartition(".")[2].partition(":")[0] in self._tools
-        ):
-            self._head_at = 0
-            self._enter(self._reader(Shape.NAMED))
-            return
-        plain = token.kind in (Kind.TEXT, Kind.NEWLINE) or (fenced and token.kind is Kind.FENCE)
-        self._head += token.raw
-        text = self._head.lstrip()
-        if plain and (name := shapes.addressed(text, self._tools)):
-            self._head_at = 0
-            self._enter(reader_for(Shape.NAMED, self._tools, name=name))
-            return
-        shape = shapes.unmarked(text, self._tools, fenced=fenced) if plain else None
-        if shape is Shape.WAIT or (plain and shapes.partly_addressed(text, self._tools)):
-            return
-        if shape is None:
-            self._state = self._prose
-            self._again(self._held, settled=True)
-            return
-        form = {Shape.JSON: "json", Shape.PYTHON: "python"}.get(shape, "named")
-        own = form in self._own or shape is Shape.NUMBERED
-        self._trial = _Trial.TOOL if own else _Trial.LAST
-        self._head_at = 0
-        self._enter(self._reader(shape))
-
     def _not_a_call(self) -> None:
         opener, *rest = self._held
         self._state = self._prose
         self._text(opener)
         self._again(rest)
 
-    def _reader(self, begins: Shape | None) -> Reader:
-        """Return the reader of calls that begin so; None stands for a function's tag."""
-        if begins is None:
-            exact = self._family == "seed_oss" or self._held[0].form == "seed"
-            return XMLCalls(self._tools, nesting=self._nesting, exact=exact)
-        if begins is Shape.JSON:
-            return JSONCalls(self._tools)
-        return reader_for(begins, self._tools)
+    def _tagged(self) -> XMLCalls:
+        exact = self._family == "seed_oss" or self._held[0].form == "seed"
+        return XMLCalls(self._tools, nesting=self._nesting, exact=exact)
 
     def _enter(self, region: Reader, *tokens: Token) -> None:
-        """Begin a call. Its first tokens are already in `_held`: from `_head_at` on, or `tokens`."""
+        """Begin a call whose first tokens are already in `_held`."""
         self._region = region
         self._state = self._in_call
-        for token in tokens or self._held[self._head_at :]:
+        for token in tokens:
             self._push(token)
 
     def _in_call(self, token: Token) -> None:
@@ -446,28 +347,14 @@ class Parser:
             self._nesting = False
             self._again(self._held)
             return
-        if not self._passed(rest):
+        calls, alone = self._region.calls, not self._transcript.pieces and not self._spoken
+        if not passes(self._trial, calls, self._tools, rest, alone=alone):
             self._again(self._held, settled=True)
             return
         raw = "".join(held.raw for held in self._held)
         self._record(raw[: len(raw) - sum(len(left.raw) for left in rest)])
         self._markdown = Markdown()
         self._again(rest)
-
-    def _passed(self, rest: Sequence[Token]) -> bool:
-        """Whether what was on trial is a call, given what follows it."""
-        calls = self._region.calls
-        known = [call.name in self._tools for call in calls]
-        match self._trial:
-            case _Trial.NONE:
-                return True
-            case _Trial.TOOL:
-                return bool(calls) and all(known) or any(call.input for call in calls)
-            case _Trial.VALID | _Trial.LAST:
-                whole = all(call.reason in (None, reasons.CUT_OFF) for call in calls)
-                last = all(token.blank or token.kind in ENDS for token in rest)
-                sound = bool(calls) and all(known) and whole
-                return sound and (last or self._trial is _Trial.VALID)
 
     def _record(self, raw: str) -> None:
         calls = [

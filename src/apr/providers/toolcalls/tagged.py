@@ -37,7 +37,7 @@ _PLAIN = frozenset({Kind.TEXT, Kind.NEWLINE, Kind.FENCE, Kind.STOP})
 _TAGS = frozenset({Kind.FUNCTION, Kind.END_FUNCTION, Kind.PARAMETER, Kind.END_PARAMETER})
 _SECTIONS = frozenset({Kind.CALL, Kind.END_CALL})
 _SURE = frozenset({"dsml", "glm"})
-"""Forms whose parameter tags are hardly ever text, so that they need not stand at a line's start."""
+"""Forms whose parameter tags are hardly ever text, so they need not begin a line."""
 # Which forms a tag may have to count, by that of the function; <parameter> is the same in two.
 _OF: dict[str, frozenset[str]] = {
     "function": frozenset({"function", "", "tool_call", "seed", "minimax"}),
