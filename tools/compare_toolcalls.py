@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Compare how parsers read the tool calls of the corpus, and print what each of them gets wrong.
+
+The corpus is tests/apr/providers/toolcalls/corpus; docs/tool-calls.md says what the figures mean.
+Without options this project's parser is judged alone. The others are not part of this project: give
+the folder where a wheel of theirs was unpacked, or leave it out where they are installed.
+"""
+
+import argparse
+import contextlib
+import io
+import logging
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from toolcall_corpus.cases import Group, load_groups, load_tools
+from toolcall_corpus.judge import Verdict, judge
+from toolcall_corpus.parsers import OTHERS, Contestant, NotThereError, ours
+
+COLUMNS: tuple[Verdict, ...] = ("right", "lost", "altered", "invented")
+EXAMPLES = """examples:
+  python tools/compare_toolcalls.py
+  python tools/compare_toolcalls.py --with vllm=/tmp/vllm --with sglang=/tmp/sglang --cases
+  python tools/compare_toolcalls.py --with vllm --json figures.json
+"""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What a parser made of a case; `error` if it raised one."""
+
+    parser: str
+    version: str
+    family: str
+    case: str
+    verdict: Verdict
+    error: str | None = None
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--with", dest="others", action="append", default=[], metavar="NAME[=FOLDER]",
+        help=f"compare with one of: {', '.join(OTHERS)}",
+    )  # fmt: skip
+    parser.add_argument("--cases", action="store_true", help="name every case that is not right")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every verdict to FILE")
+    args = parser.parse_args()
+    tools = load_tools()
+    contestants = [ours(tools)]
+    logging.disable(logging.CRITICAL)  # the others log each failure, which the table counts
+    for other in args.others:
+        name, _, folder = other.partition("=")
+        if name not in OTHERS:
+            parser.error(f"no parser is called {name!r}; there are: {', '.join(OTHERS)}")
+        try:
+            contestants.append(OTHERS[name](tools, Path(folder) if folder else None))
+        except NotThereError as error:
+            print(f"compare_toolcalls: {error}", file=sys.stderr)
+            return 2
+    groups = load_groups()
+    findings = [each for one in contestants for each in _examine(one, groups)]
+    print(_table(contestants, groups, findings))
+    if args.cases:
+        print("\n" + "\n".join(_line(each) for each in findings if each.verdict != "right"))
+    if args.json:
+        args.json.write_bytes(msgspec.json.format(msgspec.json.encode(findings)) + b"\n")
+    return int(any(each.parser == "apr" and each.verdict != "right" for each in findings))
+
+
+def _examine(contestant: Contestant, groups: Sequence[Group]) -> list[Finding]:
+    """Put every case to a parser. One that raises has lost the calls."""
+    tools = load_tools()
+    findings = []
+    for group in groups:
+        for case in group.cases:
+            error = None
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):
+                    got = contestant.parse(case)
+            except Exception as caught:  # another project's code may raise anything
+                got, error = [], f"{type(caught).__name__}: {caught}"
+            if got is None:
+                continue
+            verdict = judge(case, got, tools).verdict
+            findings.append(
+                Finding(contestant.name, contestant.version, group.name, case.id, verdict, error)
+            )
+    return findings
+
+
+def _table(
+    contestants: Sequence[Contestant], groups: Sequence[Group], findings: Sequence[Finding]
+) -> str:
+    """Return the figures as a Markdown table: a line for each parser and family."""
+    lines = [
+        f"| parser | family | cases | {' | '.join(COLUMNS)} |",
+        "|---|---|" + "---:|" * (1 + len(COLUMNS)),
+    ]
+    for contestant in contestants:
+        label = f"{contestant.name} {contestant.version}"
+        own = [each for each in findings if each.parser == contestant.name]
+        for group in groups:
+            counts = Counter(each.verdict for each in own if each.family == group.name)
+            lines.append(_row(label, group.name, counts))
+        lines.append(_row(f"**{label}**", "**all**", Counter(each.verdict for each in own)))
+    return "\n".join(lines)
+
+
+def _row(label: str, family: str, counts: "Counter[Verdict]") -> str:
+    if not counts:
+        return f"| {label} | {family} | not run |" + " |" * len(COLUMNS)
+    figures = " | ".join(str(counts[column]) for column in COLUMNS)
+    return f"| {label} | {family} | {counts.total()} | {figures} |"
+
+
+def _line(finding: Finding) -> str:
+    error = f" ({finding.error})" if finding.error else ""
+    return f"{finding.parser}: {finding.case}: {finding.verdict}{error}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
