@@ -1,123 +1,94 @@
 """The routes of the Messages API: `/v1/messages` and `/v1/messages/count_tokens`.
 
-A request is read in a thread, since a large one takes a while. The first event of the model comes
-before the head of the answer, so that a refusal has its own status. A client that goes away is
-noticed at once, and the model stops.
+The first event of the model comes before the head of the answer, so that a refusal has a status of
+its own. When the client goes away, the door cancels what is done here, and so the model stops.
 """
 
 import asyncio
 import contextlib
-import logging
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import msgspec
+from starlette.requests import Request as HTTPRequest
+from starlette.responses import Response
+from starlette.routing import Route
 
 from apr.providers.base import Completion, ContextOverflow, ModelEvent, ProviderError, Request
-from apr.serve.backend import Backend, Client
+from apr.serve.backend import Backend
 from apr.serve.messages_answer import PING, Stream, new_message_id, whole
 from apr.serve.messages_errors import Refusal, envelope, new_request_id, refusal
-from apr.serve.messages_request import LARGEST_BODY, Asked, read_request, too_large
-
-if TYPE_CHECKING:
-    from starlette.requests import Request as HTTPRequest
-    from starlette.responses import Response
-    from starlette.routing import Route
+from apr.serve.messages_request import Asked, read_request
+from apr.serve.openai import EventStream
+from apr.serve.queue import Client
 
 PING_S = 10.0
 """Seconds without an event after which a stream tells that it is alive."""
 
-_log = logging.getLogger(__name__)
-_Result = TypeVar("_Result")
 _Events = AsyncGenerator[ModelEvent, None]
+_Handler = Callable[[HTTPRequest, str], Awaitable[Response]]
 
 
-def routes(backend: Backend, client_of: Callable[["HTTPRequest"], Client]) -> "list[Route]":
+def routes(backend: Backend, client_of: Callable[[HTTPRequest], Client]) -> list[Route]:
     """Return the routes. `client_of` says who asks, as far as fairness goes."""
-    from starlette.routing import Route
+    model = backend.info.model
 
-    async def create(request: "HTTPRequest", request_id: str) -> "Response":
-        asked = await _asked(request, backend)
-        events = backend.stream(asked.request, client_of(request))
-        return await _answer(backend, request, asked, events, request_id)
-
-    async def count(request: "HTTPRequest", request_id: str) -> "Response":
-        asked = await _asked(request, backend, counting=True)
+    async def create(http: HTTPRequest, request_id: str) -> Response:
+        asked = await _asked(http, backend)
+        headers = _headers(backend, asked, request_id)
+        events = backend.stream(asked.request, client_of(http))
         try:
-            tokens = await _while_connected(request, backend.count(asked.request))
+            if asked.stream:
+                stream = Stream(asked, model=model, id_=new_message_id())
+                told = _told(events, stream, request_id)
+                return EventStream(await anext(told), told, headers)
+            completion = await _completed(events)
+        except ProviderError as error:
+            raise await _refused(error, backend, asked.request) from error
+        message = whole(completion, asked, model=model, id_=new_message_id())
+        return _json(message, headers=headers)
+
+    async def count(http: HTTPRequest, request_id: str) -> Response:
+        asked = await _asked(http, backend, counting=True)
+        try:
+            tokens = await backend.count(asked.request)
         except ProviderError as error:
             raise await _refused(error, backend, asked.request) from error
         return _json({"input_tokens": tokens}, headers=_headers(backend, asked, request_id))
 
     return [
-        Route("/v1/messages", _guarded(create), methods=["POST"]),
-        Route("/v1/messages/count_tokens", _guarded(count), methods=["POST"]),
+        Route("/v1/messages", _refusing(create), methods=["POST"]),
+        Route("/v1/messages/count_tokens", _refusing(count), methods=["POST"]),
     ]
 
 
-def error_response(refused: Refusal, request_id: str | None = None) -> "Response":
+def error_response(refused: Refusal, request_id: str | None = None) -> Response:
     """Return a refusal as this wire tells it, also of what never reached a route."""
     request_id = request_id or new_request_id()
     headers = {"request-id": request_id}
     if refused.retry_after is not None:
-        headers["retry-after"] = str(max(1, round(refused.retry_after)))
-    body = envelope(refused.status, str(refused), request_id)
-    return _json(body, status=refused.status, headers=headers)
+        headers["retry-after"] = str(math.ceil(refused.retry_after))
+    return _json(envelope(refused, request_id), status=refused.status, headers=headers)
 
 
-def _guarded(
-    handler: Callable[["HTTPRequest", str], Awaitable["Response"]],
-) -> Callable[["HTTPRequest"], Awaitable["Response"]]:
-    """Return the handler of a route that answers whatever happens in this wire's own form."""
+def _refusing(handler: _Handler) -> Callable[[HTTPRequest], Awaitable[Response]]:
+    """Return a route's handler: it gives each request an id, and tells what is refused."""
 
-    async def handle(request: "HTTPRequest") -> "Response":
-        from starlette.requests import ClientDisconnect
-        from starlette.responses import Response
-
+    async def handle(http: HTTPRequest) -> Response:
         request_id = new_request_id()
         try:
-            return await handler(request, request_id)
+            return await handler(http, request_id)
         except Refusal as refused:
             return error_response(refused, request_id)
-        except ClientDisconnect:
-            return Response(status_code=499)  # nobody reads it; the log tells it from a failure
-        except Exception:
-            _log.exception("a request to %s failed (%s)", request.url.path, request_id)
-            return error_response(Refusal("Internal server error", status=500), request_id)
 
     return handle
 
 
-async def _asked(request: "HTTPRequest", backend: Backend, *, counting: bool = False) -> Asked:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise too_large()
-    return await asyncio.to_thread(read_request, bytes(body), backend.info, counting=counting)
-
-
-async def _answer(
-    backend: Backend, request: "HTTPRequest", asked: Asked, events: _Events, request_id: str
-) -> "Response":
-    from starlette.responses import StreamingResponse
-
-    model = backend.info.model
-    headers = _headers(backend, asked, request_id)
-    try:
-        if not asked.stream:
-            completion = await _while_connected(request, _completed(events))
-            message = whole(completion, asked, model=model, id_=new_message_id())
-            return _json(message, headers=headers)
-        first = await _while_connected(request, anext(events))
-    except ProviderError as error:
-        raise await _refused(error, backend, asked.request) from error
-    stream = Stream(asked, model=model, id_=new_message_id())
-    return StreamingResponse(
-        _told(first, events, stream, request_id),
-        media_type="text/event-stream",
-        headers=headers | {"cache-control": "no-cache", "x-accel-buffering": "no"},
-    )
+async def _asked(http: HTTPRequest, backend: Backend, *, counting: bool = False) -> Asked:
+    """Read the request in a thread: a large one takes a while, and a PDF longer."""
+    body = await http.body()
+    return await asyncio.to_thread(read_request, body, backend.info, counting=counting)
 
 
 async def _completed(events: _Events) -> Completion:
@@ -128,20 +99,21 @@ async def _completed(events: _Events) -> Completion:
     raise ProviderError("The model ended its answer without a word.")
 
 
-async def _told(
-    first: ModelEvent, events: _Events, stream: Stream, request_id: str
-) -> AsyncGenerator[bytes, None]:
-    """Yield an answer in Server-Sent Events; a failure becomes the last of them."""
+async def _told(events: _Events, stream: Stream, request_id: str) -> AsyncGenerator[bytes, None]:
+    """Yield an answer in Server-Sent Events; a failure in the middle becomes the last of them."""
+    begun = False
     try:
-        for told in stream.take(first):
-            yield _sse(told)
         async with contextlib.aclosing(_beating(events)) as beating:
             async for event in beating:
+                if event is None and not begun:
+                    continue  # a request that waits for its turn can still be refused
+                begun = True
                 for told in stream.take(event) if event else [PING]:
                     yield _sse(told)
     except ProviderError as error:
-        status = refusal(error, context=0, tokens=None).status
-        yield _sse(envelope(status, str(error), request_id))
+        if not begun:
+            raise
+        yield _sse(envelope(refusal(error, context=0, tokens=None), request_id))
 
 
 async def _beating(events: _Events) -> AsyncGenerator[ModelEvent | None, None]:
@@ -149,7 +121,7 @@ async def _beating(events: _Events) -> AsyncGenerator[ModelEvent | None, None]:
     coming: asyncio.Task[ModelEvent] | None = None
     try:
         while True:
-            coming = coming or asyncio.ensure_future(_next(events))
+            coming = coming or asyncio.create_task(_next(events))
             if not (await asyncio.wait({coming}, timeout=PING_S))[0]:
                 yield None
                 continue
@@ -170,35 +142,6 @@ async def _next(events: _Events) -> ModelEvent:
     return await anext(events)
 
 
-async def _while_connected(request: "HTTPRequest", work: Awaitable[_Result]) -> _Result:
-    """Return the result of some work, which is cancelled when the client goes away.
-
-    Raises:
-        ClientDisconnect: it has gone.
-    """
-    from starlette.requests import ClientDisconnect
-
-    async def worked() -> _Result:
-        return await work
-
-    working = asyncio.create_task(worked())
-    leaving = asyncio.create_task(_left(request))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
-    finally:
-        working.cancel()
-        leaving.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
-
-
-async def _left(request: "HTTPRequest") -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
 async def _refused(error: ProviderError, backend: Backend, request: Request) -> Refusal:
     tokens = None
     if isinstance(error, ContextOverflow):
@@ -214,9 +157,7 @@ def _headers(backend: Backend, asked: Asked, request_id: str) -> dict[str, str]:
     return headers
 
 
-def _json(body: Any, *, status: int = 200, headers: dict[str, str]) -> "Response":
-    from starlette.responses import Response
-
+def _json(body: Any, *, status: int = 200, headers: dict[str, str]) -> Response:
     encoded = msgspec.json.encode(body)
     return Response(encoded, status, headers=headers, media_type="application/json")
 

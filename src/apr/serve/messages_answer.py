@@ -64,9 +64,9 @@ class Stream:
             case TextDelta(text):
                 yield from self._more("text", {"type": "text_delta", "text": text})
             case ThinkingDelta(text) if self._asked.reasoning != "hidden":
-                self._thinking.append(text)
                 shown = "" if self._asked.reasoning == "omitted" else text
                 yield from self._more("thinking", {"type": "thinking_delta", "thinking": shown})
+                self._thinking.append(text)
             case Completion():
                 yield from self._end(event)
 

@@ -32,29 +32,40 @@ Read = TypeVar("Read")
 class Refusal(Exception):
     """A request that is not answered, and what the client is told instead.
 
-    `status` is that of HTTP; `retry_after` the seconds after which asking again may help.
+    `status` is that of HTTP; `retry_after` the seconds after which asking again may help; `details`
+    what a client can act on without reading the message.
     """
 
     def __init__(
-        self, message: str, *, status: int = 400, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        retry_after: float | None = None,
+        details: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
+        self.details = details
 
 
 class Invalid(Refusal):
     """The field at `path` is not as it must be."""
 
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}")
+    def __init__(self, path: str, problem: str, *, details: dict[str, Any] | None = None) -> None:
+        super().__init__(f"{path}: {problem}", details=details)
         self.problem = problem
 
 
-def envelope(status: int, message: str, request_id: str | None = None) -> dict[str, Any]:
+def envelope(refused: Refusal, request_id: str) -> dict[str, Any]:
     """Return the body of an error: also of one in the middle of a stream."""
-    kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "api_error")
-    error = {"type": kind, "message": message}
+    kind = _KINDS.get(
+        refused.status, "invalid_request_error" if refused.status < 500 else "api_error"
+    )
+    error: dict[str, Any] = {"type": kind, "message": str(refused)}
+    if refused.details:
+        error["details"] = refused.details
     return {"type": "error", "error": error, "request_id": request_id}
 
 

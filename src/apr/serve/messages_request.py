@@ -10,13 +10,14 @@ from apr.providers.base import Forced, Message, Request, ToolChoice, ToolSpec
 from apr.serve import messages_schema as schema
 from apr.serve.backend import Served
 from apr.serve.messages_content import text_of
-from apr.serve.messages_errors import Invalid, Refusal, items, read, shown
+from apr.serve.messages_errors import Invalid, items, read, shown
 from apr.serve.messages_history import read_messages
 from apr.serve.messages_tools import read_tools
 
-LARGEST_BODY = 32 * 1024 * 1024
-"""Bytes of a request; the vendor's limit."""
 MOST_MESSAGES = 100_000
+
+_NO_THREADS = {"error_code": "thread_unsupported_request", "unsupported": []}
+"""What makes the vendor's client send the whole history instead."""
 
 Reasoning = Literal["shown", "omitted", "hidden"]
 
@@ -40,7 +41,7 @@ def read_request(body: bytes, served: Served, *, counting: bool = False) -> Aske
     """Read a request for the model that is served; with `counting`, one to count its tokens.
 
     Raises:
-        Refusal: it is not as it must be. The message begins with the path of the field.
+        Invalid: it is not as it must be; the message begins with the path of the field.
     """
     form = read(_decoded(body), schema.Body, "")
     if form.max_tokens is None and not counting:
@@ -48,7 +49,11 @@ def read_request(body: bytes, served: Served, *, counting: bool = False) -> Aske
     if form.mcp_servers:
         raise Invalid("mcp_servers", "This server opens no connections")
     if form.thread is not None:
-        raise Invalid("thread", "This server keeps no conversations. Send the whole history")
+        raise Invalid(
+            "thread",
+            "This server keeps no conversations. Send the whole history",
+            details=_NO_THREADS,
+        )
     tools, left_out = read_tools(form.tools or [])
     system, messages = _conversation(form, served)
     _check_thinking(form)
@@ -72,19 +77,12 @@ def read_request(body: bytes, served: Served, *, counting: bool = False) -> Aske
 
 
 def _decoded(body: bytes) -> Any:
-    if len(body) > LARGEST_BODY:
-        raise too_large()
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid("body", f"This is not JSON ({error})") from None
     except RecursionError:
         raise Invalid("body", "This JSON is nested too deeply") from None
-
-
-def too_large() -> Refusal:
-    """Return the refusal of a body above `LARGEST_BODY`."""
-    return Refusal(f"The request is larger than {LARGEST_BODY} bytes", status=413)
 
 
 def _conversation(form: schema.Body, served: Served) -> tuple[str, tuple[Message, ...]]:

@@ -1,77 +1,63 @@
-"""The Messages API over a real engine, served on loopback as `apr serve` does it."""
+"""`apr serve` as a process of its own, and the vendor's client for it."""
 
-import asyncio
-import threading
+import json
+import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import Message as Headers
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
-import pytest
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request as HTTPRequest
+import anthropic
+from msgspec import Struct
 
-from apr.engine.client import Endpoint, attach
-from apr.engine.process import end, started
-from apr.serve.backend import Backend, Client, Served
-from apr.serve.conversation import Answers
-from apr.serve.engine import Engine
-from apr.serve.messages import routes
-from apr.serve.metrics import Meter
-from apr.serve.queue import FairQueue
-from apr.serve.slots import Slots
-
-SLOTS = 2
+from tests.apr.program import start_apr
 
 
 @contextmanager
-def engine(model: Path, home: Path, *, ctx: int | None = None) -> Iterator[Endpoint]:
-    """Run an engine of its own for a model."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("APR_HOME", str(home))
-        endpoint = asyncio.run(attach(model, ctx=ctx))
-    since = started(endpoint.pid)
-    try:
-        yield endpoint
-    finally:
-        assert since is None or end(endpoint.pid, since)
-
-
-def backend_of(endpoint: Endpoint, *, waiting: int = 16) -> Backend:
-    """Return what stands between the routes and an engine."""
-    native = Engine(urlsplit(endpoint.base_url).port or 0, endpoint.api_key, endpoint.model_name)
-    answers = Answers(1 << 20)
-    return Backend(
-        Served(
-            model=endpoint.model_name, context=endpoint.context, template=endpoint.template
-        ),
-        native,
-        queue=FairQueue(SLOTS, waiting),
-        slots=Slots(SLOTS, native, None, answers),
-        answers=answers,
-        meter=Meter(),
+def serving(model: str | Path, home: Path, *words: str) -> Iterator[str]:
+    """Serve a model on a free port; yields the URL."""
+    process = start_apr(
+        *("serve", "--model", model, "--port", "0", "--json", "--no-cache", "--grace", "0s"),
+        *words,
+        home=home,
+        cwd=home,
     )
-
-
-@contextmanager
-def served(backend: Backend) -> Iterator[str]:
-    """Serve a backend's routes; yields the base URL."""
-    app = Starlette(routes=routes(backend, _client_of))
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
     try:
-        while not server.started:
-            assert thread.is_alive()
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield _url(process)
     finally:
-        server.should_exit = True
-        thread.join()
+        process.terminate()
+        process.communicate()
 
 
-def _client_of(request: HTTPRequest) -> Client:
-    return Client(request.client.host if request.client else "", "")
+def _url(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, process.communicate()[1]
+    return str(json.loads(line)["url"])
+
+
+def client_for(url: str) -> anthropic.Anthropic:
+    """Return the vendor's client; it asks once, and loopback only."""
+    return anthropic.Anthropic(base_url=url, api_key="none", max_retries=0)
+
+
+class Posted(Struct, frozen=True):
+    """An answer, whatever its status."""
+
+    status: int
+    headers: Headers
+    body: Any
+
+
+def post(url: str, body: Any, path: str = "/v1/messages", **headers: str) -> Posted:
+    """Send a body as it stands."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(url + path, raw, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return Posted(answer.status, answer.headers, json.load(answer))
+    except urllib.error.HTTPError as error:
+        return Posted(error.code, error.headers, json.load(error))
