@@ -1,7 +1,7 @@
 """Settings: what the organisation, the user and the project have decided, and who decided what."""
 
 from apr.settings.files import Layer, SettingsError, Source
-from apr.settings.ladder import MANAGED, SOURCES, Entry, Settings, files, load, settle
+from apr.settings.ladder import MANAGED, SOURCES, Entry, Settings, files, load, settle, user_folders
 from apr.settings.policy import Rules, permission_mode, rules
 from apr.settings.schema import Hook, HookGroup, Schema, dotted
 
@@ -23,4 +23,5 @@ __all__ = [
     "permission_mode",
     "rules",
     "settle",
+    "user_folders",
 ]

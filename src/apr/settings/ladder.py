@@ -101,9 +101,7 @@ def files(
     root: Path, env: Mapping[str, str], managed: Sequence[Path] = MANAGED
 ) -> Iterator[tuple[Rung, Path]]:
     """Yield the files that are looked for, weakest first."""
-    user = Path(env["HOME"]) if env.get("HOME") else Path.home()
-    claude = Path(env["CLAUDE_CONFIG_DIR"]) if env.get("CLAUDE_CONFIG_DIR") else user / ".claude"
-    apr = home(env) if env.get("APR_HOME") else user / ".apr"
+    claude, apr = user_folders(env)
     yield "user", claude / "settings.json"
     yield "user", apr / "settings.json"
     for name in (".claude", ".apr"):
@@ -114,6 +112,14 @@ def files(
         yield "managed", folder / "managed-settings.json"
         for path in _drop_ins(folder / "managed-settings.d"):
             yield "managed", path
+
+
+def user_folders(env: Mapping[str, str]) -> tuple[Path, Path]:
+    """Return the folders of the user's own files: Claude Code's, and apr's."""
+    user = Path(env["HOME"]) if env.get("HOME") else Path.home()
+    named = env.get("CLAUDE_CONFIG_DIR")
+    claude = Path(named).expanduser().absolute() if named else user / ".claude"
+    return claude, home(env) if env.get("APR_HOME") else user / ".apr"
 
 
 def settle(layers: Sequence[Layer]) -> Settings:
