@@ -3,28 +3,27 @@
 
 It knows nothing, but it is a real model: the engine loads it, samples from it, counts its tokens.
 Tests use a tiny one; benchmarks one as wide and deep as the model it stands in for. The tokenizer
-is byte-level BPE with Qwen's control tokens, so every text can be encoded.
+is byte-level BPE with Qwen's control tokens, so every text can be encoded. The weights are written
+as they are drawn: memory does not grow with the model.
 """
 
 import argparse
-import itertools
+import re
+import shutil
 import sys
-from collections.abc import Iterator
+from math import prod
 from pathlib import Path
-from typing import NamedTuple
 
 import gguf
 import numpy as np
+from gguf import GGMLQuantizationType as Kind
 
-CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-MARKUP = (
-    "<tool_call>",
-    "</tool_call>",
-    "<tool_response>",
-    "</tool_response>",
-    "<think>",
-    "</think>",
-)
+from lookalike.shape import LIKE, Shape, describe, is_exact, tensors
+from lookalike.vocabulary import add_vocabulary, invented
+from lookalike.weights import FILE_TYPES, byte_shape, pieces
+
+TINY = Shape(2, 64, 4, 2, 32, 64, 4, 2, 512, 4096)
+UNITS = {"": 1, "MB": 10**6, "GB": 10**9}
 
 CHAT_TEMPLATE = """\
 {%- if tools %}<|im_start|>system
@@ -49,178 +48,135 @@ CHAT_TEMPLATE = """\
 {% endif %}"""
 
 
-class Shape(NamedTuple):
-    """The sizes of a model. `experts` of 0 is a dense one (`qwen3`), else `qwen3moe`."""
-
-    layers: int
-    width: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    hidden: int
-    experts: int
-    experts_used: int
-    vocab: int
-    context: int
+def kind_of(name: str, dims: tuple[int, ...], kind: Kind) -> Kind:
+    """Return the type that a tensor has in a file of weights of `kind`."""
+    return Kind.F32 if is_exact(name, len(dims)) else kind
 
 
-class Vocabulary(NamedTuple):
-    """A byte-level BPE vocabulary. A token's id is its index."""
+def weight_bytes(shape: Shape, kind: Kind) -> int:
+    """Return what all tensors take.
 
-    tokens: list[str]
-    types: list[gguf.TokenType]
-    merges: list[str]
-
-
-def byte_alphabet() -> list[str]:
-    """Return the printable stand-in for each of the 256 bytes, as byte-level BPE spells them."""
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    spare = itertools.count(0x100)
-    return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]
-
-
-def vocabulary(size: int) -> Vocabulary:
-    """Return `size` tokens: bytes, pairs of letters as merges, unused ones, Qwen's markup."""
-    alphabet = byte_alphabet()
-    letters = [chr(code) for code in (*range(0x61, 0x7B), *range(0x41, 0x5B))]
-    room = size - len(alphabet) - len(CONTROL) - len(MARKUP)
-    if room < 0:
-        raise SystemExit(f"--vocab must be at least {size - room}")
-    pairs = list(itertools.islice(itertools.product(letters, letters), room))
-    words = [first + second for first, second in pairs]
-    unused = [f"[unused{number}]" for number in range(room - len(words))]
-    kinds = (
-        (alphabet, gguf.TokenType.NORMAL),
-        (words, gguf.TokenType.NORMAL),
-        (unused, gguf.TokenType.UNUSED),
-        (CONTROL, gguf.TokenType.CONTROL),
-        (MARKUP, gguf.TokenType.USER_DEFINED),
-    )
-    return Vocabulary(
-        tokens=[token for tokens, _ in kinds for token in tokens],
-        types=[kind for tokens, kind in kinds for _ in tokens],
-        merges=[f"{first} {second}" for first, second in pairs],
-    )
-
-
-def tensors(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield the name and the shape (rows first) of every tensor that llama.cpp asks for."""
-    yield "token_embd.weight", (shape.vocab, shape.width)
-    yield "output_norm.weight", (shape.width,)
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    stack = (shape.experts,) if shape.experts else ()
-    suffix = "_exps" if shape.experts else ""
-    for layer in range(shape.layers):
-        block = f"blk.{layer}."
-        yield block + "attn_norm.weight", (shape.width,)
-        yield block + "attn_q.weight", (queries, shape.width)
-        yield block + "attn_k.weight", (keys, shape.width)
-        yield block + "attn_v.weight", (keys, shape.width)
-        yield block + "attn_output.weight", (shape.width, queries)
-        yield block + "attn_q_norm.weight", (shape.head_dim,)
-        yield block + "attn_k_norm.weight", (shape.head_dim,)
-        yield block + "ffn_norm.weight", (shape.width,)
-        if shape.experts:
-            yield block + "ffn_gate_inp.weight", (shape.experts, shape.width)
-        yield block + f"ffn_gate{suffix}.weight", (*stack, shape.hidden, shape.width)
-        yield block + f"ffn_up{suffix}.weight", (*stack, shape.hidden, shape.width)
-        yield block + f"ffn_down{suffix}.weight", (*stack, shape.width, shape.hidden)
-
-
-def metadata(writer: gguf.GGUFWriter, shape: Shape, name: str) -> None:
-    """Add everything that is not a tensor."""
-    writer.add_name(name)
-    writer.add_license("apache-2.0")
-    writer.add_block_count(shape.layers)
-    writer.add_context_length(shape.context)
-    writer.add_embedding_length(shape.width)
-    writer.add_feed_forward_length(shape.hidden)
-    writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.kv_heads)
-    writer.add_key_length(shape.head_dim)
-    writer.add_value_length(shape.head_dim)
-    writer.add_rope_freq_base(1_000_000.0)
-    writer.add_layer_norm_rms_eps(1e-6)
-    if shape.experts:
-        writer.add_expert_count(shape.experts)
-        writer.add_expert_used_count(shape.experts_used)
-        writer.add_expert_feed_forward_length(shape.hidden)
-    words = vocabulary(shape.vocab)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list(words.tokens)
-    writer.add_token_types(words.types)
-    writer.add_token_merges(words.merges)
-    writer.add_bos_token_id(words.tokens.index("<|endoftext|>"))
-    writer.add_eos_token_id(words.tokens.index("<|im_end|>"))
-    writer.add_pad_token_id(words.tokens.index("<|endoftext|>"))
-    writer.add_add_bos_token(False)
-    writer.add_chat_template(CHAT_TEMPLATE)
-
-
-def write(path: Path, shape: Shape, *, kind: gguf.GGMLQuantizationType, seed: int) -> None:
-    """Write the model, one tensor in memory at a time."""
-    random = np.random.default_rng(seed)
-    writer = gguf.GGUFWriter(path, "qwen3moe" if shape.experts else "qwen3")
-    metadata(writer, shape, path.stem)
-    writer.add_file_type(
-        {"F32": 0, "F16": 1, "Q8_0": 7}[kind.name]  # llama.cpp's `llama_ftype`
-    )
-    kinds = {
-        name: kind if len(dims) > 1 and "gate_inp" not in name else gguf.GGMLQuantizationType.F32
-        for name, dims in tensors(shape)
-    }
+    Raises:
+        ValueError: a tensor cannot have the type.
+    """
+    total = 0
     for name, dims in tensors(shape):
-        stored = gguf.quant_shape_to_byte_shape(dims, kinds[name]) if kinds[name] == 8 else dims
-        dtype = {0: np.float32, 1: np.float16, 8: np.uint8}[kinds[name]]
-        size = int(np.prod(stored, dtype=np.int64)) * np.dtype(dtype).itemsize
-        writer.add_tensor_info(name, stored, np.dtype(dtype), size, raw_dtype=kinds[name])
+        try:
+            total += prod(byte_shape(dims, kind_of(name, dims, kind)))
+        except ValueError as error:
+            raise ValueError(f"{name} {error}") from None
+    return total
+
+
+def sized(shape: Shape, kind: Kind, size: int) -> Shape:
+    """Return the shape with as many layers as bring the weights closest to `size` bytes.
+
+    Raises:
+        ValueError: one layer is far too many already.
+    """
+    one, two = (weight_bytes(shape._replace(layers=n), kind) for n in (1, 2))
+    if one > size * 1.5:
+        raise ValueError(f"with one layer it has {one:,} bytes already: make it narrower")
+    return shape._replace(layers=max(1, 1 + round((size - one) / (two - one))))
+
+
+def write(path: Path, shape: Shape, *, kind: Kind, seed: int) -> None:
+    """Write the model, a piece of a tensor in memory at a time."""
+    random = np.random.default_rng(seed)
+    writer = gguf.GGUFWriter(path, shape.architecture)
+    writer.add_name(path.stem)
+    writer.add_license("apache-2.0")
+    describe(writer, shape)
+    add_vocabulary(writer, invented(shape.vocab))
+    writer.add_chat_template(CHAT_TEMPLATE)
+    writer.add_file_type(FILE_TYPES[kind])
+    for name, dims in tensors(shape):
+        stored = byte_shape(dims, kind_of(name, dims, kind))
+        writer.add_tensor_info(
+            name, stored, np.dtype(np.uint8), prod(stored), raw_dtype=kind_of(name, dims, kind)
+        )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
+    (file,) = writer.fout
+    writer.write_padding(file, file.tell())
     for name, dims in tensors(shape):
         if name.endswith("norm.weight"):
-            values = np.ones(dims, np.float32)
+            np.ones(dims, np.float32).tofile(file)
         else:
-            values = random.standard_normal(dims, np.float32) / np.float32(np.sqrt(dims[-1]))
-        writer.write_tensor_data(gguf.quants.quantize(values, kinds[name]))
+            for piece in pieces(dims, kind_of(name, dims, kind), random):
+                piece.tofile(file)
+        writer.write_padding(file, file.tell())
     writer.close()
+
+
+def bytes_of(text: str) -> int:
+    """Read `2GB`, `500MB` or a bare number of bytes."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s?(MB|GB|)", text, re.IGNORECASE)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 500MB or 2GB")
+    return int(float(match[1]) * UNITS[match[2].upper()])
 
 
 def main() -> int:
     """Run the command line."""
+    parser = arguments()
+    args = parser.parse_args()
+    kind = Kind[args.type]
+    wished = {name: value for name in Shape._fields if (value := getattr(args, name)) is not None}
+    shape = LIKE.get(args.like, TINY)._replace(**wished)
+    try:
+        if args.size:
+            if args.layers:
+                raise ValueError("--size is a wish for the number of layers: not with --layers")
+            shape = sized(shape, kind, args.size)
+        needed, free = weight_bytes(shape, kind), shutil.disk_usage(args.path.parent).free
+        if needed > free:
+            raise ValueError(f"it has {needed:,} bytes, and {free:,} are free on that disk")
+        write(args.path, shape, kind=kind, seed=args.seed)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    print(f"{args.path}: {args.path.stat().st_size:,} bytes, {shape}", file=sys.stderr)
+    return 0
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__.partition("\n")[0],
         epilog="examples:\n"
         "  make_random_model.py tiny.gguf\n"
         "  make_random_model.py wide.gguf --layers 24 --width 1024 --heads 16 --type Q8_0\n"
-        "  make_random_model.py dense.gguf --experts 0",
+        "  make_random_model.py dense.gguf --experts 0\n"
+        "  make_random_model.py 30b.gguf --like qwen3-coder-30b-a3b --layers 4 --type Q4_K\n"
+        "  make_random_model.py 2gb.gguf --like qwen3-4b --size 2GB --type Q4_K",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("path", type=Path, metavar="OUT.gguf")
-    for flag, default, meaning in (
-        ("--layers", 2, "transformer blocks"),
-        ("--width", 64, "embedding length; a multiple of 32 for Q8_0"),
-        ("--heads", 4, "attention heads"),
-        ("--kv-heads", 2, "key and value heads"),
-        ("--head-dim", 32, "length of one head"),
-        ("--hidden", 64, "hidden length of a feed-forward network, or of one expert"),
-        ("--experts", 4, "experts in a block; 0 writes a dense model"),
-        ("--experts-used", 2, "experts that a token goes through"),
-        ("--vocab", 512, "tokens in the vocabulary"),
-        ("--context", 4096, "context length the model claims, in tokens"),
-        ("--seed", 0, "the same seed gives the same file"),
+    parser.add_argument("--like", choices=LIKE, metavar="MODEL", help=f"one of {', '.join(LIKE)}")
+    parser.add_argument("--size", type=bytes_of, help="as many layers as make it so large: 2GB")
+    for flag, meaning in (
+        ("--layers", "transformer blocks"),
+        ("--width", "embedding length"),
+        ("--heads", "attention heads"),
+        ("--kv-heads", "key and value heads"),
+        ("--head-dim", "length of one head"),
+        ("--hidden", "hidden length of a feed-forward network, or of one expert"),
+        ("--experts", "experts in a block; 0 writes a dense model"),
+        ("--experts-used", "experts that a token goes through"),
+        ("--vocab", "tokens in the vocabulary"),
+        ("--context", "context length the model claims, in tokens"),
     ):
-        parser.add_argument(flag, type=int, default=default, help=f"{meaning} (default {default})")
+        default = getattr(TINY, flag.removeprefix("--").replace("-", "_"))
+        parser.add_argument(flag, type=int, help=f"{meaning} (default {default}, or --like's)")
     parser.add_argument(
-        "--type", default="F16", choices=("F32", "F16", "Q8_0"), help="of the weights"
+        "--tied", action=argparse.BooleanOptionalAction, help="no output matrix of its own"
     )
-    options = vars(parser.parse_args())
-    path, seed = options.pop("path"), options.pop("seed")
-    kind = gguf.GGMLQuantizationType[options.pop("type")]
-    write(path, Shape(**options), kind=kind, seed=seed)
-    print(f"{path}: {path.stat().st_size:,} bytes", file=sys.stderr)
-    return 0
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same file")
+    parser.add_argument(
+        "--type", "--quant", default="F16", choices=[kind.name for kind in FILE_TYPES]
+    )
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""GGUF files that look like those of real models: their shapes, tensors, vocabularies."""
