@@ -7,7 +7,7 @@ costs nothing.
 import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -28,6 +28,10 @@ from apr.tools.files import FileLedger
 from apr.tools.registry import BUILTIN, specs
 from apr.tools.shells import Shells
 
+if TYPE_CHECKING:
+    from apr.sessions.stored import Stored
+    from apr.sessions.writer import SessionWriter
+
 
 class Options(Struct, frozen=True, kw_only=True):
     """What a session is to be, as far as the one who starts it says."""
@@ -47,6 +51,16 @@ class Options(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     trace: Path | None = None
     """The file that the trace goes to."""
+    resume: str | None = None
+    """The session to go on with: its id, a beginning of that, its name; empty for the latest."""
+    fork: bool = False
+    """Whether to go on in a copy of it."""
+    session_id: str | None = None
+    """The id of a new session."""
+    name: str | None = None
+    """What the session is called."""
+    persist: bool = True
+    """Whether the session is stored."""
 
 
 class Assembled(Struct, kw_only=True):
@@ -57,6 +71,8 @@ class Assembled(Struct, kw_only=True):
     """What the model reads before the first prompt."""
     source: str = "startup"
     """What SessionStart hooks are told of where it comes from."""
+    store: "SessionWriter | None" = None
+    """The sink that keeps the session."""
     notices: list[str] = msgspec.field(default_factory=list)
     """What a person should know before it begins."""
     closing: list[Callable[[], Awaitable[None]]] = msgspec.field(default_factory=list)
@@ -79,6 +95,9 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     )
     shells = Shells()
     gate = Gate(policy)
+    stored = _stored(options)
+    files = FileLedger(stored.seen if stored else None)
+    session = _session(options, policy, model, stored)
     tools: list[Tool[Any]] = [t for t in BUILTIN if not taken_away(policy, t.name)]
     agent = Agent(
         Retrying(Unlooping(provider)),
@@ -87,11 +106,11 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
         Context(
             root=options.root,
             cwd=options.root,
-            files=FileLedger(),
+            files=files,
             shells=shells,
             hidden=hidden(policy),
         ),
-        Session(options.root, model=model, permission_mode=policy.mode, trace=options.trace),
+        session,
         Request(
             system=legible(system_prompt(options.append_system, replace=options.system)),
             messages=(),
@@ -105,7 +124,69 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     preface = legible(first_prompt(look_around(options.root), ""))
     assembled = Assembled(agent=agent, preface=preface)
     assembled.closing += [agent.provider.close, shells.close]
+    if stored is not None:
+        agent.messages = list(stored.messages)
+        assembled.source = "resume"
+        assembled.preface = ""  # it is in the history
+    if options.persist:
+        _keep(assembled, options, files, stored)
     return assembled
+
+
+def _stored(options: Options) -> "Stored | None":
+    """Return the session to go on with, None for a new one."""
+    if options.resume is None:
+        return None
+    from apr.sessions.finding import find, latest
+
+    return find(options.root, options.resume) if options.resume else latest(options.root)
+
+
+def _session(options: Options, policy: Policy, model: str, stored: "Stored | None") -> Session:
+    own_id = options.session_id
+    if stored is not None and not options.fork:
+        own_id = stored.opened.id
+    return Session(
+        options.root,
+        model=model,
+        permission_mode=policy.mode,
+        trace=options.trace,
+        session_id=own_id,
+        parent=stored.opened.id if stored else None,
+        turn=stored.turn if stored else -1,
+    )
+
+
+def _keep(
+    assembled: Assembled, options: Options, files: FileLedger, stored: "Stored | None"
+) -> None:
+    """Store the session as it goes. Where that cannot be done, a person is told, no more."""
+    from apr.sessions.lines import Rewrote, Seen
+    from apr.sessions.places import SessionError, path_of
+    from apr.sessions.writer import SessionWriter
+
+    session = assembled.agent.session
+    if stored is None and path_of(options.root, session.id).exists():
+        raise SessionError(f"there is a session {session.id} already: go on with it by --resume")
+    try:
+        store = SessionWriter(
+            options.root,
+            session.id,
+            model=session.model,
+            parent=session.parent if options.fork else None,
+            warn=assembled.notices.append,
+        )
+    except OSError as error:
+        assembled.notices.append(f"the session is not stored: {error}")
+        return
+    if stored is not None and options.fork:
+        store.write(Rewrote(tuple(stored.messages)))
+        for path, stamp in stored.seen.items():
+            store.write(Seen(str(path), stamp.hex()))
+    if options.name is not None:
+        store.call(options.name)
+    files.tell = store.saw
+    assembled.store = store
 
 
 def taken_away(policy: Policy, tool: str) -> bool:

@@ -46,6 +46,8 @@ class Session:
         turn: int = FIRST_PROMPT_TURN - 1,
     ) -> None:
         self.id = session_id or uuid7()
+        # A trace takes version 7 only; who gives a session an id may choose any.
+        self._trace_id = self.id if self.id[14] == "7" else uuid7()
         self.parent = parent
         self.root = root
         self.model = model
@@ -79,7 +81,7 @@ class Session:
         """Return the trace's first record."""
         return SessionStart(
             v=1,
-            session_id=self.id,
+            session_id=self._trace_id,
             ts=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
             actor="apr-code",
             model=self.model,

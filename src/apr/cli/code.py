@@ -18,7 +18,7 @@ from apr.agent.limits import Limits
 from apr.agent.permissions import MODES, BadRule, parse_rules
 from apr.assembly import Assembled, Options, assemble
 from apr.cli.model import add_model_options, provider_of
-from apr.cli.options import duration, positive
+from apr.cli.options import duration, positive, session_id
 from apr.errors import AprError
 from apr.legible import legible
 from ccpa.trace import SessionEnd
@@ -68,6 +68,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--disallowedTools", "--disallowed-tools", dest="deny", metavar="RULES", action="append")
     add("--system-prompt", metavar="TEXT", help="instead of the built-in system prompt")
     add("--append-system-prompt", metavar="TEXT", help="added to the system prompt")
+    add("-c", "--continue", dest="go_on", action="store_true", help="take up the last session")
+    add("-r", "--resume", metavar="SESSION", help="go on with this session: its id or name")
+    add("--fork-session", action="store_true", help="go on in a copy of the session")
+    add("--session-id", metavar="UUID", type=session_id, help="the id of a new session")
+    add("-n", "--name", metavar="NAME", help="what the session is called")
+    add("--no-session-persistence", action="store_true", help="do not store the session")
     add("--output-format", choices=("text", "json"), default="text")
     add("--emit-trace", metavar="PATH", type=Path, help="write every action to this file")
     add("--trace-version", type=int, choices=(2, 3), default=3)
@@ -87,7 +93,10 @@ def run(args: argparse.Namespace) -> int:
     assembled = assemble(options, provider, model)
     for notice in assembled.notices:
         _warn(notice)
-    return asyncio.run(_drive(assembled, [prompt], _sinks(args)))
+    sinks = _sinks(args)
+    if assembled.store is not None:
+        sinks.insert(0, assembled.store)
+    return asyncio.run(_drive(assembled, [prompt], sinks))
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -112,6 +121,11 @@ def _options(args: argparse.Namespace) -> Options:
             deadline=None if args.timeout is None else time.monotonic() + args.timeout,
         ),
         trace=args.emit_trace.resolve() if args.emit_trace else None,
+        resume="" if args.go_on else args.resume,
+        fork=args.fork_session,
+        session_id=args.session_id,
+        name=args.name,
+        persist=not args.no_session_persistence,
     )
 
 

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import math
+import re
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -21,6 +22,13 @@ def temperature(text: str) -> float:
         if 0 <= (number := float(text)) <= 10:
             return number
     raise argparse.ArgumentTypeError(f"{text!r} is not a temperature (0 to 10)")
+
+
+def session_id(text: str) -> str:
+    """Read a UUID, as it is written with hyphens."""
+    if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text.lower()):
+        return text.lower()
+    raise argparse.ArgumentTypeError(f"{text!r} is not a UUID")
 
 
 def duration(text: str) -> float | None:

@@ -29,14 +29,14 @@ class Image(Struct, frozen=True):
     data: str
 
 
-class UserMessage(Struct, frozen=True):
+class UserMessage(Struct, frozen=True, tag_field="role", tag="user"):
     """A prompt. Its images stand before its text."""
 
     text: str
     images: tuple[Image, ...] = ()
 
 
-class AssistantMessage(Struct, frozen=True):
+class AssistantMessage(Struct, frozen=True, tag_field="role", tag="assistant"):
     """An earlier answer. `raw` is the model's exact text where the wire gave it to us unparsed."""
 
     blocks: tuple[Block, ...]
@@ -52,7 +52,7 @@ class ToolAnswer(Struct, frozen=True):
     ok: bool = True
 
 
-class ToolMessage(Struct, frozen=True):
+class ToolMessage(Struct, frozen=True, tag_field="role", tag="tool"):
     """All the answers to one assistant message, in the order of its calls."""
 
     answers: tuple[ToolAnswer, ...]

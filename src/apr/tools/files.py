@@ -7,6 +7,7 @@ was read or written in this session, a stamp of its content at that time.
 import hashlib
 import os
 import stat
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -148,11 +149,16 @@ def replace(path: Path, name: str, data: bytes, before: os.stat_result | None) -
 class FileLedger:
     """Which files the model has seen in this session, in part or whole, and as what."""
 
-    def __init__(self) -> None:
-        self._seen: dict[Path, bytes] = {}
+    def __init__(self, seen: Mapping[Path, bytes] | None = None) -> None:
+        """Begin with what was `seen` in a session that goes on."""
+        self._seen: dict[Path, bytes] = dict(seen or {})
+        self.tell: Callable[[Path, bytes], None] | None = None
+        """Called with what the model has seen, for a session to be gone on with."""
 
     def note(self, path: Path, stamp: bytes) -> None:
         """Remember that the model knows this file with this content."""
+        if self.tell is not None and self._seen.get(path) != stamp:
+            self.tell(path, stamp)
         self._seen[path] = stamp
 
     def check(self, path: Path, stamp: bytes, name: str) -> None:

@@ -1,0 +1,1 @@
+"""Sessions on disk: written as they happen, found again, and gone on with."""

@@ -1,0 +1,75 @@
+"""The lines of a stored session. A line is one thing that happened; none is ever changed."""
+
+from functools import cache
+
+import msgspec
+from msgspec import Struct
+
+from apr.providers.base import Message
+from ccpa.trace import Record
+
+
+class Opened(Struct, frozen=True, kw_only=True, tag_field="type", tag="opened", omit_defaults=True):
+    """A process has begun to work on the session. The first line is one of these."""
+
+    id: str
+    cwd: str
+    model: str
+    ts: str
+    agent_version: str
+    parent: str | None = None
+    """The session that this one was forked from."""
+
+
+class Recorded(Struct, frozen=True, tag_field="type", tag="record"):
+    """A record of the trace."""
+
+    record: Record
+
+
+class Said(Struct, frozen=True, tag_field="type", tag="message"):
+    """A message has been added to what the model knows."""
+
+    message: Message
+
+
+class Rewrote(Struct, frozen=True, tag_field="type", tag="rewritten"):
+    """What the model knows is now this: the history was summarised."""
+
+    messages: tuple[Message, ...]
+
+
+class Seen(Struct, frozen=True, tag_field="type", tag="seen"):
+    """The model knows a file with this content."""
+
+    path: str
+    stamp: str
+    """In hexadecimal."""
+
+
+class Named(Struct, frozen=True, tag_field="type", tag="named"):
+    """The user has given the session a name."""
+
+    name: str
+
+
+Line = Opened | Recorded | Said | Rewrote | Seen | Named
+
+
+def encode(line: Line) -> bytes:
+    """Return a line as it stands in the file, with its end."""
+    return msgspec.json.encode(line) + b"\n"
+
+
+def decode(text: bytes) -> Line:
+    """Read a line.
+
+    Raises:
+        msgspec.MsgspecError: it is none.
+    """
+    return _decoder().decode(text)
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[Line]:
+    return msgspec.json.Decoder(Line)

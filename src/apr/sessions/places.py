@@ -1,0 +1,45 @@
+"""Where sessions are: one folder for each project, one file for each session."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from apr.errors import AprError
+from apr.home import home, private_directory
+
+SUFFIX = ".jsonl"
+_LONGEST = 120
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class SessionError(AprError):
+    """A stored session cannot be had. The message says which, why, and what to do."""
+
+
+def folder(root: Path) -> Path:
+    """Return the folder of a project's sessions. It need not exist."""
+    name = re.sub(r"[^A-Za-z0-9]", "-", str(root))
+    if len(name) > _LONGEST:
+        name = f"{name[:_LONGEST]}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}"
+    return home() / "projects" / name
+
+
+def path_of(root: Path, session_id: str) -> Path:
+    """Return the file of a session of this project.
+
+    Raises:
+        SessionError: no session can have this id: it would name another place.
+    """
+    if not _ID.fullmatch(session_id):
+        raise SessionError(f"not a session id: {session_id!r}")
+    return folder(root) / f"{session_id}{SUFFIX}"
+
+
+def prepare(root: Path) -> Path:
+    """Make the folder of a project's sessions, for its owner's eyes only.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    private_directory(home() / "projects")
+    return private_directory(folder(root))
