@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from apr.agent.brakes import Repetition
+from apr.agent.compaction import Compactor
 from apr.agent.gate import Gate
 from apr.agent.limits import Limits
 from apr.agent.loop import Agent
@@ -121,6 +122,7 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
         limits=options.limits,
     )
     agent.brakes = Repetition()
+    agent.window = Compactor(lambda: agent.provider.context)
     preface = legible(first_prompt(look_around(options.root), ""))
     assembled = Assembled(agent=agent, preface=preface)
     assembled.closing += [agent.provider.close, shells.close]

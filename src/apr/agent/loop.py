@@ -258,14 +258,17 @@ class Agent:
         """Take the answer into the history and the books, and return its record."""
         blocks = completion.blocks or (TextBlock(""),)
         self.messages.append(AssistantMessage(blocks, completion.raw))
-        self.session.count(completion.usage)
+        usage = completion.usage
+        self.session.count(usage)
+        if self.window is not None:
+            self.window.counted(len(self.messages), usage.input_tokens + usage.output_tokens)
         latency = asyncio.get_running_loop().time() - self._asked
         return AssistantTurn(
             v=1,
             turn=self.session.next_turn(),
             blocks=list(blocks),
             stop_reason=completion.stop_reason,
-            usage=completion.usage,
+            usage=usage,
             model=completion.model,
             latency_ms=int(latency * 1000),
         )

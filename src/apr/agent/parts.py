@@ -35,6 +35,10 @@ class Library(Protocol):
 class Window(Protocol):
     """Keeps the history within the model's context."""
 
+    def counted(self, messages: int, tokens: int) -> None:
+        """Take over what the model's server has counted for the first `messages` messages."""
+        ...
+
     def fit(self, agent: "Agent", *, overflowed: bool = False) -> AsyncIterator[Event]:
         """Make room before the model is asked, where there is too little.
 

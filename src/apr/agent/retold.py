@@ -192,6 +192,11 @@ class Recorded:
         ]
         self._live = live
 
+    @property
+    def context(self) -> int | None:
+        """As the live model has it."""
+        return self._live.context
+
     async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Answer; see `Provider.stream`. What is said again costs no tokens."""
         if not self._turns:

@@ -20,7 +20,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="NAME", help="demo, a .gguf file, or a name (see: apr models)")
     add("--base-url", metavar="URL", help="use this server (OpenAI chat completions) instead")
     add("--api-key-env", metavar="VAR", help="environment variable that holds the server's key")
-    add("--ctx", metavar="N", type=positive, help="tokens of context for a local model")
+    add("--ctx", metavar="N", type=positive, help="tokens of context that a conversation has")
     add(
         "--keep-alive",
         metavar="TIME",
@@ -52,7 +52,7 @@ def provider_of(args: argparse.Namespace, *, setting: str | None = None) -> tupl
             raise AprError(f"--api-key-env: the environment variable {args.api_key_env} is not set")
         name = legible(args.model or os.environ.get("APR_MODEL") or setting or "default")
         try:
-            return OpenAIChat(args.base_url, name, api_key=key), name
+            return OpenAIChat(args.base_url, name, api_key=key, context=args.ctx), name
         except ProviderError as error:
             raise AprError(f"--base-url: {error}") from None
     if args.api_key_env:

@@ -86,6 +86,16 @@ class Request(Struct, frozen=True, kw_only=True):
     """Further fields of the wire's request, sent as they are: `top_p`, `seed`, ..."""
 
 
+class Speed(Struct, frozen=True, kw_only=True):
+    """How long the server itself worked on an answer: tokens, and the seconds they took."""
+
+    prefill_tokens: int
+    """Those of the prompt that were evaluated, not remembered."""
+    prefill_s: float
+    output_tokens: int
+    output_s: float
+
+
 class Completion(Struct, frozen=True, kw_only=True):
     """The whole answer.
 
@@ -102,6 +112,8 @@ class Completion(Struct, frozen=True, kw_only=True):
     malformed: dict[str, str] = msgspec.field(default_factory=dict)
     stop_sequence: str | None = None
     """Which of the request's `stop` texts ended it, where the server says."""
+    speed: Speed | None = None
+    """Where the server says (llama.cpp does)."""
 
 
 ModelEvent = TextDelta | ThinkingDelta | Retracted | PrefillProgress | Notice | Completion
@@ -109,6 +121,11 @@ ModelEvent = TextDelta | ThinkingDelta | Retracted | PrefillProgress | Notice | 
 
 class Provider(Protocol):
     """One wire to one model."""
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that a conversation may have; None where that is not known (yet)."""
+        ...
 
     def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model. The last event is the `Completion`; nothing follows it.

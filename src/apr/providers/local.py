@@ -34,6 +34,11 @@ class LocalModel:
         self._endpoint: Endpoint | None = None
         self._chat: OpenAIChat | None = None
 
+    @property
+    def context(self) -> int | None:
+        """What the engine gives a conversation; None before it is attached."""
+        return self._endpoint.context if self._endpoint else None
+
     async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model; see `Provider.stream`."""
         notices: asyncio.Queue[str | None] = asyncio.Queue()

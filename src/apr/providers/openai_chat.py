@@ -34,6 +34,7 @@ class OpenAIChat:
         family: how the model writes calls, for servers that can return its exact text (llama.cpp).
         timeouts: how long to wait for what.
         ids: gives tool uses their ids.
+        context: the tokens that the server gives a conversation, where that is known.
 
     Raises:
         ProviderError: the URL is not one.
@@ -48,6 +49,7 @@ class OpenAIChat:
         family: Family | None = None,
         timeouts: Timeouts | None = None,
         ids: ToolUseIds | None = None,
+        context: int | None = None,
     ) -> None:
         origin = parse_url(base_url)
         if not origin.path:
@@ -58,6 +60,7 @@ class OpenAIChat:
         self._family: Family | None = family
         self._headers = {"Authorization": f"Bearer {api_key.strip()}"} if api_key else {}
         self._ids = ids or ToolUseIds()
+        self.context = context
 
     async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model; see `Provider.stream`."""

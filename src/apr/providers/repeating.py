@@ -24,6 +24,11 @@ class Unlooping:
     def __init__(self, inner: Provider) -> None:
         self.inner = inner
 
+    @property
+    def context(self) -> int | None:
+        """As the inner provider has it."""
+        return self.inner.context
+
     async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model; see `Provider.stream`.
 

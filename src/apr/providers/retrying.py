@@ -55,6 +55,11 @@ class Retrying:
         self._chance = chance
         self._answered = False
 
+    @property
+    def context(self) -> int | None:
+        """As the inner provider has it."""
+        return self.inner.context
+
     async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model; see `Provider.stream`.
 

@@ -52,6 +52,7 @@ class Script:
     def __init__(self, *answers: Completion | Exception) -> None:
         self._answers = list(answers)
         self.asked: list[Request] = []
+        self.context = None
 
     async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         self.asked.append(request)
