@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from apr.agent.events import PrefillProgress, TextDelta, ThinkingDelta
-from apr.providers.base import AssistantMessage, Completion, Request, UserMessage
+from apr.providers.base import AssistantMessage, Completion, Request, Speed, UserMessage
 from apr.providers.openai_calls import CallDelta, PartialCalls
 from apr.providers.openai_request import beginning
 from apr.providers.toolcalls import Family, reasons
@@ -59,8 +59,10 @@ class Timings(Struct, frozen=True):
     """llama.cpp's account: `prompt_n` tokens were evaluated, `cache_n` remembered."""
 
     prompt_n: int = 0
+    prompt_ms: float = 0.0
     cache_n: int = 0
     predicted_n: int = 0
+    predicted_ms: float = 0.0
 
 
 class Progress(Struct, frozen=True):
@@ -169,6 +171,7 @@ class Answer:
             raw="".join(self._content) if self._keep_raw else None,
             malformed=malformed,
             stop_sequence=self._stop_sequence or None,
+            speed=self._speed(),
         )
 
     def _structured(self, name: str, arguments: str, *, cut: bool) -> Call:
@@ -195,6 +198,17 @@ class Answer:
         if any(isinstance(block, ToolUseBlock) for block in blocks):
             return "tool_use"
         return "stop_sequence" if self._stop_sequence else "end_turn"
+
+    def _speed(self) -> Speed | None:
+        timings = self._timings
+        if timings is None:
+            return None
+        return Speed(
+            prefill_tokens=timings.prompt_n,
+            prefill_s=timings.prompt_ms / 1000,
+            output_tokens=timings.predicted_n,
+            output_s=timings.predicted_ms / 1000,
+        )
 
     def _usage(self) -> Usage:
         """Return the server's own counts; what it does not say is 0, never a guess."""

@@ -10,6 +10,7 @@ from apr.providers.base import (
     AssistantMessage,
     Completion,
     Message,
+    Speed,
     UserMessage,
 )
 from apr.providers.openai_chat import OpenAIChat
@@ -65,13 +66,23 @@ async def test_the_engines_progress_and_counts_are_passed_on() -> None:
     body = stream(
         {**delta(role="assistant"), "prompt_progress": {"total": 9, "cache": 4, "processed": 6}},
         delta("x"),
-        {**delta(finish="stop"), "timings": {"cache_n": 4, "prompt_n": 5, "predicted_n": 1}},
+        {
+            **delta(finish="stop"),
+            "timings": {
+                "cache_n": 4,
+                "prompt_n": 5,
+                "prompt_ms": 250.0,
+                "predicted_n": 1,
+                "predicted_ms": 20,
+            },
+        },
     )
     async with RawServer(says(body)) as server:
         first, _, last = await ask(OpenAIChat(server.url, "m", family="qwen_xml"))
     assert first == PrefillProgress(done=6, total=9, cached=4)
     assert isinstance(last, Completion)
     assert last.usage == Usage(input_tokens=9, output_tokens=1, cache_read_tokens=4)
+    assert last.speed == Speed(prefill_tokens=5, prefill_s=0.25, output_tokens=1, output_s=0.02)
 
 
 async def test_counts_that_the_server_does_not_give_are_zero() -> None:
