@@ -15,9 +15,11 @@ from apr.ui.terminal import plain
 
 COMMANDS = {
     "code": "work on a task in a project, with a model on this machine",
+    "config": "show the settings and who set them; read or change one",
     "decide": "say what a model would do next, for each decision of recorded sessions",
     "engine": "serve a local model, see or stop the engines that run",
     "list": "list the models on this disk: size, kind, where",
+    "memory": "show the instruction files that the model is given",
     "models": "list the models on this disk, and say which one is used and why",
     "pull": "fetch a model from the hub or a URL",
     "rm": "remove a model from the disk",

@@ -151,10 +151,10 @@ def _rules(memory: Memory, folder: Path, base: Path, kind: Kind) -> None:
     if not folder.is_dir() or (kind != "managed" and kind not in memory.sources):
         return
     real = Path(os.path.realpath(folder))
-    if kind == "project" and folder.is_relative_to(memory.bounds.top):
-        if not memory.bounds.allows(real / "rule.md"):
-            memory.notices.append(f"{folder} is left out: it leads out of the project, to {real}")
-            return
+    inside = kind == "project" and folder.is_relative_to(memory.bounds.top)
+    if inside and not memory.bounds.allows(real / "rule.md"):
+        memory.notices.append(f"{folder} is left out: it leads out of the project, to {real}")
+        return
     for path in markdown_in(folder):
         _add(memory, path, kind, base=base)
 

@@ -1,9 +1,9 @@
 """Settings: what the organisation, the user and the project have decided, and who decided what."""
 
-from apr.settings.files import Layer, SettingsError, Source
+from apr.settings.files import Layer, Rung, SettingsError, Source
 from apr.settings.ladder import MANAGED, SOURCES, Entry, Settings, files, load, settle, user_folders
 from apr.settings.policy import Rules, permission_mode, rules
-from apr.settings.schema import Hook, HookGroup, Schema, dotted
+from apr.settings.schema import Hook, HookGroup, Schema, dotted, undotted, unknown
 
 __all__ = [
     "MANAGED",
@@ -13,6 +13,7 @@ __all__ = [
     "HookGroup",
     "Layer",
     "Rules",
+    "Rung",
     "Schema",
     "Settings",
     "SettingsError",
@@ -23,5 +24,7 @@ __all__ = [
     "permission_mode",
     "rules",
     "settle",
+    "undotted",
+    "unknown",
     "user_folders",
 ]

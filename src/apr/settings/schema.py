@@ -4,14 +4,19 @@ Names and meanings are those of Claude Code's documentation (code.claude.com/doc
 is apr's own stands under `apr`. A new key is a field here, and nothing else.
 """
 
+import re
 import types
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
+import msgspec
 from msgspec import Struct, field
 
 Path_ = tuple[str, ...]
 """Where a value stands in a file: `("permissions", "allow")`."""
+
+
+_PART = r'(?:"(?:[^"\\]|\\.)*"|[^."]+)'
 
 
 class Keys(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -209,4 +214,19 @@ def _annotations(kind: type[Struct]) -> list[Any]:
 
 def dotted(path: Path_) -> str:
     """Return a path as people write it: `sandbox.network`, `enabledPlugins."a.b@c"`."""
-    return ".".join(f'"{part}"' if "." in part or not part else part for part in path)
+    return ".".join(
+        msgspec.json.encode(part).decode() if not part or set(part) & set('."') else part
+        for part in path
+    )
+
+
+def undotted(text: str) -> Path_:
+    """Return the path that is written so.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not re.fullmatch(rf"{_PART}(?:\.{_PART})*", text):
+        raise ValueError(f"{text!r} is no key")
+    parts = re.findall(_PART, text)
+    return tuple(msgspec.json.decode(one, type=str) if one[0] == '"' else one for one in parts)
