@@ -9,7 +9,8 @@ from msgspec import Struct
 from apr.home import home
 from apr.models.header import BadModel, ModelInfo, NotForText, check
 from apr.models.remembered import Remembered, Verdict, identity
-from apr.models.stores import Entry, Place, Walk, places
+from apr.models.stores import Entry, Place, places
+from apr.models.walk import Walk
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -72,7 +73,7 @@ def survey(env: Mapping[str, str], root: Path = Path()) -> Survey:
     searched: list[Searched] = []
     seen: set[tuple[int, int]] = set()
     for place in places(env, root):
-        walk, before = Walk(place), len(models)
+        walk, before = Walk(place.path, place.within), len(models)
         for entry in place.read(walk):
             statuses = [] if entry.problem else _statuses(entry.parts)
             if statuses:

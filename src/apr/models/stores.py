@@ -1,13 +1,10 @@
 """Where the models on this disk lie: apr's own folder, and what other programs keep.
 
 Each program has a layout of its own; a function here reads each. What they yield is a name and a
-file, not yet looked into. The folders may hold anything: every walk is bounded, follows no loop,
-touches nothing but regular files, and says what it could not see.
+file, not yet looked into.
 """
 
-import os
 import re
-import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,11 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from apr.home import home
+from apr.models.walk import Walk, holds, small_text
 
-MOST_ENTRIES = 20_000
-"""Directory entries that are looked at in one place."""
-DEEPEST = 8
-"""Folders below a place that are still looked into."""
 LARGEST_MANIFEST = 1 << 20
 
 _S = TypeVar("_S", bound=Struct)
@@ -50,16 +44,20 @@ class Entry(Struct, frozen=True, kw_only=True):
     """Why it cannot be used, where that shows before the file is opened."""
 
 
+Layout = Callable[[Walk], Iterator[Entry]]
+"""How a program keeps its models: reads a folder of its."""
+
+
 class Place(Struct, frozen=True, kw_only=True):
     """A folder where models may be."""
 
     label: str
     """What it is, in words that follow "from"."""
     path: Path
-    read: Callable[["Walk"], Iterator[Entry]]
+    read: Layout
     """Its layout."""
-    confined: bool
-    """Whether links that lead out of it are refused: what no person arranged has none."""
+    within: Path | None
+    """What links must not lead out of; None where a person arranged it, perhaps on two disks."""
 
 
 def places(env: Mapping[str, str], root: Path) -> list[Place]:
@@ -68,105 +66,37 @@ def places(env: Mapping[str, str], root: Path) -> list[Place]:
     The environment variables are those of the programs: `HF_HUB_CACHE`, `HF_HOME`, `LLAMA_CACHE`,
     `OLLAMA_MODELS`, `XDG_CACHE_HOME`. `root` is the project.
     """
-    user = Path(env.get("HOME") or "~").expanduser()
-    cache = Path(env.get("XDG_CACHE_HOME") or user / ".cache")
+    user = _expanded(env.get("HOME") or "~")
+    cache = _expanded(env.get("XDG_CACHE_HOME") or user / ".cache")
     hub = (
         env.get("HF_HUB_CACHE")
         or env.get("HUGGINGFACE_HUB_CACHE")
-        or Path(env.get("HF_HOME") or cache / "huggingface") / "hub"
+        or _expanded(env.get("HF_HOME") or cache / "huggingface") / "hub"
     )
     llama = env.get("LLAMA_CACHE") or (
         user / "Library/Caches/llama.cpp" if sys.platform == "darwin" else cache / "llama.cpp"
     )
-    listed: list[tuple[str, Path | str, Callable[[Walk], Iterator[Entry]], bool]] = [
-        ("apr's models", home(env) / "models", _files, False),
-        ("pacha's models", user / ".cache/pacha/models", _files, False),
-        ("the Hugging Face cache", hub, _hub, True),
-        ("llama.cpp's cache", llama, _llama_cpp, True),
-        *(("LM Studio's models", path, _lm_studio, False) for path in _lm_studio_folders(user)),
-        ("Ollama's models", env.get("OLLAMA_MODELS") or user / ".ollama/models", _ollama, True),
-        ("Ollama's models", "/usr/share/ollama/.ollama/models", _ollama, True),
-        ("the project's models", root / "models", _files, True),
+    ollama = env.get("OLLAMA_MODELS") or user / ".ollama/models"
+    project = _expanded(root)
+    listed = [
+        _own("apr's models", home(env) / "models", _files),
+        _own("pacha's models", user / ".cache/pacha/models", _files),
+        _kept("the Hugging Face cache", _expanded(hub), _hub),
+        _kept("llama.cpp's cache", _expanded(llama), _llama_cpp),
+        *(_own("LM Studio's models", path, _lm_studio) for path in _lm_studio_folders(user)),
+        _kept("Ollama's models", _expanded(ollama), _ollama),
+        _kept("Ollama's models", Path("/usr/share/ollama/.ollama/models"), _ollama),
+        Place(label="the project's models", path=project / "models", read=_files, within=project),
     ]
-    found: dict[Path, Place] = {}
-    for label, given, read, confined in listed:
-        path = Path(given).expanduser().absolute()
-        found.setdefault(path, Place(label=label, path=path, read=read, confined=confined))
-    return list(found.values())
+    return list({place.path: place for place in reversed(listed)}.values())[::-1]
 
 
-class Walk:
-    """One look round a place, which ends after so many directory entries."""
+def _own(label: str, path: Path, read: Layout) -> Place:
+    return Place(label=label, path=path, read=read, within=None)
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.base = place.path.resolve()
-        self.left = MOST_ENTRIES
-        self.trouble: list[str] = []
-        """What could not be seen, in words."""
 
-    def entries(self, folder: Path) -> list[os.DirEntry[str]]:
-        """Return what is in a folder, in order; nothing where it cannot be read."""
-        found: list[os.DirEntry[str]] = []
-        try:
-            with os.scandir(folder) as scan:
-                for entry in scan:
-                    if self.left <= 0:
-                        self._note(f"only the first {MOST_ENTRIES:,} entries were looked at")
-                        break
-                    self.left -= 1
-                    found.append(entry)
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except OSError as error:
-            self._note(f"{folder}: {error.strerror}")
-        return sorted(found, key=lambda entry: entry.name)
-
-    def folders(self, folder: Path) -> Iterator[Path]:
-        """Yield the folders in a folder."""
-        for entry in self.entries(folder):
-            if self._enters(entry):
-                yield Path(entry.path)
-
-    def files(self, folder: Path, suffix: str = "") -> Iterator[Path]:
-        """Yield the regular files in and below a folder whose names end so."""
-        waiting, seen = [(folder, 0)], set()
-        while waiting:
-            here, depth = waiting.pop()
-            try:
-                status = here.stat()
-            except OSError:
-                continue
-            if (status.st_dev, status.st_ino) in seen:  # a link in a circle
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            for entry in self.entries(here):
-                if entry.name.lower().endswith(suffix) and _is(entry.is_file):
-                    yield Path(entry.path)
-                elif depth < DEEPEST and self._enters(entry):
-                    waiting.append((Path(entry.path), depth + 1))
-
-    def leads_out(self, path: Path) -> bool:
-        """Whether the path is a link, or behind one, that leads out of a confined place."""
-        if not self.place.confined:
-            return False
-        try:
-            return not path.resolve().is_relative_to(self.base)
-        except (OSError, RuntimeError):  # a loop of links
-            return True
-
-    def _enters(self, entry: os.DirEntry[str]) -> bool:
-        """Whether an entry is a folder that may be looked into."""
-        if not _is(entry.is_dir):
-            return False
-        if entry.is_symlink() and self.leads_out(Path(entry.path)):
-            self._note(f"{entry.path} is a link that leads out of it")
-            return False
-        return True
-
-    def _note(self, text: str) -> None:
-        if text not in self.trouble:
-            self.trouble.append(text)
+def _kept(label: str, path: Path, read: Layout) -> Place:
+    return Place(label=label, path=path, read=read, within=path)
 
 
 def quantisation_in(name: str) -> str | None:
@@ -195,20 +125,20 @@ def _models(walk: Walk, folder: Path) -> Iterator[tuple[str, tuple[Path, ...], s
         outside = [path for path in parts if path.is_symlink() and walk.leads_out(path)]
         problem = None
         if outside:
-            problem = f"{outside[0].name} is a link that leads out of {walk.place.path}"
+            problem = f"{outside[0].name} is a link that leads out of {walk.path}"
         yield stem, parts, problem
 
 
 def _files(walk: Walk) -> Iterator[Entry]:
     """Read a folder of model files."""
-    for stem, parts, problem in _models(walk, walk.place.path):
-        also = (str(parts[0].relative_to(walk.place.path)),)
+    for stem, parts, problem in _models(walk, walk.path):
+        also = (str(parts[0].relative_to(walk.path)),)
         yield Entry(path=parts[0], parts=parts, name=stem, also=also, problem=problem)
 
 
 def _hub(walk: Walk) -> Iterator[Entry]:
     """Read the Hugging Face cache: `models--OWNER--REPO/snapshots/COMMIT/FILE`, links to blobs."""
-    for repository in walk.folders(walk.place.path):
+    for repository in walk.folders(walk.path):
         kind, *words = repository.name.split("--")
         if kind == "models" and words:
             yield from _repository(walk, repository, "/".join(words))
@@ -219,7 +149,7 @@ def _repository(walk: Walk, folder: Path, name: str) -> Iterator[Entry]:
 
     That is the one that `refs/main` names, or else the newest.
     """
-    current = _text(folder / "refs" / "main", 100)
+    current = small_text(folder / "refs" / "main", 100)
     snapshots = sorted(
         walk.folders(folder / "snapshots"),
         key=lambda path: (path.name == current, _changed(path)),
@@ -253,14 +183,14 @@ def _llama_cpp(walk: Walk) -> Iterator[Entry]:
     """Read llama.cpp's cache: files side by side, and of late the layout of the hub."""
     yield from _hub(walk)
     for entry in _files(walk):
-        if "snapshots" not in entry.path.relative_to(walk.place.path).parts:
+        if "snapshots" not in entry.path.relative_to(walk.path).parts:
             yield entry
 
 
 def _lm_studio(walk: Walk) -> Iterator[Entry]:
     """Read LM Studio's folder: `PUBLISHER/MODEL/FILE`."""
-    for stem, parts, problem in _models(walk, walk.place.path):
-        inside = parts[0].relative_to(walk.place.path)
+    for stem, parts, problem in _models(walk, walk.path):
+        inside = parts[0].relative_to(walk.path)
         if len(inside.parts) < 3:
             yield Entry(path=parts[0], parts=parts, name=stem, problem=problem)
         else:
@@ -279,13 +209,19 @@ def _lm_studio_folders(user: Path) -> list[Path]:
     A file in the home directory says where its own folder is, and a file in that, where the user
     has models downloaded to; both may be absent.
     """
-    pointed = Path(_text(user / ".lmstudio-home-pointer", 4096) or ".")
     homes = [user / ".lmstudio", user / ".cache/lm-studio"]
-    if pointed.is_absolute():
+    pointed = _absolute(small_text(user / ".lmstudio-home-pointer", 4096))
+    if pointed:
         homes.insert(0, pointed)
     settings = _decoded(homes[0] / "settings.json", _LMStudioSettings)
-    chosen = Path(settings.downloadsFolder if settings else "")
-    return [*([chosen] if chosen.is_absolute() else []), *(home / "models" for home in homes)]
+    chosen = _absolute(settings.downloadsFolder if settings else None)
+    return [*([chosen] if chosen else []), *(home / "models" for home in homes)]
+
+
+def _absolute(text: str | None) -> Path | None:
+    """Return the path that a file's text gives, if it is one."""
+    path = Path(text) if text and text.isprintable() else None
+    return path if path and path.is_absolute() else None
 
 
 class _Layer(Struct):
@@ -299,7 +235,7 @@ class _Manifest(Struct):
 
 def _ollama(walk: Walk) -> Iterator[Entry]:
     """Read Ollama's store: `manifests/HOST/NAMESPACE/MODEL/TAG` name blobs by their digests."""
-    manifests = walk.place.path / "manifests"
+    manifests = walk.path / "manifests"
     for manifest in walk.files(manifests):
         words = manifest.relative_to(manifests).parts
         if len(words) != 4 or any(word.startswith(".") for word in words):
@@ -311,14 +247,14 @@ def _ollama(walk: Walk) -> Iterator[Entry]:
         owner = [] if namespace == "library" else [namespace]
         short = "/".join([*([] if host == "registry.ollama.ai" else [host]), *owner, model])
         match = _DIGEST.fullmatch(digest)
-        blob = walk.place.path / "blobs" / f"sha256-{match[1] if match else ''}"
+        blob = walk.path / "blobs" / f"sha256-{match[1] if match else ''}"
         problem = None
         if match is None:
             problem = f"{manifest} names no digest, but {digest[:80]!r}"
-        elif not _is(blob.is_file):
+        elif not holds(blob.is_file):
             problem = f"{blob} is missing"
         elif walk.leads_out(blob):
-            problem = f"{blob} is a link that leads out of {walk.place.path}"
+            problem = f"{blob} is a link that leads out of {walk.path}"
         path = manifest if match is None else blob
         yield Entry(
             path=path,
@@ -339,25 +275,9 @@ def _model_digest(manifest: Path) -> str | None:
 def _decoded(path: Path, shape: type[_S]) -> _S | None:
     """Return what a small file of JSON says; None where it says nothing of that shape."""
     try:
-        return msgspec.json.decode(_text(path, LARGEST_MANIFEST) or "", type=shape)
+        return msgspec.json.decode(small_text(path, LARGEST_MANIFEST) or "", type=shape)
     except (msgspec.DecodeError, RecursionError):
         return None
-
-
-def _text(path: Path, limit: int) -> str | None:
-    """Return what is in a small regular file, stripped; None where there is none."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError):
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
-            return None
-        try:
-            return file.read(limit).decode().strip()
-        except (OSError, UnicodeDecodeError):
-            return None
 
 
 def _changed(path: Path) -> float:
@@ -367,9 +287,9 @@ def _changed(path: Path) -> float:
         return 0
 
 
-def _is(test: Callable[[], bool]) -> bool:
-    """Whether a path is what `test` asks; one that cannot be looked at is not."""
+def _expanded(path: Path | str) -> Path:
+    """Return a path as an absolute one; `~` of somebody who is not there stays as it is."""
     try:
-        return test()
-    except OSError:
-        return False
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        return Path(path).absolute()

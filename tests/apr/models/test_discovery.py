@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apr.models import stores
+from apr.models import walk
 from apr.models.discovery import Found, found, survey
 from tests.apr.models.written import tensors, write
 
@@ -299,6 +299,38 @@ def test_links_out_of_a_store_are_not_followed(
     assert trouble == [f"{project / 'models' / 'folder'} is a link that leads out of it"]
 
 
+def test_a_project_does_not_lead_elsewhere(
+    home: Path, env: dict[str, str], project: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "outside" / "secret.gguf")
+    (project / "models").symlink_to(tmp_path / "outside")
+    seen = survey(env, project)
+    assert seen.models == ()
+    assert seen.places[-1].trouble == (f"it is a link that leads out of {project}",)
+    (project / "models").unlink()
+    write(project / "weights" / "own.gguf")
+    (project / "models").symlink_to("weights")
+    assert names(found(env, project)) == ["own"]
+
+
+def test_stores_that_lead_in_circles_or_nowhere_are_no_trouble(
+    home: Path, env: dict[str, str]
+) -> None:
+    (home / ".ollama").mkdir()
+    (home / ".ollama/models").symlink_to("models")
+    (home / ".cache").symlink_to(".cache")
+    for pointer in ("~nobody/x", "relative", "/\0", "/\ud800", "/" + "x" * 4000):
+        text = pointer.encode(errors="surrogatepass")
+        (home / ".lmstudio-home-pointer").write_bytes(text)
+        assert found({**env, "HF_HOME": "~nobody-at-all/x", "LLAMA_CACHE": "/" + "y" * 999}) == []
+    settings = home / ".lmstudio/settings.json"
+    settings.parent.mkdir()
+    (home / ".lmstudio-home-pointer").unlink()
+    for chosen in (r'"/a\u0000"', r'"/\ud800"', "7", '"."', "null"):
+        settings.write_text(f'{{"downloadsFolder": {chosen}}}')
+        assert found(env) == []
+
+
 def test_one_s_own_models_may_lie_on_another_disk(
     home: Path, env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -311,7 +343,7 @@ def test_one_s_own_models_may_lie_on_another_disk(
 def test_a_huge_folder_is_looked_at_in_part_and_that_is_said(
     home: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores, "MOST_ENTRIES", 20)
+    monkeypatch.setattr(walk, "MOST_ENTRIES", 20)
     folder = home / ".apr/models"
     folder.mkdir(parents=True)
     for number in range(50):
