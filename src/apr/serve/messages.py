@@ -15,7 +15,7 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from apr.providers.base import Completion, ContextOverflow, ModelEvent, ProviderError, Request
+from apr.providers.base import Completion, ModelEvent, ProviderError
 from apr.serve.backend import Backend
 from apr.serve.messages_answer import PING, Stream, new_message_id, whole
 from apr.serve.messages_errors import Refusal, envelope, new_request_id, refusal
@@ -32,7 +32,7 @@ _Handler = Callable[[HTTPRequest, str], Awaitable[Response]]
 
 def routes(backend: Backend, client_of: Callable[[HTTPRequest], Client]) -> list[Route]:
     """Return the routes. `client_of` says who asks, as far as fairness goes."""
-    model = backend.info.model
+    model, context = backend.info.model, backend.info.context
 
     async def create(http: HTTPRequest, request_id: str) -> Response:
         asked = await _asked(http, backend)
@@ -41,11 +41,11 @@ def routes(backend: Backend, client_of: Callable[[HTTPRequest], Client]) -> list
         try:
             if asked.stream:
                 stream = Stream(asked, model=model, id_=new_message_id())
-                told = _told(events, stream, request_id)
+                told = _told(events, stream, context, request_id)
                 return EventStream(await anext(told), told, headers)
             completion = await _completed(events)
         except ProviderError as error:
-            raise await _refused(error, backend, asked.request) from error
+            raise refusal(error, context=context) from error
         message = whole(completion, asked, model=model, id_=new_message_id())
         return _json(message, headers=headers)
 
@@ -54,7 +54,7 @@ def routes(backend: Backend, client_of: Callable[[HTTPRequest], Client]) -> list
         try:
             tokens = await backend.count(asked.request)
         except ProviderError as error:
-            raise await _refused(error, backend, asked.request) from error
+            raise refusal(error, context=context) from error
         return _json({"input_tokens": tokens}, headers=_headers(backend, asked, request_id))
 
     return [
@@ -99,7 +99,9 @@ async def _completed(events: _Events) -> Completion:
     raise ProviderError("The model ended its answer without a word.")
 
 
-async def _told(events: _Events, stream: Stream, request_id: str) -> AsyncGenerator[bytes, None]:
+async def _told(
+    events: _Events, stream: Stream, context: int, request_id: str
+) -> AsyncGenerator[bytes, None]:
     """Yield an answer in Server-Sent Events; a failure in the middle becomes the last of them."""
     begun = False
     try:
@@ -113,7 +115,7 @@ async def _told(events: _Events, stream: Stream, request_id: str) -> AsyncGenera
     except ProviderError as error:
         if not begun:
             raise
-        yield _sse(envelope(refusal(error, context=0, tokens=None), request_id))
+        yield _sse(envelope(refusal(error, context=context), request_id))
 
 
 async def _beating(events: _Events) -> AsyncGenerator[ModelEvent | None, None]:
@@ -140,14 +142,6 @@ async def _beating(events: _Events) -> AsyncGenerator[ModelEvent | None, None]:
 
 async def _next(events: _Events) -> ModelEvent:
     return await anext(events)
-
-
-async def _refused(error: ProviderError, backend: Backend, request: Request) -> Refusal:
-    tokens = None
-    if isinstance(error, ContextOverflow):
-        with contextlib.suppress(ProviderError):
-            tokens = await backend.count(request)
-    return refusal(error, context=backend.info.context, tokens=tokens)
 
 
 def _headers(backend: Backend, asked: Asked, request_id: str) -> dict[str, str]:

@@ -24,6 +24,9 @@ _KINDS = {
     529: "overloaded_error",
 }
 _MISSING = re.compile(r"Object missing required field `(.*)`")
+_INDEX = re.compile(r"\[(\d+)\]")
+_COUNTED = re.compile(r"\((\d+) tokens\)")
+"""How the engine says how long a prompt is."""
 _SHOWN = 200
 
 Read = TypeVar("Read")
@@ -74,22 +77,16 @@ def new_request_id() -> str:
     return f"req_{secrets.token_hex(12)}"
 
 
-def refusal(error: ProviderError, *, context: int, tokens: int | None) -> Refusal:
-    """Return what a client is told of a failure of the model.
-
-    Args:
-        error: the failure.
-        context: tokens that the model takes.
-        tokens: what the prompt came to, where it was counted.
-    """
+def refusal(error: ProviderError, *, context: int) -> Refusal:
+    """Return what a client is told of a failure of a model that takes `context` tokens."""
     match error:
         case Busy():
             return Refusal(str(error), status=529, retry_after=error.retry_after)
-        case ContextOverflow() if tokens is not None:
-            # Agents recognise these words, and compact their history.
-            return Refusal(f"prompt is too long: {tokens} tokens > {context} maximum")
         case ContextOverflow():
-            return Refusal(f"prompt is too long: {error}")
+            # Agents recognise these words, and compact their history.
+            counted = _COUNTED.search(error.said or "")
+            said = f"{counted[1]} tokens > {context} maximum" if counted else error.said
+            return Refusal(f"prompt is too long: {said or error}")
         case _ if error.said is not None:
             return Refusal(error.said)  # the rest of the message is about our own engine
         case _:
@@ -106,7 +103,8 @@ def read(value: Any, kind: type[Read], path: str) -> Read:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `$")
-        place = _join(path, where.rstrip("`").replace("[...]", ".0").lstrip("."))
+        inside = _INDEX.sub(r".\1", where.rstrip("`")).lstrip(".")
+        place = _join(path, inside)
         if missing := _MISSING.fullmatch(problem):
             place, problem = _join(place, missing[1]), "Field required"
         raise Invalid(place or "body", problem) from None

@@ -15,6 +15,8 @@ from apr.serve.messages_history import read_messages
 from apr.serve.messages_tools import read_tools
 
 MOST_MESSAGES = 100_000
+MOST_TOP_K = 1_000_000
+"""More than any vocabulary has."""
 
 _NO_THREADS = {"error_code": "thread_unsupported_request", "unsupported": []}
 """What makes the vendor's client send the whole history instead."""
@@ -63,7 +65,7 @@ def read_request(body: bytes, served: Served, *, counting: bool = False) -> Aske
             messages=messages,
             tools=tools,
             tool_choice=_tool_choice(form, tools),
-            max_tokens=form.max_tokens,
+            max_tokens=_limit(form, served),
             temperature=form.temperature,
             stop=tuple(_stop(form)),
             options=_options(form),
@@ -92,6 +94,11 @@ def _conversation(form: schema.Body, served: Served) -> tuple[str, tuple[Message
         raise Invalid("messages", f"There may be at most {MOST_MESSAGES} messages")
     system = "" if form.system is None else text_of(form.system, "system")
     return system, read_messages(form.messages, vision=served.vision)
+
+
+def _limit(form: schema.Body, served: Served) -> int | None:
+    """Return how many tokens may be generated: there is never room for more than the context."""
+    return None if form.max_tokens is None else min(form.max_tokens, served.context)
 
 
 def _check_thinking(form: schema.Body) -> None:
@@ -138,8 +145,10 @@ def _options(form: schema.Body) -> dict[str, Any]:
     if form.top_p is not None:
         options["top_p"] = form.top_p
     if form.top_k is not None:
-        options["top_k"] = form.top_k
+        options["top_k"] = min(form.top_k, MOST_TOP_K)
     format_ = (form.output_config and form.output_config.format) or form.output_format
+    if format_ and isinstance(form.tool_choice, schema.AnyTool | schema.OneTool):
+        raise Invalid("tool_choice", "A tool cannot be forced where the answer must have a form")
     if format_:
         options["response_format"] = {
             "type": "json_schema",

@@ -1,8 +1,8 @@
 """The fields of a Messages request, as types: what may stand where, and of which kind.
 
 As https://platform.claude.com/docs/en/api/messages documents them. Arrays of blocks are left as
-they came: whoever reads them walks them, so that an error can name the index. Fields that are not
-here are ignored: agents send many that only the vendor's own service can use.
+they came: what may stand in them depends on where they stand. Fields that are not here are ignored:
+agents send many that only the vendor's own service can use.
 """
 
 from typing import Annotated, Any, Literal

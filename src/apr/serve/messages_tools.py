@@ -22,6 +22,20 @@ _SERVER_RUN = frozenset(
 _NO_UNDO = "20250429"
 """From this version on the text editor cannot undo, and has another name."""
 
+DEEPEST_SCHEMA = 64
+_KEYWORDS: dict[str, Any] = {
+    "type": str | list[str],
+    "description": str,
+    "enum": list[Any],
+    "required": list[str] | None,
+    "properties": dict[str, Any] | None,
+    "$defs": dict[str, Any],
+    "definitions": dict[str, Any],
+    "anyOf": list[Any],
+    "oneOf": list[Any],
+    "allOf": list[Any],
+}
+
 _PATH = {"type": "string", "description": "Absolute path of a file or directory."}
 _LINES = {
     "type": "array",
@@ -70,14 +84,37 @@ def read_tools(tools: Any, path: str = "tools") -> tuple[tuple[ToolSpec, ...], t
 
 def _custom(tool: dict[str, Any], path: str) -> ToolSpec:
     custom = read(tool, CustomTool, path)
-    schema = custom.input_schema
+    schema, place = custom.input_schema, f"{path}.input_schema"
     if schema.get("type") != "object":
         problem = "Field required" if "type" not in schema else "Input should be 'object'"
-        raise Invalid(f"{path}.input_schema.type", problem)
-    for field, kind, name in (("properties", dict, "object"), ("required", list, "array")):
-        if not isinstance(schema.get(field), kind | None):
-            raise Invalid(f"{path}.input_schema.{field}", f"Expected `{name}`")
+        raise Invalid(f"{place}.type", problem)
+    _check_schema(schema, place)
     return ToolSpec(custom.name, custom.description or "", schema)
+
+
+def _check_schema(schema: Any, path: str, depth: int = 0) -> None:
+    """Check as much of a JSON Schema as the templates of models print.
+
+    Raises:
+        Invalid: it is none, or nested too deeply.
+    """
+    if isinstance(schema, bool):
+        return
+    if not isinstance(schema, dict):
+        raise Invalid(path, f"Expected a JSON Schema, got {shown(schema)}")
+    if depth > DEEPEST_SCHEMA:
+        raise Invalid(path, f"More than {DEEPEST_SCHEMA} levels of nesting")
+    for keyword, kind in _KEYWORDS.items():
+        if keyword in schema:
+            read(schema[keyword], kind, f"{path}.{keyword}")
+    for keyword in ("properties", "$defs", "definitions"):
+        for name, part in (schema.get(keyword) or {}).items():
+            _check_schema(part, f"{path}.{keyword}.{name}", depth + 1)
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        for index, part in enumerate(schema.get(keyword) or ()):
+            _check_schema(part, f"{path}.{keyword}.{index}", depth + 1)
+    if "items" in schema:
+        _check_schema(schema["items"], f"{path}.items", depth + 1)
 
 
 def _built_in(tool: dict[str, Any], path: str) -> ToolSpec | None:

@@ -355,6 +355,13 @@ def tool(**fields: Any) -> dict[str, Any]:
     return body(tools=[READ, {"name": "t", "input_schema": {"type": "object"}, **fields}])
 
 
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {}
+    for _ in range(levels):
+        schema = {"items": schema}
+    return schema
+
+
 IMAGE = block("base64", media_type="image/png", data=PNG)
 FORCED = {"type": "tool", "name": "Read"}
 WRONG: dict[str, tuple[Any, str]] = {
@@ -470,6 +477,26 @@ WRONG: dict[str, tuple[Any, str]] = {
         tool(input_schema={"type": "object", "properties": []}),
         "tools.1.input_schema.properties",
     ),
+    "a property that is text": (
+        tool(input_schema={"type": "object", "properties": {"a": "text"}}),
+        "tools.1.input_schema.properties.a",
+    ),
+    "a required number": (
+        tool(input_schema={"type": "object", "required": ["a", 1]}),
+        "tools.1.input_schema.required.1",
+    ),
+    "an enum that is a number": (
+        tool(input_schema={"type": "object", "properties": {"a": {"enum": 3}}}),
+        "tools.1.input_schema.properties.a.enum",
+    ),
+    "an alternative that is a number": (
+        tool(input_schema={"type": "object", "properties": {"a": {"anyOf": [True, 3]}}}),
+        "tools.1.input_schema.properties.a.anyOf.1",
+    ),
+    "items without end": (
+        tool(input_schema={"type": "object", "items": nested(100)}),
+        "tools.1.input_schema" + ".items" * 65,
+    ),
     "a description that is a list": (tool(description=[]), "tools.1.description"),
     "an unknown tool of the vendor's": (
         body(tools=[{"type": "computer_20250124", "name": "computer"}]),
@@ -496,6 +523,14 @@ WRONG: dict[str, tuple[Any, str]] = {
             tool_choice=FORCED,
             thinking={"type": "enabled", "budget_tokens": 1024},
             max_tokens=2000,
+        ),
+        "tool_choice",
+    ),
+    "forced where the answer must have a form": (
+        body(
+            tools=[READ],
+            tool_choice=FORCED,
+            output_config={"format": {"type": "json_schema", "schema": {}}},
         ),
         "tool_choice",
     ),
@@ -543,6 +578,10 @@ def test_what_is_wrong_is_named_by_its_path(case: str) -> None:
 def test_what_is_no_json_is_said_to_be_none(raw: bytes) -> None:
     with pytest.raises(Invalid, match="body: "):
         read_request(raw, BLIND)
+
+
+def test_no_more_tokens_are_asked_for_than_the_context_has() -> None:
+    assert request(max_tokens=2**70).max_tokens == BLIND.context
 
 
 def test_counting_needs_no_max_tokens() -> None:
