@@ -328,8 +328,11 @@ class _Transfer:
         if self.size is not None and self.have + len(piece) > self.size:
             raise self.discarded("the server sends more than it promised", "Try again.")
         view = memoryview(piece)
-        while view:
-            view = view[os.write(self.descriptor, view) :]
+        try:
+            while view:
+                view = view[os.write(self.descriptor, view) :]
+        except OSError as error:  # a full disk, most likely
+            raise self._gave_up(f"cannot be written: {error.strerror}") from error
         self.hash.update(piece)
         self.received += len(piece)
         self.have += len(piece)

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -92,10 +93,8 @@ class Hub:
             raise self._nonsense(error) from error
 
     def url(self, wanted: OnHub, commit: str, file: RemoteFile) -> str:
-        """Return where a file's content is."""
-        from huggingface_hub import hf_hub_url
-
-        return hf_hub_url(wanted.repository, file.path, revision=commit, endpoint=self.endpoint)
+        """Return where a file's content is, or where the hub says where it is."""
+        return f"{self.endpoint}/{wanted.repository}/resolve/{commit}/{quote(file.path)}"
 
     def refusal(self, wanted: OnHub) -> Callable[["httpx2.Response", str], AprError]:
         """Return what makes an error of a refused request for a repository's file."""
@@ -167,8 +166,8 @@ class Hub:
             return HubError(f"{repository} has been disabled by the hub.")
         if not isinstance(error, errors.HfHubHTTPError):
             return Unreachable(
-                f"Cannot reach {shown(self.endpoint)} ({_named(error)}). Is this machine online? Behind a"
-                " proxy, HTTPS_PROXY says where it is. What is on this disk already: apr list"
+                f"Cannot reach {shown(self.endpoint)} ({_named(error)}). Is this machine online? "
+                "Behind a proxy, HTTPS_PROXY says where it is. What is on this disk: apr list"
             )
         return self._refused(error, repository)
 

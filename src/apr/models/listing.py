@@ -87,7 +87,7 @@ def offers(files: Iterable[RemoteFile]) -> list[Offer]:
             Offer(
                 quantisation=_label(stem),
                 files=tuple(parts[number] for number in sorted(parts)),
-                problem=f"part {', '.join(missing)} of {count} is missing" if missing else None,
+                problem=f"its part {', '.join(missing)} of {count} is missing" if missing else None,
             )
         )
     return sorted(whole, key=lambda offer: offer.path)
@@ -114,7 +114,9 @@ def choose(source: OnHub, files: Iterable[RemoteFile]) -> Offer:
             wanted = there
     if len(wanted) == 1:
         if wanted[0].problem:
-            raise NotInRepository(f"{source.repository}: of {what} {wanted[0].problem}")
+            raise NotInRepository(
+                f"{source.repository} has {plain(wanted[0].path)}, but {wanted[0].problem}"
+            )
         return wanted[0]
     if not there:
         raise NotInRepository(
