@@ -3,10 +3,7 @@
 import argparse
 import asyncio
 import contextlib
-import os
-import select
 import signal
-import stat
 import sys
 import time
 from collections.abc import Iterable
@@ -19,11 +16,10 @@ from apr.agent.permissions import MODES, BadRule, parse_rules
 from apr.assembly import Assembled, Options, assemble
 from apr.cli.model import add_model_options, provider_of
 from apr.cli.options import duration, positive, session_id
+from apr.cli.stdin import piped_in
 from apr.errors import AprError
 from apr.legible import legible
 from ccpa.trace import SessionEnd
-
-_STDIN_PATIENCE_S = 3.0
 
 EPILOG = """\
 examples:
@@ -86,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     prompt = _prompt(args.prompt)
     provider, model = provider_of(args)
+    if model == DEMO and args.base_url is None:  # it was trained on these
+        options = msgspec.structs.replace(options, core_tools=True)
     if args.fork_trace is not None:
         from apr.agent.retold import fork
 
@@ -183,29 +181,11 @@ def _directory(name: str) -> Path:
 
 def _prompt(argument: str | None) -> str:
     """Return the task: the argument, what is piped in, or both, the argument first."""
-    piped = _piped(wait_for_ever=argument is None)
+    piped = piped_in(wait_for_ever=argument is None)
     parts = [legible(part) for part in (argument, piped) if part and part.strip()]
     if not parts:
         raise AprError('what is the task? Give it as an argument: apr code "fix the failing test"')
     return "\n\n".join(parts)
-
-
-def _piped(*, wait_for_ever: bool) -> str | None:
-    """Read standard input where something is piped in.
-
-    A program that starts us may leave a pipe open that nothing will ever come through: beside a
-    prompt argument we wait for its first byte only so long.
-    """
-    try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (OSError, ValueError, AttributeError):
-        return None
-    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
-        return None
-    if not wait_for_ever and not select.select([sys.stdin], [], [], _STDIN_PATIENCE_S)[0]:
-        _warn("nothing came through standard input; going on without it")
-        return None
-    return sys.stdin.buffer.read().decode(errors="replace")
 
 
 def _warn(text: str) -> None:
