@@ -62,6 +62,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """What the session is called."""
     persist: bool = True
     """Whether the session is stored."""
+    core_tools: bool = False
+    """Whether the model is given the eight core tools only: a small model may know no others."""
 
 
 class Assembled(Struct, kw_only=True):
@@ -76,6 +78,10 @@ class Assembled(Struct, kw_only=True):
     """The sink that keeps the session."""
     notices: list[str] = msgspec.field(default_factory=list)
     """What a person should know before it begins."""
+    offered: list[Tool[Any]] = msgspec.field(default_factory=list)
+    """The tools that the model is shown, in this order."""
+    known: list[Tool[Any]] = msgspec.field(default_factory=list)
+    """Tools that run when they are called, and are not shown: most tasks do not need them."""
     closing: list[Callable[[], Awaitable[None]]] = msgspec.field(default_factory=list)
 
     async def close(self) -> None:
@@ -99,10 +105,9 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     stored = _stored(options)
     files = FileLedger(stored.seen if stored else None)
     session = _session(options, policy, model, stored)
-    tools: list[Tool[Any]] = [t for t in BUILTIN if not taken_away(policy, t.name)]
     agent = Agent(
         Retrying(Unlooping(provider)),
-        tools,
+        (),
         gate,
         Context(
             root=options.root,
@@ -115,7 +120,6 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
         Request(
             system=legible(system_prompt(options.append_system, replace=options.system)),
             messages=(),
-            tools=specs(tools),
             max_tokens=options.max_tokens,
             temperature=options.temperature,
         ),
@@ -124,8 +128,11 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     agent.brakes = Repetition()
     agent.window = Compactor(lambda: agent.provider.context)
     preface = legible(first_prompt(look_around(options.root), ""))
-    assembled = Assembled(agent=agent, preface=preface)
+    assembled = Assembled(agent=agent, preface=preface, offered=list(BUILTIN))
     assembled.closing += [agent.provider.close, shells.close]
+    if not options.core_tools:
+        _add_subagents(assembled)
+    _give_tools(assembled)
     if stored is not None:
         agent.messages = list(stored.messages)
         assembled.source = "resume"
@@ -133,6 +140,30 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     if options.persist:
         _keep(assembled, options, files, stored)
     return assembled
+
+
+def _give_tools(assembled: Assembled) -> None:
+    """Give the agent its tools, but for those that a rule takes away altogether."""
+    agent, policy = assembled.agent, assembled.agent.gate.policy
+    offered = [tool for tool in assembled.offered if not taken_away(policy, tool.name)]
+    known = [tool for tool in assembled.known if not taken_away(policy, tool.name)]
+    agent.tools = {tool.name: tool for tool in (*offered, *known)}
+    agent.request = msgspec.structs.replace(agent.request, tools=specs(offered))
+
+
+def _add_subagents(assembled: Assembled) -> None:
+    """Let the agent have others work for it."""
+    from apr.subagents.company import Company
+    from apr.subagents.kinds import listing, roster
+    from apr.tools.agent import Agent as AgentTool
+
+    agent = assembled.agent
+    kinds = roster({})
+    company = Company(lambda: agent, lambda where: first_prompt(look_around(where.root), ""))
+    assembled.offered.append(AgentTool(company, kinds))
+    assembled.preface += f"Agents for the Agent tool:\n{listing(kinds)}\n\n"
+    assembled.closing.append(company.close)
+    agent.background = company
 
 
 def _stored(options: Options) -> "Stored | None":

@@ -12,7 +12,7 @@ from apr.agent.calls import Refused, batches, report
 from apr.agent.events import Event, Notice, PromptDone, Remembered
 from apr.agent.gate import Gate
 from apr.agent.limits import MAX_TOKENS, LimitReached, Limits, check
-from apr.agent.parts import Brakes, Footnotes, GoingInCircles, Library, Window
+from apr.agent.parts import Background, Brakes, Footnotes, GoingInCircles, Library, Window
 from apr.agent.session import Session
 from apr.hooks.base import Fired, HookName
 from apr.providers.base import (
@@ -63,6 +63,7 @@ class Agent:
     window: Window | None = None
     brakes: Brakes | None = None
     footnotes: Footnotes | None = None
+    background: Background | None = None
 
     def __init__(
         self,
@@ -173,6 +174,8 @@ class Agent:
         while taken:
             check(self.limits, answers, self.session)
             answers += 1
+            for event in self.background.heard() if self.background is not None else ():
+                yield event
             turn: AssistantTurn | None = None
             malformed: dict[str, str] = {}
             async for said in self._ask():
@@ -192,6 +195,11 @@ class Agent:
             if self.brakes is not None and (nudge := self.brakes.answer(turn)):
                 self.inbox.append(nudge)
                 continue
+            if self.background is not None:
+                async for event in self.background.news():
+                    yield event
+                if self.inbox:
+                    continue
             fired = await self.gate.hooks.fire(self.stop_event, stop_hook_active=continued)
             for event in self._heard(fired):
                 yield event

@@ -74,6 +74,18 @@ class Brakes(Protocol):
         ...
 
 
+class Background(Protocol):
+    """What works for the agent while it does something else."""
+
+    def heard(self) -> list[Event]:
+        """Return what has happened since the last look."""
+        ...
+
+    def news(self) -> AsyncIterator[Event]:
+        """Yield what happens, until something is in the agent's inbox or nobody works any more."""
+        ...
+
+
 class GoingInCircles(Exception):
     """The model repeats itself and cannot be stopped otherwise."""
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from apr.agent.events import Event
 from apr.agent.limits import Limits
 from apr.agent.permissions import MODES, BadRule, parse_rules
@@ -82,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     prompt = _prompt(args.prompt)
     provider, model = provider_of(args)
+    from apr.models.resolve import DEMO
+
     if model == DEMO and args.base_url is None:  # it was trained on these
         options = msgspec.structs.replace(options, core_tools=True)
     if args.fork_trace is not None:

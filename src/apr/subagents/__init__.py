@@ -1,0 +1,1 @@
+"""Agents that work for an agent: with a context of their own, and tools that they are given."""
