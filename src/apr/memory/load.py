@@ -183,7 +183,7 @@ def _take(memory: Memory, piece: Piece, depth: int) -> None:
         if path is None or not path.is_file():
             if Path(name).suffix in _PROSE:
                 memory.notices.append(f"{piece.path}: it imports {name}, which is not there")
-        elif depth == _DEPTH:
+        elif depth == _DEPTH and path not in memory.given:
             memory.notices.append(f"{piece.path}: {name} is left out: imports go {_DEPTH} deep")
         elif (found := _read(memory, path, piece.kind, piece.path)) is not None:
             _take(memory, found, depth + 1)
