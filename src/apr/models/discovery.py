@@ -1,6 +1,7 @@
 """The models that are on this disk already: what each of them is, or what is wrong with it."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from apr.models.header import BadModel, ModelInfo, NotForText, check
 from apr.models.remembered import Remembered, Verdict, identity
 from apr.models.stores import Entry, Place, places
 from apr.models.walk import Walk
+
+PATIENCE_S = 10.0
+"""How long one place is looked at; what is known by then is remembered."""
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -74,7 +78,11 @@ def survey(env: Mapping[str, str], root: Path = Path()) -> Survey:
     seen: set[tuple[int, int]] = set()
     for place in places(env, root):
         walk, before = Walk(place.path, place.within), len(models)
+        deadline = time.monotonic() + PATIENCE_S
         for entry in place.read(walk):
+            if time.monotonic() > deadline:
+                walk.trouble.append(f"after {PATIENCE_S:.0f} s the rest was left for the next time")
+                break
             statuses = [] if entry.problem else _statuses(entry.parts)
             if statuses:
                 first = (statuses[0].st_dev, statuses[0].st_ino)

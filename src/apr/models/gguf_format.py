@@ -17,11 +17,18 @@ VERSIONS = (2, 3)
 MAX_DIMS = 4
 MAX_NAME = 1 << 16
 """Longest key that GGUF allows, in bytes."""
+MAX_TEXT = 1 << 22
+"""More bytes than any text of a real model has; the longest, chat templates, have 100,000."""
 MAX_TENSOR_NAME = 63
 """GGML_MAX_NAME, less the terminator."""
 SHORT_ARRAY = 1024
 """Arrays of numbers up to this length (a value per layer) are kept; longer ones are counted."""
-MAX_COUNT = 1 << 16
+MOST_NUMBERS = 1 << 16
+"""Numbers of arrays that are kept of one header."""
+MAX_TEXTS = 1 << 21
+"""More strings in arrays than any real model has: the largest have 262,144 tokens and as many
+merges twice over."""
+MAX_COUNT = 1 << 14
 """More metadata entries, or tensors, than any real model has: the largest have a few thousand."""
 CHUNK = 1 << 20
 """Bytes that are read at a time."""
@@ -201,6 +208,8 @@ class _Cursor:
         self.data = bytearray()
         self.at = 0
         self.end = min(self.size, MAX_HEADER)
+        self.numbers_left = MOST_NUMBERS
+        self.texts_left = MAX_TEXTS
 
     def take(self, size: int, what: str) -> bytes:
         if self.lacks(size):
@@ -234,10 +243,10 @@ class _Cursor:
             )
         return count
 
-    def text(self, what: str, limit: int | None = None) -> str:
+    def text(self, what: str, limit: int = MAX_TEXT) -> str:
         """Read a string. Bytes that are not UTF-8 become U+FFFD: a label is no reason to fail."""
         size = self.number(_U64, f"the length of {what}")
-        if self.lacks(size) or (limit is not None and size > limit):
+        if self.lacks(size) or size > limit:
             raise GgufError(
                 f"cut short, or broken: claims {size:,} bytes for {what}, more than there can be"
             )
@@ -264,15 +273,17 @@ class _Cursor:
             raise GgufError(f"{what} is an array of the unknown or nested type {kind}")
         if self.lacks(count * form.size):
             raise GgufError(f"cut short, or broken: {what} claims {count:,} elements")
-        if count > SHORT_ARRAY:
+        if count > SHORT_ARRAY or count > self.numbers_left:
             self.at += count * form.size
             return Array(count)
-        return tuple(self.number(form, what) for _ in range(count))
+        self.numbers_left -= count
+        return tuple(number for (number,) in form.iter_unpack(self.take(count * form.size, what)))
 
     def skip_texts(self, count: int, what: str) -> None:
         """Pass over strings. A vocabulary has 300,000, so this loop does nothing it need not."""
-        if self.lacks(count * _U64.size):
+        if count > self.texts_left or self.lacks(count * _U64.size):
             raise GgufError(f"cut short, or broken: {what} claims {count:,} elements")
+        self.texts_left -= count
         unpack, data, at, end = _U64.unpack_from, self.data, self.at, self.end
         texts = iter(range(count))
         while at <= end:

@@ -172,6 +172,22 @@ def test_nested_arrays_and_unknown_types_are_refused(tmp_path: Path, kind: int) 
     assert f"'nested' is an array of the unknown or nested type {kind}" in complaint(tmp_path, data)
 
 
+def test_of_very_many_numbers_only_some_are_kept(tmp_path: Path) -> None:
+    entries = [
+        struct.pack("<Q4sIIQ", 4, b"%04d" % number, 9, 0, 1000) + bytes(1000)
+        for number in range(200)
+    ]
+    metadata = parse(struct.pack("<4sIQQ", b"GGUF", 3, 0, 200) + b"".join(entries)).metadata
+    assert metadata["0000"] == (0,) * 1000
+    assert metadata["0199"] == Array(1000)
+
+
+def test_more_texts_than_any_model_has_are_refused(tmp_path: Path) -> None:
+    entry = struct.pack("<Q4sIIQ", 4, b"many", 9, 8, 2**22)
+    data = struct.pack("<4sIQQ", b"GGUF", 3, 0, 1) + entry + bytes(8 * 2**22)
+    assert "'many' claims 4,194,304 elements" in complaint(tmp_path, data)
+
+
 def test_what_the_file_says_of_its_quantisation_is_believed(tmp_path: Path) -> None:
     path = write(tmp_path / "said.gguf", numbers={"general.file_type": 15})
     assert check(path).quantisation == "Q4_K_M"
