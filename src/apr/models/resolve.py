@@ -187,10 +187,13 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _advice(name: str = "qwen3-coder") -> str:
-    pull = "" if name == DEMO or name.startswith(("/", ".", "~")) else name
+def _advice(name: str = "") -> str:
+    from apr.models.aliases import aliases
+
+    known = name.partition(":")[0].lower() in aliases() or name.strip("/").count("/") == 1
+    pull = name if known and not name.startswith((".", "/", "~")) else "qwen3-coder"
     return (
-        f"Fetch one with: apr pull {pull or 'qwen3-coder'}\n"
+        f"Fetch one with: apr pull {pull}\n"
         "Or use --model demo (a tiny model that comes with apr), --model PATH.gguf,\n"
         "or --base-url URL for a server that already runs a model."
     )

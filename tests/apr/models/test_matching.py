@@ -104,8 +104,14 @@ def test_what_is_not_there_is_answered_with_what_is_near(home: Path, env: dict[s
     with pytest.raises(ModelNotFound) as error:
         resolve("qwen3-codr-30b-a3b", env, home)
     assert f"Alike are: {HUB}:Q4_K_M" in str(error.value)
-    assert "apr pull qwen3-codr-30b-a3b" in str(error.value)
+    assert "apr pull qwen3-coder\n" in str(error.value)
     assert error.value.exit_code == 3
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-coder-14b", "owner/repo-GGUF:Q8_0"])
+def test_what_could_be_fetched_is_said_to_be(home: Path, env: dict[str, str], name: str) -> None:
+    with pytest.raises(ModelNotFound, match=f"apr pull {name}\n"):
+        resolve(name, env, home)
 
 
 @given(st.text(max_size=40))
