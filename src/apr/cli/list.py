@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
     left = unfinished(home(os.environ) / "models", cache)
     if left and not args.json:
         print(
-            f"apr: {len(left)} unfinished downloads take {size(sum(count for _, count in left))}: "
-            "apr pull goes on with them, apr rm --unfinished removes them",
+            f"apr: what unfinished downloads have left takes {size(sum(n for _, n in left))}: "
+            "apr pull goes on from there, apr rm --unfinished removes it",
             file=sys.stderr,
         )
     return 0

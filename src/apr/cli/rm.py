@@ -76,7 +76,7 @@ def _unfinished(args: argparse.Namespace) -> int:
         paths = [legible(str(path)) for path, _ in gone]
         print(msgspec.json.encode({"files": paths, "freed": freed}).decode())
     else:
-        print(f"removed {len(gone)} unfinished downloads ({size(freed)})")
+        print(f"removed what unfinished downloads had left ({size(freed)})")
     return 0
 
 
