@@ -23,6 +23,7 @@ COMMANDS = {
     "models": "list the models on this disk, and say which one is used and why",
     "pull": "fetch a model from the hub or a URL",
     "rm": "remove a model from the disk",
+    "run": "ask a model something, or chat with it",
     "serve": "serve a model to other programs, as OpenAI and Anthropic do",
     "show": "say what a model is, and what it needs",
 }

@@ -16,6 +16,22 @@ def positive(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
 
 
+def natural(text: str) -> int:
+    """Read a whole number of zero or more."""
+    with contextlib.suppress(ValueError):
+        if (number := int(text)) >= 0:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of zero or more")
+
+
+def share(text: str) -> float:
+    """Read a part of a whole: above 0, up to 1."""
+    with contextlib.suppress(ValueError):
+        if 0 < (number := float(text)) <= 1:
+            return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not above 0 and up to 1")
+
+
 def temperature(text: str) -> float:
     """Read a sampling temperature: 0 is greedy."""
     with contextlib.suppress(ValueError):
