@@ -108,7 +108,7 @@ def _set(args: argparse.Namespace, root: Path) -> int:
     name = "settings.local.json" if rung == "local" else "settings.json"
     folder = user_folders(os.environ)[1] if rung == "user" else root / ".apr"
     key = _key(args.key)
-    change(folder / name, key, args.value)
+    change(folder / name, key, legible(args.value))
     for entry in _load(args, root).entries:
         here = entry.source.name == str(folder / name) and entry.key[: len(key)] == key
         if here and entry.state in {"shadowed", "refused"}:
@@ -175,7 +175,7 @@ def _json(value: object) -> str:
 
 def _key(text: str) -> tuple[str, ...]:
     try:
-        return undotted(text)
+        return undotted(legible(text))
     except ValueError as error:
         raise AprError(f"{error}; keys look like permissions.defaultMode") from None
 

@@ -178,7 +178,10 @@ def _add(memory: Memory, path: Path, kind: Kind, *, base: Path | None = None) ->
 def _take(memory: Memory, piece: Piece, depth: int) -> None:
     """Give a piece, and then what it imports."""
     memory.pieces.append(piece)
-    for name in imports(piece.text):
+    names = imports(piece.text)
+    if len(names) > _MOST:
+        memory.notices.append(f"{piece.path}: it imports more than {_MOST} files; the rest is left")
+    for name in names[:_MOST]:
         path = _imported(piece.path, name)
         if path is None or not path.is_file():
             if Path(name).suffix in _PROSE:

@@ -13,6 +13,8 @@ _IMPORT = re.compile(r"(?<!\S)@((?:\\ |[^\s\\])+)")
 _TRAILING = ".,;:!?)]}>'\"*_"
 _FRONTMATTER = re.compile(r"---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
 _LONGEST_IMPORT = 1024
+_LONGEST_RUN = 32
+"""Backticks in a row that can still begin a code span; more are none to us."""
 
 
 class Span(Struct, frozen=True):
@@ -28,7 +30,7 @@ def spans(text: str) -> Iterator[Span]:
 
     What is never closed is no code span and no comment; a fence that is not reaches to the end.
     """
-    at = 0
+    at = limit = 0
     unclosed: set[tuple[int, int]] = set()
     comments = True
     while match := _OPENING.search(text, at):
@@ -37,8 +39,9 @@ def spans(text: str) -> Iterator[Span]:
         if match["fence"]:
             end = _fence_end(text, match)
         elif match["run"]:
-            length, limit = len(match["run"]), _paragraph_end(text, at)
-            if (length, limit) not in unclosed:
+            length = len(match["run"])
+            limit = limit if at <= limit else _paragraph_end(text, at)
+            if length <= _LONGEST_RUN and (length, limit) not in unclosed:
                 end = _run_end(text, length, at, limit)
                 if end is None:
                     unclosed.add((length, limit))
@@ -67,8 +70,11 @@ def uncommented(text: str) -> str:
     """Return the text without the comments that begin a line, which are for people to read."""
     pieces, at = [], 0
     for span in spans(text):
-        line = text.rfind("\n", 0, span.start) + 1
-        if span.kind == "comment" and not text[line : span.start].strip() and line >= at:
+        if span.kind != "comment":
+            continue
+        line = text.rfind("\n", max(span.start - 4, 0), span.start) + 1  # up to three spaces
+        begins = line > 0 or span.start <= 3
+        if begins and not text[line : span.start].strip() and line >= at:
             pieces.append(text[at:line])
             at = span.end
             if text.startswith("\n", at):

@@ -84,16 +84,17 @@ def load(
     """
     layers: list[Layer] = []
     seen: set[Path] = set()
+    policy: list[Layer] = []
     for rung, path in files(root, env, managed):
-        if rung == "managed" and flag_settings is not None:
-            layers.append(_flag(flag_settings))
-            flag_settings = None
         if rung != "managed" and (path in seen or rung not in sources):
             continue  # at home, the project's file is the user's own
         seen.add(path)
         layer = read(path, rung)
         if layer is not None:
-            layers.append(layer)
+            (policy if rung == "managed" else layers).append(layer)
+    if flag_settings is not None:
+        layers.append(_flag(flag_settings))
+    layers += policy
     return settle(layers) if layers else Settings()
 
 

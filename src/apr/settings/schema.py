@@ -229,4 +229,7 @@ def undotted(text: str) -> Path_:
     if not re.fullmatch(rf"{_PART}(?:\.{_PART})*", text):
         raise ValueError(f"{text!r} is no key")
     parts = re.findall(_PART, text)
-    return tuple(msgspec.json.decode(one, type=str) if one[0] == '"' else one for one in parts)
+    try:
+        return tuple(msgspec.json.decode(one, type=str) if one[0] == '"' else one for one in parts)
+    except msgspec.DecodeError:
+        raise ValueError(f"{text!r} is no key") from None

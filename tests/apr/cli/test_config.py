@@ -37,6 +37,7 @@ def test_every_value_is_shown_with_the_file_that_set_it(home: Path, project: Pat
         (["get", "model"], 1, "model is not set"),
         (["get", "zork"], 2, "there is no such key"),
         (["get", "a..b"], 2, "is no key"),
+        (["get", r'a."\x"'], 2, "is no key"),
         (["set", "sandbox.enabled", "perhaps"], 2, "sandbox.enabled: expected `bool`"),
         (["--settings", "nowhere.json"], 2, "there is no file"),
         (["--settings", '{"model": 1}'], 2, "--settings:1: model: expected"),

@@ -121,6 +121,11 @@ def test_sources_can_be_left_out_but_never_the_policy(place: Place) -> None:
     assert set(place.load(sources=[]).env) == {"M"}
 
 
+def test_the_command_line_counts_where_there_is_no_policy(place: Place) -> None:
+    settings = load(place.root, {"HOME": "/nowhere"}, managed=[], flag_settings='{"model": "m"}')
+    assert settings.model == "m"
+
+
 def test_at_home_the_projects_file_is_the_users_own(tmp_path: Path) -> None:
     write(tmp_path / ".claude/settings.json", {"permissions": {"defaultMode": "bypassPermissions"}})
     settings = load(tmp_path, {"HOME": str(tmp_path)}, managed=[])
