@@ -63,7 +63,8 @@ def provider_of(args: argparse.Namespace, *, setting: str | None = None) -> tupl
     root = Path(getattr(args, "project", "."))
     choice = choose(args.model, os.environ, root, setting=setting)
     if choice.notice:
-        print(f"apr: {plain(legible(choice.notice))}", file=sys.stderr)
+        notice = plain(legible(choice.notice)).replace("\n", " ")  # a file's name may have any
+        print(f"apr: {notice}", file=sys.stderr)
     name = legible(choice.name)
     provider = LocalModel(choice.path, name, context=args.ctx, keep_alive=args.keep_alive)
     return provider, name

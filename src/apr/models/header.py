@@ -16,6 +16,7 @@ from msgspec import Struct
 from apr.errors import AprError
 from apr.models.architectures import OTHER, TEXT, needed
 from apr.models.gguf_format import FILE_TYPES, Array, GgufError, Header, parse
+from apr.models.walk import holds
 
 OTHER_TYPES = frozenset({"adapter", "imatrix", "mmproj"})
 """Values of `general.type` for files that go with a model."""
@@ -77,6 +78,8 @@ def check(path: Path) -> ModelInfo:
     except GgufError as error:
         kind = NotForText if isinstance(error, _OtherKind) else BadModel
         raise kind(f"{path}: {error}") from error
+    except OSError as error:  # a part is gone since
+        raise BadModel(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _read(path: Path) -> Header:
@@ -105,7 +108,7 @@ def _other_parts(path: Path, header: Header) -> list[Path]:
         path.with_name(f"{match[1]}-{number:05}-of-{match[2]}{path.suffix}")
         for number in range(2, count + 1)
     ]
-    missing = [other.name for other in others if not other.exists()]
+    missing = [other.name for other in others if not holds(other.exists)]
     if missing:
         raise GgufError(f"{len(missing)} of its {count} parts are missing: {_some(missing)}")
     return others

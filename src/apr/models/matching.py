@@ -1,13 +1,15 @@
 """Which of the models on this disk does a user mean by a name?"""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from apr.models.discovery import Found
 from apr.models.ranking import normal
 from apr.models.stores import quantisation_in
 
 MOST_NEAR = 8
+MOST_COMPARED = 500
+"""Models whose names are compared letter by letter."""
 
 
 def matching(name: str, models: Sequence[Found]) -> list[Found]:
@@ -26,12 +28,12 @@ def matching(name: str, models: Sequence[Found]) -> list[Found]:
     return []
 
 
-def near(name: str, models: Iterable[Found]) -> list[str]:
+def near(name: str, models: Sequence[Found]) -> list[str]:
     """Return names of models that are spelled alike, the likest first."""
     import difflib
 
     spelled: dict[str, str] = {}
-    for model in models:
+    for model in models[:MOST_COMPARED]:
         for other in (*_full_names(model), *_short_names(model)):
             spelled.setdefault(normal(other), model.name)
     wanted = normal(name)

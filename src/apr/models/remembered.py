@@ -55,38 +55,37 @@ class Remembered:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.verdicts: dict[Identity, Verdict] = {}
+        self.lines: dict[str, _Line] = {}  # by the path of the first file
         self.changed = False
         with contextlib.suppress(OSError, msgspec.DecodeError, RecursionError):
             file = msgspec.msgpack.decode(path.read_bytes(), type=_File, dec_hook=_path)
             if file.version == _VERSION:
-                self.verdicts = {line.identity: line.verdict for line in file.lines}
+                self.lines = {line.identity[0][0]: line for line in file.lines if line.identity}
 
     def get(self, identity: Identity) -> Verdict | None:
         """Return the verdict on these very files, if there is one."""
-        return self.verdicts.get(identity)
+        line = self.lines.get(identity[0][0]) if identity else None
+        return line.verdict if line and line.identity == identity else None
 
     def put(self, identity: Identity, verdict: Verdict) -> None:
         """Remember a verdict; what was known of the same path goes."""
         if verdict.info and len(verdict.info.chat_template or "") > LONGEST_TEMPLATE:
             return
-        first = identity[0][0]
-        for other in [known for known in self.verdicts if known[0][0] == first]:
-            del self.verdicts[other]
-        self.verdicts[identity] = verdict
+        self.lines.pop(identity[0][0], None)
+        self.lines[identity[0][0]] = _Line(identity, verdict)
         self.changed = True
 
     def save(self) -> None:
         """Write down what is new. Where that cannot be done, the next run reads headers again."""
         if not self.changed:
             return
-        lines = [_Line(key, verdict) for key, verdict in self.verdicts.items()][-MOST:]
+        file = _File(_VERSION, list(self.lines.values())[-MOST:])
         with contextlib.suppress(OSError, UnicodeEncodeError):
-            data = msgspec.msgpack.encode(_File(_VERSION, lines), enc_hook=str)
+            data = msgspec.msgpack.encode(file, enc_hook=str)
             private_directory(self.path.parent)
             new = beside(self.path)
-            with os.fdopen(open_private(new), "wb") as file:
-                file.write(data)
+            with os.fdopen(open_private(new), "wb") as stream:
+                stream.write(data)
             new.replace(self.path)
 
 
