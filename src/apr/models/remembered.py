@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from apr import __version__
 from apr.home import beside, open_private, private_directory
+from apr.models.architectures import LIBRARY
 from apr.models.header import ModelInfo
 
 RULES = 1
@@ -47,7 +48,7 @@ class _File(Struct, array_like=True):
     lines: list[_Line]
 
 
-_VERSION = f"{__version__}/{RULES}"
+_VERSION = f"{__version__}/{LIBRARY}/{RULES}"
 
 
 class Remembered:
