@@ -49,7 +49,10 @@ class Served(Struct, frozen=True, kw_only=True):
 
     def fallback(self, asked: str | None) -> dict[str, str]:
         """Return the header that says which model answers, where another one was asked for."""
-        return {} if asked in (None, self.model) else {"x-apr-model-fallback": self.model}
+        if asked in (None, self.model):
+            return {}
+        name = self.model.encode("ascii", "backslashreplace").decode()  # a header holds no more
+        return {"x-apr-model-fallback": name}
 
 
 class Backend:

@@ -89,6 +89,12 @@ def pdf(text: str) -> str:
     return base64.b64encode(out + end + b"startxref\n%d\n%%%%EOF\n" % len(out)).decode()
 
 
+def test_a_models_name_fits_into_a_header_whatever_its_letters() -> None:
+    served = Served(model="modèle 你", context=1, template=None)
+    assert served.fallback("modèle 你") == {}
+    assert served.fallback("other") == {"x-apr-model-fallback": "mod\\xe8le \\u4f60"}
+
+
 def test_a_prompt_and_what_else_is_asked() -> None:
     wanted = asked(
         "Hello",
