@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         print(msgspec.json.encode([_data(model) for model in seen.models]).decode())
     else:
         _show(seen.models)
-    cache = next((place.path for place in seen.places if place.label == HUB), Path())
+    cache = next(place.path for place in seen.places if place.label == HUB)
     left = unfinished(home(os.environ) / "models", cache)
     if left and not args.json:
         print(

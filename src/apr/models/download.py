@@ -182,6 +182,8 @@ class _Transfer:
         if not known or (self.size is not None and there > self.size):
             self.start_over()
             return False
+        if there:
+            self.watch.say(f"{self.remote.name}: going on from {size(there)}")
         os.lseek(self.descriptor, 0, os.SEEK_SET)
         while block := os.read(self.descriptor, BLOCK):
             self.hash.update(block)
@@ -202,9 +204,11 @@ class _Transfer:
         """Ask until everything is there."""
         tries = 0
         while not (self.ended or self.have == self.size):
-            before = self.have
+            before, goal = self.have, self._goal()
             try:
-                self._ask(client, explain)
+                self._ask(client, explain, goal)
+                if self.have < (goal or self.size or 0):
+                    raise _Again("the server ends before the file does")
             except _Again as trouble:
                 if self.have - before >= BLOCK:
                     tries = 0
@@ -241,11 +245,18 @@ class _Transfer:
             "What has arrived is kept; the same command goes on from there."
         )
 
-    def _ask(self, client: "httpx2.Client", explain: Explain) -> None:
+    def _goal(self) -> int | None:
+        """Return where the next request is to end, if not where the file does."""
+        if self.have and self.validator is not None and not self.validator.is_file():
+            self.start_over()  # a server that names no versions: what comes next may be of another
+        limited = self.size is not None and self.size - self.have > AT_ONCE
+        return self.have + AT_ONCE if limited else None
+
+    def _ask(self, client: "httpx2.Client", explain: Explain, goal: int | None) -> None:
         """Make one request, and take what it brings."""
         import httpx2
 
-        headers = {**self.remote.headers, "Accept-Encoding": "identity", **self._range()}
+        headers = {**self.remote.headers, "Accept-Encoding": "identity", **self._range(goal)}
         try:
             with client.stream(
                 "GET",
@@ -263,13 +274,11 @@ class _Transfer:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self._gave_up(_reason(error)) from error
 
-    def _range(self) -> dict[str, str]:
-        """Return the headers that ask for the rest, or as much of it as a request may bring."""
-        limited = self.size is not None and self.size - self.have > AT_ONCE
-        if not self.have and not limited:
+    def _range(self, goal: int | None) -> dict[str, str]:
+        """Return the headers that ask for the rest, or for as much of it as up to the goal."""
+        if not self.have and goal is None:
             return {}
-        end = self.have + AT_ONCE - 1 if limited else ""
-        headers = {"Range": f"bytes={self.have}-{end}"}
+        headers = {"Range": f"bytes={self.have}-{'' if goal is None else goal - 1}"}
         if self.have and self.validator is not None:
             headers["If-Range"] = self.validator.read_text(encoding="utf-8")
         return headers

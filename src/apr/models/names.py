@@ -79,7 +79,10 @@ def parse(name: str) -> Source:
             return _at_url(name)
         raise BadName(f"{name!r}: models come by hf://, https:// or http://, not {scheme}://")
     if _is_path(name):
-        return OnDisk(Path(name).expanduser())
+        try:
+            return OnDisk(Path(name).expanduser())
+        except RuntimeError as error:
+            raise BadName(f"{name!r}: {error}") from None
     if "/" in name:
         return _on_hub(name, name)
     word, colon, quantisation = name.partition(":")

@@ -72,7 +72,9 @@ def pull(
 def _from_disk(source: OnDisk) -> Pulled:
     path = source.path.absolute()
     if not path.is_file():
-        raise ModelNotFound(f"There is no file {path}; and a path is not what can be fetched.")
+        raise ModelNotFound(
+            f"There is no file {path}. One on the hub goes by hf://OWNER/REPO/FILE.gguf."
+        )
     return _judged(path.stem, [path], 0, already=True)
 
 

@@ -4,6 +4,7 @@ What `apr pull` fills is what `apr rm` empties: the Hugging Face cache and apr's
 programs keep books of their models; what they hold, they remove.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -58,8 +59,7 @@ def find(name: str, env: Mapping[str, str], root: Path = Path()) -> Found:
     if name == DEMO:
         return _file(demo(), DEMOS, DEMO)
     models = found(env, root)
-    path = Path(name).expanduser()
-    if path.is_file():
+    if (path := _path(name)) is not None:
         same = [model for model in models if any(path.samefile(part) for part in model.parts)]
         return same[0] if same else _file(path.absolute(), YOURS, path.stem)
     for meaning in meanings(name):
@@ -99,7 +99,7 @@ def removal(model: Found, *, force: bool = False) -> Removal:
 
     def execute() -> None:
         for part in model.parts:  # the first goes first: by it a split model is found
-            part.unlink()
+            part.unlink(missing_ok=True)
 
     freed = sum(part.lstat().st_size for part in model.parts)
     return Removal(paths=model.parts, freed=freed, execute=execute)
@@ -107,15 +107,13 @@ def removal(model: Found, *, force: bool = False) -> Removal:
 
 def unfinished(apr_models: Path, cache: Path) -> list[tuple[Path, int]]:
     """Return what downloads that were ended have left, with its bytes, for them to go on from."""
-    parts = [
-        *(path for path in apr_models.glob("*.gguf.part") if path.is_file()),
-        *(
-            path
-            for path in cache.glob("models--*/blobs/*.incomplete")
-            if _UNFINISHED.fullmatch(path.name)
-        ),
-    ]
-    return [(path, path.stat().st_size) for path in sorted(parts)]
+    parts = [*apr_models.glob("*.gguf.part"), *cache.glob("models--*/blobs/*.incomplete")]
+    left = []
+    for path in sorted(parts):
+        if path.suffix == ".part" or _UNFINISHED.fullmatch(path.name):
+            with contextlib.suppress(FileNotFoundError):  # complete by now
+                left.append((path, path.stat().st_size))
+    return left
 
 
 def remove_unfinished(apr_models: Path, cache: Path) -> list[tuple[Path, int]]:
@@ -142,6 +140,15 @@ def _lock_of(part: Path, cache: Path) -> Path:
         first = re.sub(r"-\d{5}-of-", "-00001-of-", part.stem)
         return part.parent / ".locks" / f"{first}.lock"
     return cache / ".locks" / part.parents[1].name / f"{part.stem}.lock"
+
+
+def _path(name: str) -> Path | None:
+    """Return the file that a name is the path of; None where there is none."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError):  # too long for a name; no such user's home
+        return None
 
 
 def _file(path: Path, store: str, name: str) -> Found:

@@ -280,6 +280,31 @@ def test_without_a_version_nothing_is_taken_up(getting: Getting) -> None:
     assert getting.part.read_bytes() == DATA
 
 
+def test_without_a_version_a_dropped_file_begins_anew(getting: Getting) -> None:
+    getting.hub.etags["/f.gguf"] = ""
+    getting.hub.faults.append(Fault(cut=HALF))
+    assert getting.unknown() == HALF + len(DATA)
+    assert getting.part.read_bytes() == DATA
+
+
+def test_a_large_file_is_asked_for_in_several_requests(
+    getting: Getting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apr.models.download.AT_ONCE", 200_000)
+    getting.hub.faults.append(Fault(cut=150_000))
+    assert getting.known() == len(DATA)
+    assert getting.part.read_bytes() == DATA
+    ranges = [one.headers.get("range") for one in getting.hub.asked]
+    assert ranges == ["bytes=0-199999", "bytes=150000-"]
+
+
+def test_a_server_that_sends_nothing_is_not_asked_for_ever(getting: Getting) -> None:
+    empty = Fault(cut=0, headers={"Content-Length": "", "Connection": "close"})
+    getting.hub.faults.extend([empty] * 9)
+    assert "ends before the file does" in getting.fails()
+    assert len(getting.hub.asked) == len(TRIES) + 1
+
+
 def test_a_token_does_not_go_along_to_another_host(
     hub: Hub, part: Path, client: httpx2.Client, notes: Notes
 ) -> None:
