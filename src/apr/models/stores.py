@@ -252,7 +252,7 @@ def _ollama(walk: Walk) -> Iterator[Entry]:
         if match is None:
             problem = f"{manifest} names no digest, but {digest[:80]!r}"
         elif not holds(blob.is_file):
-            problem = f"{blob} is missing"
+            problem = f"{blob} is missing, or cannot be reached"
         elif walk.leads_out(blob):
             problem = f"{blob} is a link that leads out of {walk.path}"
         path = manifest if match is None else blob
