@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import secrets
 import signal
 import subprocess
@@ -36,7 +37,7 @@ SYSTEM = (
     "You work on the project of a careful person. Read before you write. Say what you did. " * 45
 )
 RESULT = "    {number}\tdef step_{number}(state):  # {mark}\n"
-RESULT_LINES = 8
+RESULT_LINES = 12
 
 TOOLS = [
     {
@@ -74,6 +75,7 @@ class Conversation:
     def __init__(self, topic: str, *, choice: str = "required") -> None:
         self.count = Count()
         self._choice = choice
+        self._marks = random.Random(topic)  # the same results in every run
         self._messages: list[dict[str, Any]] = [{"role": "user", "content": f"Work on {topic}."}]
         self._known = 0
 
@@ -101,7 +103,7 @@ class Conversation:
         said = {"role": "assistant", "content": message.get("content") or ""}
         self._messages.append({**said, "tool_calls": calls} if calls else said)
         text = "".join(
-            RESULT.format(number=number, mark=secrets.token_hex(4))
+            RESULT.format(number=number, mark=self._marks.getrandbits(32))
             for number in range(1, RESULT_LINES)
         )
         if not calls:

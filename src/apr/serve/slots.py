@@ -27,6 +27,8 @@ from apr.serve.prefixes import STATE, Entry, Prefixes
 
 WORTH = 2048
 """Bytes of a prompt, some 500 tokens: less is sooner evaluated than written and read."""
+WORTH_READING = 256
+"""Bytes of a prompt: less than that beyond what a slot has is sooner evaluated than read back."""
 REST_S = 30.0
 """How long a conversation rests before it is saved, in case that the process is killed."""
 
@@ -61,7 +63,7 @@ def choose(chain: Chain, slots: Sequence[Slot], prefixes: Prefixes | None) -> Ch
     if going_on:
         slot = max(going_on, key=lambda slot: len(slot.chain.links))
         gain = chain.size(saved) - chain.size(len(slot.chain.links))
-        return Choice(slot.number, restore=key if gain >= WORTH else None)
+        return Choice(slot.number, restore=key if gain >= WORTH_READING else None)
     slot = min(idle, key=lambda slot: (bool(slot.chain.links), slot.used))
     if prefixes is None:
         return Choice(slot.number)
@@ -72,7 +74,7 @@ def choose(chain: Chain, slots: Sequence[Slot], prefixes: Prefixes | None) -> Ch
     offered = chain.size(chain.shared(source.chain))
     if offered >= max(have, chain.size(saved)) + WORTH:
         return Choice(slot.number, (*evicted, source.number), source.chain.links[-1])
-    return Choice(slot.number, evicted, key if chain.size(saved) >= have + WORTH else None)
+    return Choice(slot.number, evicted, key if chain.size(saved) >= have + WORTH_READING else None)
 
 
 def _is_worth_saving(slot: Slot, prefixes: Prefixes) -> bool:

@@ -172,14 +172,16 @@ def test_another_model_than_is_served_is_answered_for_and_named(server: Server) 
         ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": 1}}}}, ""),
         ({"grammar": "root ::= ("}, "grammar"),
         (
-            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": PIXEL}]}]},
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "image_url", "image_url": PIXEL}]}
+                ]
+            },
             "cannot be shown images",
         ),
     ],
 )
-def test_what_cannot_be_answered_is_said(
-    server: Server, fields: dict[str, Any], said: str
-) -> None:
+def test_what_cannot_be_answered_is_said(server: Server, fields: dict[str, Any], said: str) -> None:
     answer = chat(server, **fields)
     assert answer.status == 400
     assert said in answer.body["error"]["message"]
