@@ -3,7 +3,8 @@
 
 The corpus is tests/apr/providers/toolcalls/corpus; docs/tool-calls.md says what the figures mean.
 Without options this project's parser is judged alone. The others are not part of this project: give
-the folder where a wheel of theirs was unpacked, or leave it out where they are installed.
+the folder where a wheel of vllm or sglang was unpacked, or none where it is installed. For
+llama.cpp, the engine itself, the folder holds models' chat templates, named FAMILY.jinja.
 """
 
 import argparse
@@ -18,9 +19,11 @@ from pathlib import Path
 import msgspec
 
 from toolcall_corpus.cases import Group, load_groups, load_tools
+from toolcall_corpus.engine import llama_cpp
 from toolcall_corpus.judge import Verdict, judge
-from toolcall_corpus.parsers import OTHERS, Contestant, NotThereError, ours
+from toolcall_corpus.parsers import Contestant, NotThereError, ours, sglang, vllm
 
+OTHERS = {"vllm": vllm, "sglang": sglang, "llama.cpp": llama_cpp}
 COLUMNS: tuple[Verdict, ...] = ("right", "lost", "altered", "invented")
 EXAMPLES = """examples:
   python tools/compare_toolcalls.py
@@ -75,7 +78,7 @@ def main() -> int:
 
 
 def _examine(contestant: Contestant, groups: Sequence[Group]) -> list[Finding]:
-    """Put every case to a parser. One that raises has lost the calls."""
+    """Put every case to a parser. One that raises has found no calls."""
     tools = load_tools()
     findings = []
     for group in groups:
@@ -98,26 +101,32 @@ def _examine(contestant: Contestant, groups: Sequence[Group]) -> list[Finding]:
 def _table(
     contestants: Sequence[Contestant], groups: Sequence[Group], findings: Sequence[Finding]
 ) -> str:
-    """Return the figures as a Markdown table: a line for each parser and family."""
+    """Return the figures as a Markdown table: a line for each parser and family.
+
+    `failed` counts the cases, among all of them, in which the parser raised an error.
+    """
     lines = [
-        f"| parser | family | cases | {' | '.join(COLUMNS)} |",
-        "|---|---|" + "---:|" * (1 + len(COLUMNS)),
+        f"| parser | family | cases | {' | '.join(COLUMNS)} | failed |",
+        "|---|---|" + "---:|" * (2 + len(COLUMNS)),
     ]
     for contestant in contestants:
         label = f"{contestant.name} {contestant.version}"
         own = [each for each in findings if each.parser == contestant.name]
-        for group in groups:
-            counts = Counter(each.verdict for each in own if each.family == group.name)
-            lines.append(_row(label, group.name, counts))
-        lines.append(_row(f"**{label}**", "**all**", Counter(each.verdict for each in own)))
+        lines += [
+            _row(label, group.name, [each for each in own if each.family == group.name])
+            for group in groups
+        ]
+        lines.append(_row(f"**{label}**", "**all**", own))
     return "\n".join(lines)
 
 
-def _row(label: str, family: str, counts: "Counter[Verdict]") -> str:
-    if not counts:
-        return f"| {label} | {family} | not run |" + " |" * len(COLUMNS)
-    figures = " | ".join(str(counts[column]) for column in COLUMNS)
-    return f"| {label} | {family} | {counts.total()} | {figures} |"
+def _row(label: str, family: str, findings: Sequence[Finding]) -> str:
+    if not findings:
+        return f"| {label} | {family} | not run |" + " |" * (1 + len(COLUMNS))
+    verdicts = Counter(finding.verdict for finding in findings)
+    failed = sum(finding.error is not None for finding in findings)
+    figures = [len(findings), *(verdicts[column] for column in COLUMNS), failed]
+    return f"| {label} | {family} | {' | '.join(map(str, figures))} |"
 
 
 def _line(finding: Finding) -> str:

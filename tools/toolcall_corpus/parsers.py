@@ -101,8 +101,8 @@ def vllm(tools: Sequence[ToolSpec], path: Path | None) -> Contestant:
     Raises:
         NotThereError: vLLM or something it imports is missing.
     """
-    protocol = _import("vllm.entrypoints.openai.chat_completion.protocol", path)
-    parsers = _import("vllm.tool_parsers", path)
+    protocol = importing("vllm.entrypoints.openai.chat_completion.protocol", path)
+    parsers = importing("vllm.tool_parsers", path)
     offered = [protocol.ChatCompletionToolsParam(**openai_tool(tool)) for tool in tools]
     request = protocol.ChatCompletionRequest(
         messages=[{"role": "user", "content": ""}], model="m", tools=offered, tool_choice="auto"
@@ -126,8 +126,8 @@ def sglang(tools: Sequence[ToolSpec], path: Path | None) -> Contestant:
     Raises:
         NotThereError: SGLang or something it imports is missing.
     """
-    protocol = _import("sglang.srt.entrypoints.openai.protocol", path)
-    detectors = _import("sglang.srt.function_call.function_call_parser", path)
+    protocol = importing("sglang.srt.entrypoints.openai.protocol", path)
+    detectors = importing("sglang.srt.function_call.function_call_parser", path)
     offered = [protocol.Tool(**openai_tool(tool)) for tool in tools]
 
     def parse(case: Case) -> list[Got] | None:
@@ -146,13 +146,13 @@ def sglang(tools: Sequence[ToolSpec], path: Path | None) -> Contestant:
     return Contestant("sglang", _version("sglang", path), parse)
 
 
-OTHERS = {"vllm": vllm, "sglang": sglang}
-
-
-def _import(name: str, path: Path | None) -> Any:
+def importing(name: str, path: Path | None = None) -> Any:
     """Import a module, of a wheel unpacked at `path` where one is given.
 
     `path` stays where modules are looked for: these packages import more when they are used.
+
+    Raises:
+        NotThereError: it is missing, or something that it imports is.
     """
     if path and str(path.resolve()) not in sys.path:
         sys.path.insert(0, str(path.resolve()))
