@@ -101,7 +101,6 @@ def _spellings() -> dict[str, tuple[Kind, str]]:
         ("<function_calls>", "</function_calls>", "dsml"),
         ("<|tool_call>", "<tool_call|>", "gemma"),
         ("<|tool_call|>", "<|/tool_call|>", "bars"),
-        ("<|tool_call_start|>", "<|tool_call_end|>", "lfm"),
         ("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>", "kimi"),
         ("<|tool_call_section_begin|>", "<|tool_call_section_end|>", "kimi"),
         ("<|python_tag|>", "<|eom_id|>", "python_tag"),
@@ -112,6 +111,7 @@ def _spellings() -> dict[str, tuple[Kind, str]]:
     ):
         marks[opener] = (Kind.CALL, form)
         marks[closer] = (Kind.END_CALL, form)
+    marks["<|tool_call_start|>"] = (Kind.CALL, "lfm")  # its closer is spelled as Kimi's is
     marks["[TOOL_CALLS]"] = (Kind.CALL, "mistral")
     marks["[/TOOL_CALLS]"] = (Kind.END_CALL, "mistral")
     for kind, form, words in (

@@ -72,6 +72,8 @@ class Marked:
         self._family = family
         self._own = opener.form in own
         self._line_start = line_start
+        self._sure = opener.form == "tool_call" and line_start
+        self._seen: set[Kind] = set()
         self._head = ""
         self._tokens: list[Token] = []
 
@@ -106,8 +108,11 @@ class Marked:
         """Read a mark right behind the opener."""
         if token.kind is Kind.FUNCTION:
             return Verdict(Found.TAGS, (token,))
+        entry = token.kind is Kind.ENTRY and self._opener.kind is Kind.CALL
         doubled = token.kind is Kind.CALL and self._line_start and self._own
-        if doubled or token.kind is Kind.ENTRY:
+        # What may be read again is held back once; what is at least an attempt, without end.
+        if (entry or doubled) and (token.kind not in self._seen or self._sure):
+            self._seen.add(token.kind)
             self._tokens = []
             return None
         return self._no()

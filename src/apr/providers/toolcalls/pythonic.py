@@ -15,7 +15,7 @@ from apr.providers.toolcalls.repair import NotJSON, Reader
 
 _NAME = re.compile(r"[A-Za-z_][\w.\-]*")
 _OPENER = re.compile(r"[\[(]")
-_CLOSERS = frozenset({Kind.END_CALL, Kind.END_MESSAGE})
+_CLOSERS = frozenset({Kind.END_CALL, Kind.END_ENTRY, Kind.END_MESSAGE})
 _LETTERS = {"a": "\a", "v": "\v", "\n": ""}
 _OCTAL = re.compile(r"[0-7]{1,3}")
 _CODE = {

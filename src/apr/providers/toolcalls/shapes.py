@@ -65,8 +65,9 @@ _PARTLY_FENCED = re.compile(r"(?:function)?([\w\-]+)\s*`{0,3}(?:j(?:s(?:on?)?)?)
 
 def behind_mark(text: str) -> Shape | None:
     """Return what text behind the mark that opens a call begins; None if nothing known."""
+    beginning = text[:LONGEST]
     for shape, pattern in _BEHIND_MARK:
-        if pattern.match(text):
+        if pattern.match(beginning):
             return shape
     partly = len(text) <= LONGEST and _PARTLY_BEHIND_MARK.fullmatch(text)
     return Shape.WAIT if partly else None
@@ -97,8 +98,11 @@ def unmarked(text: str, tools: Mapping[str, ToolSpec], *, fenced: bool) -> Shape
     Only calls of `tools` count where the name comes first. With `fenced` the arguments may stand
     in a code fence behind the name, as in DeepSeek V3.
     """
-    if len(text) > LONGEST:
-        return None
+    shape = _unmarked(text[:LONGEST], tools, fenced=fenced)
+    return None if shape is Shape.WAIT and len(text) > LONGEST else shape
+
+
+def _unmarked(text: str, tools: Mapping[str, ToolSpec], *, fenced: bool) -> Shape | None:
     if text[0] in "{[":
         return _bracketed(text, tools)
     before, brace, _ = text.partition("{")
@@ -118,7 +122,7 @@ def addressed(text: str, tools: Mapping[str, ToolSpec]) -> str | None:
 
     What is left of it is `commentary to=functions.NAME json{...}`, with or without the spaces.
     """
-    match = _ADDRESSED.match(text)
+    match = _ADDRESSED.match(text[:LONGEST])
     return match[1] if match and match[1] in tools else None
 
 

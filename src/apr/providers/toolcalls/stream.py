@@ -31,6 +31,8 @@ from apr.providers.toolcalls.shapes import Shape
 from apr.providers.toolcalls.tagged import XMLCalls
 from apr.providers.toolcalls.trial import WORDS, Trial, passes
 
+_MARKS = 2
+"""Marks that the header of a message has at most before the one that ends it."""
 _OPENING = frozenset({Kind.CALL, Kind.ENTRY, Kind.FUNCTION})
 _REST = frozenset({Kind.END_CALL, Kind.END_ENTRY, Kind.END_FUNCTION, Kind.END_MESSAGE})
 """Closers that are left over behind a call."""
@@ -189,8 +191,9 @@ class Parser:
         self._markdown.push(token, inline=not self._unquoted)
 
     def _believed(self, token: Token) -> bool:
-        """Whether a mark that ends reasoning is one: a foreign one at most on a line of its own."""
-        return not token.form or token.form in self._own or self._markdown.line_start
+        """Whether a mark that ends reasoning is one, where none began: a foreign one is a word."""
+        unsure = self._family is None and self._markdown.line_start
+        return not token.form or token.form in self._own or unsure
 
     def _maybe_quoted(self, token: Token) -> None:
         """Behind a tag in inline code that may never be closed, in which case it is not code."""
@@ -234,7 +237,8 @@ class Parser:
         self._held.append(token)
         header = Header("".join(held.raw for held in self._held))
         if token.kind is not Kind.MESSAGE:
-            if token.kind in ENDS or token.kind not in (Kind.TEXT, Kind.HEADER) or header.too_long:
+            headers = sum(held.kind is Kind.HEADER for held in self._held)
+            if token.kind not in (Kind.TEXT, Kind.HEADER) or header.too_long or headers > _MARKS:
                 self._no_header(ended=token.kind in ENDS)
             return
         self._state = self._prose

@@ -51,7 +51,7 @@ FRAGMENTS = [
     "\N{LINE SEPARATOR}",
 ]
 outputs = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=5), max_size=40).map("".join)
-plain = st.text(st.characters(codec="utf-8", exclude_characters="<"))
+plain = st.text(st.characters(codec="utf-8", exclude_characters="<["))
 strings = st.text() | outputs
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | plain,
@@ -229,7 +229,8 @@ def test_time_is_linear_in_the_length_of_the_output(opening: str, unit: str) -> 
 TEMPLATES = {
     "qwen_xml": "…<tool_call>\n<function=example>\n<parameter=p>\nv\n</parameter>…",
     "hermes_json": '…<tool_call>\n{"name": <name>, "arguments": <arguments>}\n</tool_call>…',
-    "": "<tool_call>{name}\n<arg_key>{k}</arg_key> arguments",
+    "glm": "<tool_call>{name}\n<arg_key>{k}</arg_key> arguments",
+    "": "<tools>{tools}</tools> arguments",
 }
 
 
