@@ -9,7 +9,7 @@ from msgspec import Struct
 Kind = Literal["code", "comment"]
 
 _OPENING = re.compile(r"(?m)^ {0,3}(?P<fence>`{3,}|~{3,})|(?P<run>`+)|(?P<comment><!--)")
-_IMPORT = re.compile(r"(?<!\S)@((?:\\ |[^\s\\])+)")
+_IMPORT = re.compile(r"(?<!\S)@((?:\\ |[^\s\\`])+)")
 _TRAILING = ".,;:!?)]}>'\"*_"
 _FRONTMATTER = re.compile(r"---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
 _LONGEST_IMPORT = 1024
@@ -121,8 +121,8 @@ def _masked(text: str) -> str:
     """Return the text with code and comments taken out."""
     pieces, at = [], 0
     for span in spans(text):
-        # A letter, so that an `@` right behind a code span does not begin a word.
-        pieces += [text[at : span.start], "x"]
+        # A tick ends a path, and an `@` right behind it begins none.
+        pieces += [text[at : span.start], "`"]
         at = span.end
     return "".join(pieces) + text[at:]
 

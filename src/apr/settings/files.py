@@ -22,8 +22,8 @@ A local file is meant to be the user's own, but a repository can bring one along
 """
 
 _LARGEST = 1 << 20
-_ERROR = re.compile(r"(?s)(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?")
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+_ERROR = r"(?s)(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?"
+_STEP = r"\.([^.\[]+)|\[(\d+|\.\.\.)\]"
 
 
 class SettingsError(AprError):
@@ -128,10 +128,10 @@ def _offender(data: dict[str, Any], error: msgspec.ValidationError) -> tuple[lis
 
     Inside an object of free keys msgspec says `[...]` for the key: then each is tried alone.
     """
-    match = _ERROR.fullmatch(str(error))
+    match = re.fullmatch(_ERROR, str(error))
     what = match["what"] if match else str(error)
     path: list[str | int] = []
-    for name, index in _STEP.findall((match and match["path"]) or ""):
+    for name, index in re.findall(_STEP, (match and match["path"]) or ""):
         if index == "...":
             holder = _at(data, path)
             key = next((key for key in holder if _wrong_alone(data, path, key)), None)

@@ -6,7 +6,6 @@ refused here would reach further than that: past the sandbox, into apr's own pro
 user's words and keys are sent, or over the organisation's policy.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -28,15 +27,20 @@ _MANAGED_ONLY = frozenset(
 )
 
 # Variables that make a program load or run something else, send it elsewhere, or steer apr.
-_STEERING = re.compile(
-    r"(?i)(?:LD_|DYLD_|PYTHON|PERL5|RUBY|NODE_|NPM_CONFIG_|GIT_|SSH_|XDG_|BASH_FUNC_|GLIBC_|MALLOC_|"
-    r"APR_|CCPA_|CLAUDE_|ANTHROPIC_|OPENAI_|HF_|OTEL_).*"
-    r"|PATH|HOME|SHELL|USER|LOGNAME|TMPDIR|IFS|ENV|BASH_ENV|BASHOPTS|SHELLOPTS|PS4|CDPATH|ZDOTDIR"
-    r"|PROMPT_COMMAND|EDITOR|VISUAL|PAGER|BROWSER|LESSOPEN|LESSCLOSE|MANPAGER|GCONV_PATH|LOCPATH"
-    r"|CLASSPATH|_?JAVA_(?:TOOL_)?OPTIONS|JDK_JAVA_OPTIONS|MAVEN_OPTS|GRADLE_OPTS|RUSTC_WRAPPER"
-    r"|RUSTC|CARGO_.*|GOFLAGS|GOPROXY|GOSUMDB|PIP_.*|UV_.*|MAKEFLAGS|CC|CXX|LDFLAGS"
-    r"|(?:HTTP|HTTPS|ALL|NO|FTP)_PROXY|SSL_CERT_(?:FILE|DIR)|(?:REQUESTS|CURL)_CA_BUNDLE"
-)
+_NAMES = """
+    PATH HOME SHELL USER LOGNAME TMPDIR IFS ENV BASH_ENV BASHOPTS SHELLOPTS PS4 CDPATH
+    ZDOTDIR PROMPT_COMMAND EDITOR VISUAL PAGER BROWSER LESSOPEN LESSCLOSE MANPAGER
+    GCONV_PATH LOCPATH CLASSPATH JAVA_OPTIONS _JAVA_OPTIONS JAVA_TOOL_OPTIONS
+    JDK_JAVA_OPTIONS MAVEN_OPTS GRADLE_OPTS RUSTC RUSTC_WRAPPER GOFLAGS GOPROXY GOSUMDB
+    MAKEFLAGS CC CXX LDFLAGS HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY FTP_PROXY
+    SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
+"""
+_PREFIXES = """
+    LD_ DYLD_ PYTHON PERL5 RUBY NODE_ NPM_CONFIG_ GIT_ SSH_ XDG_ BASH_FUNC_ GLIBC_ MALLOC_
+    CARGO_ PIP_ UV_ APR_ CCPA_ CLAUDE_ ANTHROPIC_ OPENAI_ HF_ OTEL_
+"""
+_STEERING = frozenset(_NAMES.split())
+_STEERING_PREFIXES = tuple(_PREFIXES.split())
 
 # The values that confine commands further, or keep them confined.
 _TIGHTENING: dict[Path_, object] = {
@@ -135,7 +139,7 @@ def _sandbox(path: Path_, value: Any, source: Source, now: Situation) -> str | N
 def _stranger(path: Path_, _value: Any, source: Source, _now: Situation) -> str | None:
     if source.trust > 0:
         return None
-    if path[0] == "env" and len(path) > 1 and _STEERING.fullmatch(path[1]):
+    if path[0] == "env" and _steers(path[1]):
         return "a project cannot set a variable that steers other programs"
     if path[:2] == ("apr", "webSearch"):
         return "a project cannot choose where searches are sent"
@@ -145,6 +149,11 @@ def _stranger(path: Path_, _value: Any, source: Source, _now: Situation) -> str 
     if shared and path in {("enableAllProjectMcpServers",), ("enabledMcpjsonServers",)}:
         return "a project cannot approve its own MCP servers"
     return None
+
+
+def _steers(variable: str) -> bool:
+    name = variable.upper()  # curl and others read http_proxy too
+    return name in _STEERING or name.startswith(_STEERING_PREFIXES)
 
 
 _CHECKS: Sequence[Callable[[Path_, Any, Source, Situation], str | None]] = (

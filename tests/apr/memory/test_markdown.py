@@ -26,6 +26,7 @@ from apr.memory.markdown import frontmatter, imports, spans, uncommented
         ("<!-- never closed @a.md", ["a.md"]),
         ("<!-- ` --> @a.md `", ["a.md"]),
         ("`x`@a.md", []),
+        ("@`x` and @a`x`", ["a"]),
         ("@ alone, @. too", []),
     ],
 )
