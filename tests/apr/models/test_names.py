@@ -1,5 +1,6 @@
 """What a user may call a model that is to be fetched."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,13 @@ def test_every_short_name_is_in_lower_case_and_stands_for_a_sound_name() -> None
 )
 def test_names(name: str, source: Source) -> None:
     assert parse(name) == source
+
+
+def test_the_names_in_the_documentation_are_names() -> None:
+    text = (Path(__file__).parents[3] / "docs/models.md").read_text()
+    named = re.findall(r"^apr pull (\S+)", text, re.MULTILINE)
+    assert len(named) >= 6
+    assert not [name for name in named if isinstance(parse(name), OnDisk)]
 
 
 def test_a_file_that_is_there_is_meant_rather_than_one_on_the_hub(
