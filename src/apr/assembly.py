@@ -5,6 +5,7 @@ costs nothing.
 """
 
 import contextlib
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,18 +14,21 @@ import msgspec
 from msgspec import Struct
 
 from apr.agent.brakes import Repetition
+from apr.agent.calls import Checked
 from apr.agent.compaction import Compactor
 from apr.agent.gate import Gate
 from apr.agent.limits import Limits
 from apr.agent.loop import Agent
-from apr.agent.permissions import Mode, Policy, Rule, hidden
+from apr.agent.permissions import BadRule, Mode, Policy, hidden, parse_rules
 from apr.agent.prompt import first_prompt, look_around, system_prompt
 from apr.agent.session import Session
+from apr.errors import AprError
 from apr.legible import legible
 from apr.providers.base import Provider, Request
 from apr.providers.repeating import Unlooping
 from apr.providers.retrying import Retrying
-from apr.tools.base import Context, Tool
+from apr.settings import SOURCES, Settings, permission_mode, rules
+from apr.tools.base import Context, Outcome, Tool
 from apr.tools.files import FileLedger
 from apr.tools.registry import BUILTIN, specs
 from apr.tools.shells import Shells
@@ -41,9 +45,14 @@ class Options(Struct, frozen=True, kw_only=True):
     """The project: resolved, a directory."""
     directories: tuple[Path, ...] = ()
     """Further directories that count as the project's own."""
-    mode: Mode | None = None
-    allow: tuple[Rule, ...] = ()
-    deny: tuple[Rule, ...] = ()
+    settings: Settings = Settings()
+    sources: tuple[str, ...] = SOURCES
+    """Which of the user's, the project's and the local files are read."""
+    mode: str | None = None
+    """The permission mode; None for that of the settings."""
+    allow: tuple[str, ...] = ()
+    """Permission rules, as they are written."""
+    deny: tuple[str, ...] = ()
     system: str | None = None
     """Instead of the built-in system prompt."""
     append_system: str | None = None
@@ -92,15 +101,13 @@ class Assembled(Struct, kw_only=True):
 
 
 def assemble(options: Options, provider: Provider, model: str) -> Assembled:
-    """Put a session together. `model` is the name that the trace gives the model."""
-    policy = Policy(
-        root=options.root,
-        mode=options.mode or "default",
-        allow=options.allow,
-        deny=options.deny,
-        directories=options.directories,
-    )
-    shells = Shells()
+    """Put a session together. `model` is the name that the trace gives the model.
+
+    Raises:
+        AprError: the settings forbid it, or a stored session cannot be taken up.
+    """
+    policy = _policy(options)
+    shells = Shells(options.settings.env)
     gate = Gate(policy)
     stored = _stored(options)
     files = FileLedger(stored.seen if stored else None)
@@ -130,6 +137,9 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     preface = legible(first_prompt(look_around(options.root), ""))
     assembled = Assembled(agent=agent, preface=preface, offered=list(BUILTIN))
     assembled.closing += [agent.provider.close, shells.close]
+    assembled.notices += options.settings.notices
+    _add_hooks(assembled, options)
+    _add_memory(assembled, options)
     if not options.core_tools:
         _add_subagents(assembled)
     _give_tools(assembled)
@@ -140,6 +150,72 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     if options.persist:
         _keep(assembled, options, files, stored)
     return assembled
+
+
+def _policy(options: Options) -> Policy:
+    """Return what may be done: by the settings, and by who starts the session."""
+    settings = options.settings
+    chosen = rules(settings, allow=options.allow, deny=options.deny)
+    added = (directory(options.root, n) for n in settings.permissions.additional_directories)
+    try:
+        return Policy(
+            root=options.root,
+            mode=msgspec.convert(permission_mode(settings, options.mode), Mode),
+            allow=parse_rules(chosen.allow),
+            ask=parse_rules(chosen.ask),
+            deny=parse_rules(chosen.deny),
+            directories=(*options.directories, *added),
+        )
+    except BadRule as error:
+        raise AprError(str(error)) from None
+
+
+def _add_hooks(assembled: Assembled, options: Options) -> None:
+    """Let the user's hooks hear of what happens."""
+    if not options.settings.hooks:
+        return
+    from apr.hooks.configured import declared
+    from apr.hooks.declared import problems
+    from apr.hooks.runner import HookRunner
+
+    agent = assembled.agent
+    hooks, notices = declared(options.settings)
+    assembled.notices += [*notices, *problems(hooks)]
+
+    def facts() -> dict[str, str]:
+        return {
+            "session_id": agent.session.id,
+            "transcript_path": str(assembled.store.path) if assembled.store else "",
+            "permission_mode": agent.gate.policy.mode,
+            "cwd": str(agent.context.cwd),
+        }
+
+    agent.gate.hooks = HookRunner(hooks, options.root, facts, environment=options.settings.env)
+
+
+def _add_memory(assembled: Assembled, options: Options) -> None:
+    """Have the model read the instruction files: now, and those of a directory when it is there."""
+    from apr.memory import BUDGET, load, nested, render
+
+    budget = options.settings.apr.memory_budget or BUDGET
+    memory = load(
+        options.root,
+        os.environ,
+        directories=options.directories,
+        sources=options.sources,
+        excluded=options.settings.claude_md_excludes,
+        budget=budget,
+    )
+    assembled.notices += memory.notices
+    if text := render(memory.pieces):
+        assembled.preface += f"{text}\n\n"
+    agent = assembled.agent
+
+    def footnotes(checked: Checked, outcome: Outcome) -> str:
+        touched = (*outcome.files_read, *outcome.files_written)
+        return render(piece for path in touched for piece in nested(memory, path, budget=budget))
+
+    agent.footnotes = footnotes
 
 
 def _give_tools(assembled: Assembled) -> None:
@@ -159,7 +235,10 @@ def _add_subagents(assembled: Assembled) -> None:
 
     agent = assembled.agent
     kinds = roster({})
-    company = Company(lambda: agent, lambda where: first_prompt(look_around(where.root), ""))
+    memory = assembled.preface.partition("</environment>\n\n")[2]
+    company = Company(
+        lambda: agent, lambda where: first_prompt(look_around(where.root), "") + memory
+    )
     assembled.offered.append(AgentTool(company, kinds))
     assembled.preface += f"Agents for the Agent tool:\n{listing(kinds)}\n\n"
     assembled.closing.append(company.close)
@@ -220,6 +299,21 @@ def _keep(
         store.call(options.name)
     files.tell = store.saw
     assembled.store = store
+
+
+def directory(root: Path, name: str) -> Path:
+    """Return a directory that a user has named, relative to `root`, resolved.
+
+    Raises:
+        AprError: it is none.
+    """
+    try:
+        path = (root / Path(name).expanduser()).resolve()
+    except (OSError, RuntimeError) as error:  # where we are is gone; a loop of links; no such ~user
+        raise AprError(f"not a directory: {name} ({error})") from None
+    if not path.is_dir():
+        raise AprError(f"not a directory: {name}")
+    return path
 
 
 def taken_away(policy: Policy, tool: str) -> bool:

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -14,13 +15,14 @@ import msgspec
 
 from apr.agent.events import Event
 from apr.agent.limits import Limits
-from apr.agent.permissions import MODES, BadRule, parse_rules
-from apr.assembly import Assembled, Options, assemble
+from apr.agent.permissions import MODES
+from apr.assembly import Assembled, Options, assemble, directory
 from apr.cli.model import add_model_options, provider_of
-from apr.cli.options import duration, positive, session_id
+from apr.cli.options import duration, positive, session_id, setting_sources
 from apr.cli.stdin import piped_in
 from apr.errors import AprError
 from apr.legible import legible
+from apr.settings import SOURCES, load
 from ccpa.trace import SessionEnd
 
 EPILOG = """\
@@ -62,6 +64,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--max-tokens-total", metavar="N", type=positive, help="end after N tokens in all")
     add("--timeout", metavar="TIME", type=duration, help="end after this time: 90s, 10m, 1h")
     add("--permission-mode", choices=MODES)
+    add("--settings", metavar="FILE", help="further settings: a file, or JSON as it stands")
+    add(
+        "--setting-sources",
+        metavar="LIST",
+        type=setting_sources,
+        default=SOURCES,
+        help="whose settings are read, of user,project,local (default: all)",
+    )
     add("--allowedTools", "--allowed-tools", dest="allow", metavar="RULES", action="append")
     add("--disallowedTools", "--disallowed-tools", dest="deny", metavar="RULES", action="append")
     add("--system-prompt", metavar="TEXT", help="instead of the built-in system prompt")
@@ -102,23 +112,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> Options:
-    root = _directory(args.project)
-    try:
-        allow, deny = parse_rules(args.allow or ()), parse_rules(args.deny or ())
-    except BadRule as error:
-        raise AprError(str(error)) from None
+    root = directory(Path(), args.project)
+    sources = tuple(args.setting_sources)
+    settings = load(root, os.environ, flag_settings=args.settings, sources=sources)
     return Options(
         root=root,
-        directories=tuple(_directory(name) for name in args.add_dir),
+        settings=settings,
+        sources=sources,
+        directories=tuple(directory(Path(), name) for name in args.add_dir),
         mode=args.permission_mode,
-        allow=allow,
-        deny=deny,
+        allow=tuple(args.allow or ()),
+        deny=tuple(args.deny or ()),
         system=args.system_prompt,
         append_system=args.append_system_prompt,
         max_tokens=args.max_tokens,
         temperature=args.temperature,
         limits=Limits(
-            turns=args.max_turns,
+            turns=args.max_turns or settings.apr.max_turns,
             tokens=args.max_tokens_total,
             deadline=None if args.timeout is None else time.monotonic() + args.timeout,
         ),
@@ -171,16 +181,6 @@ def _sinks(args: argparse.Namespace) -> list[Sink]:
 
         sinks.append(TextPrinter(sys.stdout, sys.stderr))
     return sinks
-
-
-def _directory(name: str) -> Path:
-    try:
-        path = Path(name).expanduser().resolve()
-    except (OSError, RuntimeError) as error:  # where we are is gone; a loop of links; no such ~user
-        raise AprError(f"not a directory: {name} ({error})") from None
-    if not path.is_dir():
-        raise AprError(f"not a directory: {name}")
-    return path
 
 
 def _prompt(argument: str | None) -> str:

@@ -47,6 +47,14 @@ def session_id(text: str) -> str:
     raise argparse.ArgumentTypeError(f"{text!r} is not a UUID")
 
 
+def setting_sources(text: str) -> tuple[str, ...]:
+    """Read a list of those whose settings are read."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if set(names) <= {"user", "project", "local"}:
+        return names
+    raise argparse.ArgumentTypeError(f"{text!r} is not a list of user, project and local")
+
+
 def duration(text: str) -> float | None:
     """Read `90s`, `10m`, `1h` or a bare number as seconds; `never` is None."""
     if text == "never":

@@ -40,6 +40,7 @@ class HookRunner:
         declared: the hooks there are.
         root: the project, where commands run.
         facts: returns what every hook is told besides the event: session id, transcript, mode.
+        environment: what hooks find in their environment besides ours.
         confine: how a command is confined; None where it is not.
     """
 
@@ -49,6 +50,7 @@ class HookRunner:
         root: Path,
         facts: Callable[[], Mapping[str, Any]],
         *,
+        environment: Mapping[str, str] | None = None,
         confine: Confine | None = None,
     ) -> None:
         self._declared = declared
@@ -57,6 +59,7 @@ class HookRunner:
         self._confine = confine
         self._environment = {
             **os.environ,
+            **(environment or {}),
             "CLAUDE_PROJECT_DIR": str(root),
             "APR_PROJECT_DIR": str(root),
         }

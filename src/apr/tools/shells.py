@@ -9,7 +9,7 @@ import asyncio
 import codecs
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -173,9 +173,14 @@ class Shell:
 
 
 class Shells:
-    """The shells of one session. None of them, nor what they have started, outlives `close`."""
+    """The shells of one session. None of them, nor what they have started, outlives `close`.
 
-    def __init__(self) -> None:
+    Args:
+        environment: what commands find in their environment besides ours.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = dict(environment or {})
         self._token = f"{os.urandom(8).hex()}."
         self._count = 0
         self._all: list[Shell] = []
@@ -192,7 +197,8 @@ class Shells:
         self._count += 1
         self._all = [shell for shell in self._all if not shell.gone]
         try:
-            shell = await _start(command, folder, f"{self._token}{self._count}.", progress)
+            token = f"{self._token}{self._count}."
+            shell = await _start(command, folder, token, self._environment, progress)
         except (OSError, ValueError) as error:  # too long, a NUL, no such folder
             raise ToolError(f"The shell could not be started: {error}") from None
         self._all.append(shell)
@@ -228,7 +234,11 @@ class Shells:
 
 
 async def _start(
-    command: str, folder: Path, token: str, progress: Callable[[str], None] | None
+    command: str,
+    folder: Path,
+    token: str,
+    environment: Mapping[str, str],
+    progress: Callable[[str], None] | None,
 ) -> Shell:
     said, writer = os.pipe()
     try:
@@ -250,7 +260,7 @@ async def _start(
             "bash",
             command,
             cwd=folder,
-            env=_environment(token),
+            env={**_environment(token), **environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=writer,
             stderr=writer,
