@@ -61,8 +61,8 @@ _TOKEN = re.compile(
     | <tool_call[ ][^<>\n]{1,128}>
     | </parameter[\w/ ]{0,32}(?:>|(?=\n))
     | <(?P<dsml>[｜|]DSML[｜|][ ]?)?(?P<tag>function|parameter|invoke)(?:[ ]?=|[ ]name[ ]?=)[ ]?
-      (?P<quote>["']?)(?P<name>[^\s"'<>=]{1,128})(?P=quote)
-      (?:[ ]string=["']?(?P<string>true|false)["']?)?[ ]?(?:>|(?=\n))
+      (?P<quote>["']?)(?P<name>[^\s"'<>=]{1,128}?)(?P=quote)
+      (?:[ ]string=["']?(?P<string>true|false)["']?)?[ ]?/?(?:>|(?=\n))
     | (?:<arg_key>\s?){1,2}(?P<key>[^<>\n]{1,100}?)\s?(?:</arg_key>\s?){1,2}(?:\s{0,8}<arg_value>)?
     | (?P<end>(?:</arg_key>\s?){1,2}(?:\s{0,8}<arg_value>)?)
     | <|\[""",

@@ -108,6 +108,9 @@ class Marked:
         """Read a mark right behind the opener."""
         if token.kind is Kind.FUNCTION:
             return Verdict(Found.TAGS, (token,))
+        section = self._opener.form in _SECTIONS and self._opener.form == token.form
+        if section and token.kind is Kind.CALL is self._opener.kind:
+            return Verdict(Found.SECTION)  # doubled
         entry = token.kind is Kind.ENTRY and self._opener.kind is Kind.CALL
         doubled = token.kind is Kind.CALL and self._line_start and self._own
         # What may be read again is held back once; what is at least an attempt, without end.
@@ -125,6 +128,8 @@ class Marked:
             case Kind.ARGUMENTS | Kind.ID:
                 return Verdict(Found.CALL, tuple(self._tokens), Shape.NAMED)
             case Kind.END | Kind.CUT | Kind.END_ENTRY | Kind.END_CALL if section:
+                return Verdict(Found.CALL, tuple(self._tokens), Shape.NAMED)
+            case Kind.END | Kind.CUT if known and (self._own or self._line_start):
                 return Verdict(Found.CALL, tuple(self._tokens), Shape.NAMED)
             case Kind.PARAMETER if token.form == "glm" or known:
                 return self._tags(name, token)
