@@ -94,7 +94,7 @@ def beginning(request: Request, family: Family | None) -> str:
 def _begin(body: dict[str, Any], begun: str) -> None:
     """Let the answer begin so. Reasoning would stand before it, so there is none."""
     messages = body["messages"]
-    if messages and messages[-1]["role"] == "assistant":
+    if messages and messages[-1]["role"] == "assistant" and "tool_calls" not in messages[-1]:
         begun = messages.pop()["content"] + begun
     messages.append({"role": "assistant", "content": begun})
     kwargs = body.get("chat_template_kwargs") or {}

@@ -15,10 +15,11 @@ from tests.apr.program import environment
 from tests.apr.serve.servers import HELLO, TOOL, Server, chat, metric, serving
 
 SYSTEM = {"role": "system", "content": "Work with care. " * 200}
+Client = Any  # openai.AsyncOpenAI, whose signatures take no plain dict for a message
 FORCED = {"tools": [TOOL], "tool_choice": "required", "max_tokens": 24}
 
 
-def client_of(server: Server, key: str = "none") -> openai.AsyncOpenAI:
+def client_of(server: Server, key: str = "none") -> Client:
     return openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0, timeout=100)
 
 
@@ -81,7 +82,7 @@ async def test_an_answer_in_work_may_end_before_the_server_does(
     with serving(home) as server:
         stream = await client_of(server).chat.completions.create(
             model="demo",
-            messages=HELLO,  # type: ignore[arg-type]
+            messages=HELLO,
             max_tokens=400,
             stream=True,
             extra_body={"ignore_eos": True},
@@ -99,7 +100,7 @@ async def test_an_answer_that_takes_too_long_is_broken_off(home: Path) -> None:
     with serving(home, "--grace", "0s", "--slots", "1") as server:
         stream = await client_of(server).chat.completions.create(
             model="demo",
-            messages=HELLO,  # type: ignore[arg-type]
+            messages=HELLO,
             max_tokens=16_000,
             stream=True,
             extra_body={"ignore_eos": True},
@@ -114,7 +115,7 @@ async def test_sixteen_streams_at_once_and_hundreds_of_requests(home: Path) -> N
     with serving(home, "--no-cache", "--slots", "8") as server:
         client = client_of(server)
 
-        async def stream(number: int) -> str | None:
+        async def stream(number: int) -> Any:
             chunks = await client.chat.completions.create(
                 model="demo",
                 messages=[{"role": "user", "content": f"hello {number}"}],
@@ -141,7 +142,7 @@ async def test_a_full_queue_says_when_to_come_back_and_is_fair(home: Path) -> No
     with serving(home, "--no-cache", "--slots", "1", "--queue", "2") as server:
         greedy, modest = client_of(server, "greedy"), client_of(server, "modest")
 
-        def long(client: openai.AsyncOpenAI) -> Any:
+        def long(client: Client) -> Any:
             return client.completions.create(
                 model="demo", prompt="hello", max_tokens=300, extra_body={"ignore_eos": True}
             )

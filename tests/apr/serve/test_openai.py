@@ -13,6 +13,7 @@ from tests.apr.serve.servers import HELLO, TOOL, Server, ask, chat, metric, serv
 
 LONG = "word " * 9000
 READ = {"type": "function", "function": {"name": "Read"}}
+Client = Any  # openai.OpenAI, whose signatures take no plain dict for a message
 PIXEL = "data:image/png;base64,AAAA"
 
 
@@ -23,11 +24,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def client(server: Server) -> openai.OpenAI:
+def client(server: Server) -> Client:
     return openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
 
 
-def test_the_client_finds_the_model(client: openai.OpenAI) -> None:
+def test_the_client_finds_the_model(client: Client) -> None:
     (model,) = client.models.list()
     assert model.id == "demo"
     assert client.models.retrieve("demo").owned_by == "apr"
@@ -35,7 +36,7 @@ def test_the_client_finds_the_model(client: openai.OpenAI) -> None:
         client.models.retrieve("some/other")
 
 
-def test_a_stream_says_what_the_whole_answer_says(client: openai.OpenAI) -> None:
+def test_a_stream_says_what_the_whole_answer_says(client: Client) -> None:
     asked: Any = {"model": "demo", "messages": HELLO, "max_tokens": 12, "temperature": 0}
     whole = client.chat.completions.create(**asked)
     chunks = list(
@@ -50,9 +51,7 @@ def test_a_stream_says_what_the_whole_answer_says(client: openai.OpenAI) -> None
 
 
 @pytest.mark.parametrize("choice", ["auto", "none"])
-def test_a_stream_with_tools_says_what_the_whole_answer_says(
-    client: openai.OpenAI, choice: Any
-) -> None:
+def test_a_stream_with_tools_says_what_the_whole_answer_says(client: Client, choice: Any) -> None:
     asked: Any = {"model": "demo", "messages": HELLO, "max_tokens": 12, "temperature": 0}
     asked |= {"tools": [TOOL], "tool_choice": choice}
     whole = client.chat.completions.create(**asked)
@@ -62,7 +61,7 @@ def test_a_stream_with_tools_says_what_the_whole_answer_says(
     assert chunks[-1].choices[0].finish_reason == whole.choices[0].finish_reason == "length"
 
 
-def test_a_call_that_is_asked_for_comes(client: openai.OpenAI) -> None:
+def test_a_call_that_is_asked_for_comes(client: Client) -> None:
     asked: Any = {"model": "demo", "messages": HELLO, "max_tokens": 400, "temperature": 0}
     asked |= {"tools": [TOOL], "tool_choice": READ}
     (choice,) = client.chat.completions.create(**asked).choices
@@ -105,7 +104,7 @@ def test_answers_to_calls_are_part_of_the_conversation(server: Server) -> None:
     assert counts[0] < counts[1]
 
 
-def test_the_engines_own_abilities_are_passed_on(client: openai.OpenAI) -> None:
+def test_the_engines_own_abilities_are_passed_on(client: Client) -> None:
     asked: Any = {"model": "demo", "messages": HELLO, "max_tokens": 4}
     several = client.chat.completions.create(**asked, n=2, logprobs=True, top_logprobs=3)
     assert len(several.choices) == 2
@@ -116,14 +115,14 @@ def test_the_engines_own_abilities_are_passed_on(client: openai.OpenAI) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]}
     shaped = client.chat.completions.create(
         model="demo",
-        messages=HELLO,  # type: ignore[arg-type]
+        messages=HELLO,
         max_tokens=200,
         response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}},
     )
     assert isinstance(json.loads(shaped.choices[0].message.content or "")["a"], bool)
 
 
-def test_bare_prompts_and_embeddings_are_answered(client: openai.OpenAI) -> None:
+def test_bare_prompts_and_embeddings_are_answered(client: Client) -> None:
     completion = client.completions.create(model="demo", prompt=["Hello", "You"], max_tokens=3)
     assert [choice.index for choice in completion.choices] == [0, 1]
     embedded = client.embeddings.create(model="demo", input=["one text", "another"])
@@ -202,13 +201,13 @@ def test_only_what_is_there_is_answered(server: Server) -> None:
     assert "does not answer GET" in wrong.body["error"]["message"]
 
 
-def test_a_client_that_goes_away_stops_the_model(server: Server, client: openai.OpenAI) -> None:
+def test_a_client_that_goes_away_stops_the_model(server: Server, client: Client) -> None:
     before = metric(server, 'apr_tokens_total{kind="generated"}')
     for tools in ([], [TOOL]):
         more: dict[str, Any] = {"tools": tools} if tools else {}
         stream = client.chat.completions.create(
             model="demo",
-            messages=HELLO,  # type: ignore[arg-type]
+            messages=HELLO,
             max_tokens=8000,
             stream=True,
             extra_body={"ignore_eos": True},
@@ -222,13 +221,13 @@ def test_a_client_that_goes_away_stops_the_model(server: Server, client: openai.
 
 
 def test_an_abandoned_whole_answer_stops_the_model_too(server: Server, tmp_path: Path) -> None:
-    impatient = openai.OpenAI(
+    impatient: Client = openai.OpenAI(
         base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=0.2
     )
     with pytest.raises(openai.APITimeoutError):
         impatient.chat.completions.create(
             model="demo",
-            messages=HELLO,  # type: ignore[arg-type]
+            messages=HELLO,
             max_tokens=8000,
             extra_body={"ignore_eos": True},
         )
