@@ -13,7 +13,7 @@ import msgspec
 from apr.home import home
 from apr.legible import legible
 from apr.ui.amounts import size
-from apr.ui.terminal import plain
+from apr.ui.terminal import line
 
 if TYPE_CHECKING:
     from apr.models.discovery import Found
@@ -63,10 +63,10 @@ def _show(models: "Sequence[Found]") -> None:
         info = model.info
         rows.append(
             (
-                _line(model.name),
+                line(model.name),
                 size(model.size),
                 info.quantisation if info else "broken",
-                _line(info.architecture) if info else "",
+                line(info.architecture) if info else "",
                 time.strftime("%Y-%m-%d %H:%M", time.localtime(model.mtime)),
                 model.store,
             )
@@ -75,10 +75,6 @@ def _show(models: "Sequence[Found]") -> None:
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
-
-
-def _line(text: str) -> str:
-    return plain(legible(text)).replace("\n", " ").replace("\t", " ")
 
 
 def _data(model: "Found") -> dict[str, object]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from apr.legible import legible
 from apr.models.removal import find
 from apr.ui.amounts import number, size
-from apr.ui.terminal import plain
+from apr.ui.terminal import line
 
 if TYPE_CHECKING:
     from apr.models.discovery import Found
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     elif model.info is not None:
         _show(model, model.info)
     else:
-        print(f"apr: {_line(f'{model.path}: {model.problem}')}", file=sys.stderr)
+        print(f"apr: {line(f'{model.path}: {model.problem}')}", file=sys.stderr)
     return int(model.info is None)
 
 
@@ -84,7 +84,7 @@ def _show(model: "Found", info: "ModelInfo") -> None:
             f"{size(memory.free)} {fit}",
         ),
     ):
-        print(f"{label:<13} {_line(value)}")
+        print(f"{label:<13} {line(value)}")
 
 
 def _memory(info: "ModelInfo") -> Memory:
@@ -133,7 +133,3 @@ def _data(model: "Found") -> dict[str, object]:
         "license": info.license,
         "memory": msgspec.to_builtins(_memory(info)),
     }
-
-
-def _line(text: str) -> str:
-    return plain(legible(text)).replace("\n", " ").replace("\t", " ")

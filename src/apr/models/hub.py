@@ -162,6 +162,8 @@ class Hub:
             )
         if isinstance(error, errors.RevisionNotFoundError):
             return NotOnHub(f"{repository} has no branch, tag or commit {wanted.revision!r}.")
+        if isinstance(error, errors.EntryNotFoundError):
+            return NotOnHub(f"{repository} has that file no more. Try again.")
         if isinstance(error, errors.DisabledRepoError):
             return HubError(f"{repository} has been disabled by the hub.")
         if not isinstance(error, errors.HfHubHTTPError):

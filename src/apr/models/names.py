@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from apr.errors import AprError
 from apr.models.aliases import aliases
+from apr.models.resolve import DEMO, demo
 
 DEFAULT_QUANTISATION = "Q4_K_M"
 MAIN = "main"
@@ -78,6 +79,8 @@ def parse(name: str) -> Source:
         if scheme.lower() in {"http", "https"}:
             return _at_url(name)
         raise BadName(f"{name!r}: models come by hf://, https:// or http://, not {scheme}://")
+    if name == DEMO:
+        return OnDisk(demo())
     if _is_path(name):
         try:
             return OnDisk(Path(name).expanduser())

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from msgspec import Struct
@@ -24,6 +25,10 @@ from apr.models.names import AtUrl, BadName, OnDisk, OnHub, Source, is_safe, sho
 from apr.models.resolve import ModelNotFound
 from apr.models.stores import quantisation_in
 from apr.ui.amounts import size
+from apr.ui.terminal import plain
+
+if TYPE_CHECKING:
+    import httpx2
 
 _PART = re.compile(r"(?P<stem>.+)-00001-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 
@@ -118,6 +123,8 @@ def _blobs(
 ) -> int:
     """Bring the content of files into the cache; return the bytes received."""
     to_come = [file for file in files if not snapshot.has(file)]
+    if not to_come:
+        return 0
     there = {file: _size(snapshot.part(file)) for file in to_come}
     require_room(snapshot.folder, sum(max(0, file.size - there[file]) for file in to_come))
     watch.say(
@@ -183,10 +190,9 @@ def _file(url: str, path: Path, digest: Digest | None, watch: Watch) -> int:
     part = _part(path)
     remote = Remote(url=url, name=path.name, digest=digest)
 
-    def explain(response: object, name: str) -> AprError:
-        status = getattr(response, "status_code", "an error")
-        reason = getattr(response, "reason_phrase", "")
-        return DownloadFailed(f"{name}: {shown(url)} answers {status} {reason}".rstrip() + ".")
+    def explain(response: "httpx2.Response", name: str) -> AprError:
+        answer = f"{response.status_code} {plain(response.reason_phrase)}".rstrip()
+        return DownloadFailed(f"{name}: {shown(url)} answers {answer}.")
 
     received = fetch(remote, part, connect().client, watch, explain, validator=_version(path))
     with part.open("rb") as file:

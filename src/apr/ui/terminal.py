@@ -3,6 +3,8 @@
 import os
 from typing import TextIO
 
+from apr.legible import legible
+
 # C0 and C1 controls but tab and newline; also the marks that turn the direction of text round.
 _CONTROLS = {
     code: f"\\x{code:02x}"
@@ -16,6 +18,14 @@ _VISIBLE = _CONTROLS | _BIDI
 def plain(text: str) -> str:
     r"""Return the text with every control character made visible (`\x1b`)."""
     return text.translate(_VISIBLE)
+
+
+def line(text: str) -> str:
+    """Return the text on one line, with what the system's names may hold made legible, and `plain`.
+
+    What a file or a stranger calls a thing must not look like another line of ours.
+    """
+    return plain(legible(text)).replace("\n", " ").replace("\t", " ")
 
 
 def coloured(stream: TextIO) -> bool:

@@ -47,6 +47,8 @@ class Repo(Struct, kw_only=True):
     gated: bool = False
     private: bool = False
     commit: str = COMMIT
+    gone: dict[str, bytes] = {}
+    """Files that are listed, and not there."""
     checksums: dict[str, str] = {}
     """What the listing says, where that is wrong."""
 
@@ -177,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
         if revision not in {"", "main", repo.commit}:
             self._refuse(404, "RevisionNotFound")
             return
-        siblings = [_sibling(repo, file, data) for file, data in repo.files.items()]
+        siblings = [_sibling(repo, file, data) for file, data in (repo.files | repo.gone).items()]
         self._send_json({"id": name, "sha": repo.commit, "siblings": siblings, "tags": []})
 
     def _resolve(self, path: str) -> None:

@@ -473,8 +473,15 @@ def test_a_url_must_end_in_a_files_name(pull: Pulling, hub: Hub, path: str) -> N
     assert "does not end in the name of a .gguf file" in pull.fails(BadName, f"{hub.url}/{path}")
 
 
+def test_a_file_that_is_gone_since_it_was_listed(pull: Pulling, hub: Hub) -> None:
+    data = hub.repos[CODER].files.pop(FILE)
+    hub.repos[CODER].gone[FILE] = data
+    assert "has that file no more" in pull.fails(NotOnHub)
+
+
 def test_a_path_is_looked_at_and_nothing_more(pull: Pulling, hub: Hub, tiny: Path) -> None:
     assert pull(str(tiny)).already
+    assert pull("demo").already
     assert "There is no file" in pull.fails(ModelNotFound, "./absent.gguf")
     assert hub.asked == []
 
