@@ -38,7 +38,9 @@ class EventParser:
         Raises:
             ProviderError: an event is larger than `LARGEST_EVENT`.
         """
-        if self._skip_newline and chunk:
+        if not chunk:
+            return []
+        if self._skip_newline:
             chunk = chunk.removeprefix(b"\n")  # the other half of a CRLF
             self._skip_newline = False
         self._line += chunk

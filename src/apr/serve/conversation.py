@@ -18,6 +18,8 @@ from apr.providers.base import AssistantMessage, Message, Request, ToolMessage, 
 from ccpa.trace import Block, TextBlock, ToolUseBlock
 
 _DIGEST_BYTES = 16
+_OVERHEAD = 400
+"""Bytes that a remembered answer takes beside its text."""
 _PROMPT_PART = 2048
 """Characters of a bare prompt that have a link of their own."""
 
@@ -88,7 +90,7 @@ def answer_link(asked: Chain, blocks: Sequence[Block]) -> str:
 
 
 class Answers:
-    """The exact text of recent answers, up to `limit` bytes of it."""
+    """The exact text of recent answers, in `limit` bytes of memory (of ASCII)."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -97,11 +99,12 @@ class Answers:
 
     def remember(self, link: str, raw: str) -> None:
         """Remember the text of the answer with this link."""
-        self._size += len(raw) - len(self._raw.pop(link, ""))
+        earlier = self._raw.pop(link, None)
+        self._size += len(raw) + _OVERHEAD - (0 if earlier is None else len(earlier) + _OVERHEAD)
         self._raw[link] = raw
         while self._size > self._limit:
             _, oldest = self._raw.popitem(last=False)
-            self._size -= len(oldest)
+            self._size -= len(oldest) + _OVERHEAD
 
     def of(self, links: Iterable[str]) -> dict[str, str]:
         """Return the texts of those answers that are remembered."""

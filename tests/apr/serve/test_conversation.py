@@ -55,7 +55,7 @@ def test_a_long_prompt_has_more_than_one_link() -> None:
 
 
 def test_the_exact_text_of_an_answer_is_put_back_where_it_returns() -> None:
-    answers = Answers(1000)
+    answers = Answers(10_000)
     asked = chain_of(request(HELLO))
     raw = "<think>hm</think>I look.\n<tool_call>"
     answers.remember(answer_link(asked, SAID), raw)
@@ -71,7 +71,7 @@ def test_the_exact_text_of_an_answer_is_put_back_where_it_returns() -> None:
 
 
 def test_an_answer_of_another_conversation_is_never_put_back() -> None:
-    answers = Answers(1000)
+    answers = Answers(10_000)
     asked = chain_of(request(UserMessage("my secret")))
     answers.remember(answer_link(asked, (TextBlock("OK"),)), "<think>the secret</think>OK")
     history = request(HELLO, AssistantMessage((TextBlock("OK"),)), UserMessage("more"))
@@ -79,10 +79,10 @@ def test_an_answer_of_another_conversation_is_never_put_back() -> None:
 
 
 def test_what_is_remembered_is_bounded_and_the_oldest_goes_first() -> None:
-    answers = Answers(10)
+    answers = Answers(10_000)
     for link in ("a", "b", "a", "c"):
-        answers.remember(link, link * 5)
-    assert answers.of(["a", "b", "c"]) == {"a": "aaaaa", "c": "ccccc"}
+        answers.remember(link, link * 4000)
+    assert answers.of(["a", "b", "c"]) == {"a": "a" * 4000, "c": "c" * 4000}
 
 
 def _call() -> tuple[str, dict[str, str]]:
