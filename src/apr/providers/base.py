@@ -82,6 +82,8 @@ class Request(Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     stop: tuple[str, ...] = ()
     """Texts at which the answer ends; they are no part of it."""
+    reasoning_begun: bool = False
+    """Whether the prompt ends inside of reasoning, so that the answer begins in it."""
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     """Further fields of the wire's request, sent as they are: `top_p`, `seed`, ..."""
 

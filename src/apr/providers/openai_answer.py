@@ -109,7 +109,7 @@ class Answer:
         self._calls = PartialCalls(frozenset(self._tools))
         begun = beginning(request, family)
         self._content = [begun] if begun else []
-        self._parser.feed(begun)
+        self._parser.feed("<think>\n" if request.reasoning_begun else begun)
         self._reasoning: list[str] = []
         self._stop_sequence = ""
         self._counts: TokenCounts | None = None

@@ -24,6 +24,7 @@ from apr.serve.conversation import Answers, Chain, answer_link, chain_of
 from apr.serve.engine import Engine
 from apr.serve.metrics import Meter, Watch
 from apr.serve.queue import Busy, Client, FairQueue
+from apr.serve.reasoning import Reasoning
 from apr.serve.slots import Slots
 from apr.serve.volatile import without_headers
 from ccpa.trace import ToolUseBlock, Usage
@@ -71,6 +72,7 @@ class Backend:
         self.info = info
         self.engine = engine
         self._family = family_of(info.template)
+        self._reasoning = Reasoning(engine)
         self._chat = OpenAIChat(
             engine.base_url, info.model, api_key=engine.key, family=self._family, ids=FreshIds()
         )
@@ -95,10 +97,11 @@ class Backend:
         request = msgspec.structs.replace(request, system=without_headers(request.system))
         chain = chain_of(request)
         request = self._answers.restored(request, chain)
+        begun = self._family is not None and await self._reasoning.begun(request)
         watch = self._meter.watch()
         async with self._queue.place(client), self._slots.lease(chain) as lease:
             options = {**request.options, "id_slot": lease.number, "return_progress": True}
-            asked = msgspec.structs.replace(request, options=options)
+            asked = msgspec.structs.replace(request, options=options, reasoning_begun=begun)
             async with contextlib.aclosing(self._told(asked)) as events:
                 async for event in events:
                     lease.evaluating()
