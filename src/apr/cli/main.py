@@ -14,6 +14,7 @@ from apr.errors import AprError
 from apr.ui.terminal import plain
 
 COMMANDS = {
+    "bench": "measure how fast a model is here, and what apr adds to llama.cpp",
     "code": "work on a task in a project, with a model on this machine",
     "config": "show the settings and who set them; read or change one",
     "decide": "say what a model would do next, for each decision of recorded sessions",
