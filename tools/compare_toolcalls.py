@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare how parsers read the tool calls of the corpus, and print what each of them gets wrong.
+"""Compare how parsers read the tool calls of the corpus: how many are lost, altered, invented.
 
 The corpus is tests/apr/providers/toolcalls/corpus; docs/tool-calls.md says what the figures mean.
 Without options this project's parser is judged alone. The others are not part of this project: give
@@ -13,7 +13,7 @@ import io
 import logging
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,7 +24,6 @@ from toolcall_corpus.judge import Verdict, judge
 from toolcall_corpus.parsers import Contestant, NotThereError, ours, sglang, vllm
 
 OTHERS = {"vllm": vllm, "sglang": sglang, "llama.cpp": llama_cpp}
-COLUMNS: tuple[Verdict, ...] = ("right", "lost", "altered", "invented")
 EXAMPLES = """examples:
   python tools/compare_toolcalls.py
   python tools/compare_toolcalls.py --with vllm=/tmp/vllm --with sglang=/tmp/sglang --cases
@@ -43,7 +42,7 @@ class Finding(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -54,10 +53,9 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument("--cases", action="store_true", help="name every case that is not right")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every verdict to FILE")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     tools = load_tools()
     contestants = [ours(tools)]
-    logging.disable(logging.CRITICAL)  # the others log each failure, which the table counts
     for other in args.others:
         name, _, folder = other.partition("=")
         if name not in OTHERS:
@@ -69,7 +67,7 @@ def main() -> int:
             return 2
     groups = load_groups()
     findings = [each for one in contestants for each in _examine(one, groups)]
-    print(_table(contestants, groups, findings))
+    print(_table(contestants, findings))
     if args.cases:
         print("\n" + "\n".join(_line(each) for each in findings if each.verdict != "right"))
     if args.json:
@@ -85,7 +83,7 @@ def _examine(contestant: Contestant, groups: Sequence[Group]) -> list[Finding]:
         for case in group.cases:
             error = None
             try:
-                with contextlib.redirect_stdout(io.StringIO()):
+                with _silence():
                     got = contestant.parse(case)
             except Exception as caught:  # another project's code may raise anything
                 got, error = [], f"{type(caught).__name__}: {caught}"
@@ -98,35 +96,47 @@ def _examine(contestant: Contestant, groups: Sequence[Group]) -> list[Finding]:
     return findings
 
 
-def _table(
-    contestants: Sequence[Contestant], groups: Sequence[Group], findings: Sequence[Finding]
-) -> str:
-    """Return the figures as a Markdown table: a line for each parser and family.
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep parsers from reporting each failure, which the table counts."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
-    `failed` counts the cases, among all of them, in which the parser raised an error.
+
+def _table(contestants: Sequence[Contestant], findings: Sequence[Finding]) -> str:
+    """Return the figures as a Markdown table: a line for each family, a column for each parser.
+
+    A cell says how many cases are lost, altered and invented, and of how many where not all were
+    run. The last line counts the cases in which the parser raised an error, whatever the verdict.
     """
+    families = list(dict.fromkeys(each.family for each in findings))
     lines = [
-        f"| parser | family | cases | {' | '.join(COLUMNS)} | failed |",
-        "|---|---|" + "---:|" * (2 + len(COLUMNS)),
+        f"| family | cases | {' | '.join(f'{one.name} {one.version}' for one in contestants)} |",
+        "|---|---:|" + "---|" * len(contestants),
     ]
-    for contestant in contestants:
-        label = f"{contestant.name} {contestant.version}"
-        own = [each for each in findings if each.parser == contestant.name]
-        lines += [
-            _row(label, group.name, [each for each in own if each.family == group.name])
-            for group in groups
+    for label, members in [*((name, [name]) for name in families), ("**all**", families)]:
+        among = [each for each in findings if each.family in members]
+        every = len({each.case for each in among})
+        cells = [
+            _cell([each for each in among if each.parser == one.name], every) for one in contestants
         ]
-        lines.append(_row(f"**{label}**", "**all**", own))
-    return "\n".join(lines)
+        lines.append(f"| {label} | {every} | {' | '.join(cells)} |")
+    errors = Counter(each.parser for each in findings if each.error)
+    cells = [str(errors[one.name]) for one in contestants]
+    return "\n".join([*lines, f"| errors | | {' | '.join(cells)} |"])
 
 
-def _row(label: str, family: str, findings: Sequence[Finding]) -> str:
+def _cell(findings: Sequence[Finding], cases: int) -> str:
     if not findings:
-        return f"| {label} | {family} | not run |" + " |" * (1 + len(COLUMNS))
+        return "not run"
     verdicts = Counter(finding.verdict for finding in findings)
-    failed = sum(finding.error is not None for finding in findings)
-    figures = [len(findings), *(verdicts[column] for column in COLUMNS), failed]
-    return f"| {label} | {family} | {' | '.join(map(str, figures))} |"
+    figures = " / ".join(str(verdicts[column]) for column in ("lost", "altered", "invented"))
+    return figures if len(findings) == cases else f"{figures} of {len(findings)}"
 
 
 def _line(finding: Finding) -> str:

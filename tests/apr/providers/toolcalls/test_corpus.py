@@ -5,6 +5,8 @@ The same cases put this parser beside others: `tools/compare_toolcalls.py`.
 
 import random
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import compare_toolcalls
 from apr.providers.toolcalls import marks
 from apr.providers.toolcalls.pieces import Call, Piece, Text
 from apr.providers.toolcalls.stream import Parser
@@ -125,3 +128,24 @@ def test_faults_are_told_apart() -> None:
     assert judge(case, [first, second, unfit, ("Fly", {})], TOOLS) == Faults()
     assert judge(case, [second, first], TOOLS).verdict == "altered"
     assert judge(CASES["hermes-quoted-in-fence"], [first], TOOLS).verdict == "invented"
+
+
+def test_the_comparison_finds_nothing_wrong_with_this_parser(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "figures.json"
+    assert compare_toolcalls.main(["--cases", "--json", str(figures)]) == 0
+    assert f"| **all** | {len(CASES)} | 0 / 0 / 0 |\n" in capsys.readouterr().out
+    findings = msgspec.json.decode(figures.read_bytes(), type=list[compare_toolcalls.Finding])
+    assert {finding.case for finding in findings} == set(CASES)
+
+
+def test_a_parser_that_is_not_there_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert compare_toolcalls.main(["--with", f"sglang={tmp_path}"]) == 2
+    assert "cannot be imported" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        compare_toolcalls.main(["--with", "ollama"])
+    assert "there are: vllm, sglang, llama.cpp" in capsys.readouterr().err
