@@ -6,7 +6,6 @@ bytes. Here the checksum stands guard over that. Its Xet protocol knows no range
 and fails behind some proxies; the hub serves the same files over plain HTTP, which this speaks.
 """
 
-import email.utils
 import hashlib
 import os
 import re
@@ -19,12 +18,12 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from msgspec import Struct
 
 from apr.errors import AprError
+from apr.models.answers import TRANSIENT, asked_to_wait, length, version
 from apr.ui.amounts import size
 
 if TYPE_CHECKING:
     import httpx2
 
-TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 WAITS_S = (0.0, 1.0, 2.0, 4.0, 8.0, 8.0)
 """Before each further try; any byte that arrives begins the count anew."""
 LONGEST_WAIT_S = 120.0
@@ -126,6 +125,10 @@ def fetch(
             )
         os.fsync(descriptor)
         return transfer.received
+    except BaseException:
+        if not os.fstat(descriptor).st_size:
+            part.unlink(missing_ok=True)
+        raise
     finally:
         os.close(descriptor)
 
@@ -171,6 +174,7 @@ class _Transfer:
         self.size = remote.size
         self.have = 0
         self.received = 0
+        self.answered = False
         self.ended = False
         """Whether a server that did not say how long the file is has come to its end."""
         self.hash = self._fresh_hash()
@@ -240,10 +244,8 @@ class _Transfer:
         return DownloadFailed(f"{self.remote.name}: {problem}. It was removed.\n{advice}")
 
     def _gave_up(self, problem: str) -> DownloadFailed:
-        return DownloadFailed(
-            f"{self.remote.name}: {problem}.\n"
-            "What has arrived is kept; the same command goes on from there."
-        )
+        kept = "\nWhat has arrived is kept; the same command goes on from there."
+        return DownloadFailed(f"{self.remote.name}: {problem}.{kept if self.have else ''}")
 
     def _goal(self) -> int | None:
         """Return where the next request is to end, if not where the file does."""
@@ -270,6 +272,8 @@ class _Transfer:
                         self._take(piece)
                     self.ended = self.size is None
         except (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError) as error:
+            if isinstance(error, httpx2.ConnectError) and not self.answered:
+                raise self._gave_up(_reason(error)) from error  # a name or a host that is not there
             raise _Again(_reason(error)) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self._gave_up(_reason(error)) from error
@@ -285,6 +289,7 @@ class _Transfer:
 
     def _begin(self, response: "httpx2.Response", explain: Explain) -> bool:
         """Prepare for the body of an answer; return whether there is one to take."""
+        self.answered = True
         status = response.status_code
         if status in TRANSIENT:
             reason = f"the server answers {status} {response.reason_phrase}".rstrip()
@@ -302,7 +307,7 @@ class _Transfer:
             raise explain(response, self.remote.name)
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise self._gave_up("the server sends it in an encoding that was not asked for")
-        self._expect(_total(response, self.have) if status == 206 else _length(response))
+        self._expect(_total(response, self.have) if status == 206 else length(response))
         if status == 200 and self.have:  # it knows no ranges, or has another version by now
             self.start_over()
         if self.validator is not None:
@@ -324,12 +329,12 @@ class _Transfer:
 
     def _hold_version(self, validator: Path, response: "httpx2.Response") -> None:
         """Keep what tells this version of the file from others, or hold it against what is kept."""
-        version = _version(response)
-        if not self.have and version:
-            validator.write_text(version, encoding="utf-8")
+        given = version(response)
+        if not self.have and given:
+            validator.write_text(given, encoding="utf-8")
         elif not self.have:
             validator.unlink(missing_ok=True)
-        elif version != validator.read_text(encoding="utf-8"):  # it knows nothing of If-Range
+        elif given != validator.read_text(encoding="utf-8"):  # it knows nothing of If-Range
             self.start_over()
             raise _Again("the file on the server has changed")
 
@@ -357,38 +362,10 @@ class _Transfer:
 def _total(response: "httpx2.Response", start: int) -> int | None:
     """Return how long the file is of which a part comes; that must begin where it was asked to."""
     given = response.headers.get("Content-Range", "")
-    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", given)
+    match = re.fullmatch(r"bytes ([0-9]{1,15})-[0-9]+/([0-9]{1,15}|\*)", given)
     if not match or int(match[1]) != start:
         raise _Again(f"the server sends another part ({given or 'unnamed'}) than was asked for")
     return None if match[2] == "*" else int(match[2])
-
-
-def _length(response: "httpx2.Response") -> int | None:
-    length = response.headers.get("Content-Length", "")
-    return int(length) if length.isascii() and length.isdigit() else None
-
-
-def _version(response: "httpx2.Response") -> str:
-    """Return what `If-Range` may name (RFC 9110): a strong entity tag, a date, or "" if none."""
-    tag: str = response.headers.get("ETag", "")
-    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
-
-
-def asked_to_wait(response: "httpx2.Response") -> float | None:
-    """Return the seconds after which a server wants to be asked again, if it says so.
-
-    `Retry-After` gives seconds or a date (RFC 9110); the hub gives `t=SECONDS` in `RateLimit`.
-    """
-    given = response.headers.get("Retry-After", "").strip()
-    if given.isascii() and given.isdigit():
-        return float(given)
-    if given:
-        try:
-            return max(0.0, email.utils.parsedate_to_datetime(given).timestamp() - time.time())
-        except (ValueError, OverflowError):
-            return None
-    match = re.search(r";\s*t=(\d+)", response.headers.get("RateLimit", ""))
-    return float(match[1]) if match and response.status_code == 429 else None
 
 
 def _reason(error: Exception) -> str:

@@ -14,7 +14,8 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from apr.errors import AprError
-from apr.models.download import LONGEST_WAIT_S, TRANSIENT, Watch, asked_to_wait
+from apr.models.answers import TRANSIENT, asked_to_wait
+from apr.models.download import LONGEST_WAIT_S, Watch
 from apr.models.listing import RemoteFile
 from apr.models.names import OnHub, shown
 from apr.ui.terminal import plain

@@ -224,6 +224,30 @@ def test_a_server_that_wants_to_be_left_alone_for_long_is(getting: Getting, when
     assert len(getting.hub.asked) == 1
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "9" * 6000},
+        {"Retry-After": "soon"},
+        {"RateLimit": f"r;t={'9' * 6000}"},
+        {"Retry-After": "-1"},
+    ],
+)
+def test_nonsense_about_when_to_come_back_is_none(
+    getting: Getting, headers: dict[str, str]
+) -> None:
+    getting.hub.faults.append(Fault(status=429, headers=headers))
+    assert getting.known() == len(DATA)
+
+
+@pytest.mark.parametrize("given", [f"bytes 0-1/{'9' * 6000}", "bytes */*", "bytes -1-2/3", "x"])
+def test_nonsense_about_the_part_that_comes_is_not_believed(getting: Getting, given: str) -> None:
+    getting.part.write_bytes(DATA[:HALF])
+    getting.hub.faults.append(Fault(headers={"Content-Range": given}))
+    assert getting.known() == len(DATA) - HALF
+    assert getting.part.read_bytes() == DATA
+
+
 def test_the_hubs_own_way_to_say_how_long_is_understood(getting: Getting) -> None:
     limit = {"RateLimit": '"resolvers";r=0;t=3600'}
     getting.hub.faults.append(Fault(status=429, headers=limit))
@@ -248,8 +272,10 @@ def test_nobody_at_the_other_end_is_said_so(
     with serving(Hub()) as url:
         gone = url
     remote = Remote(url=f"{gone}/f.gguf", name="f.gguf")
-    with pytest.raises(DownloadFailed, match=r"(?i)refused"):
+    with pytest.raises(DownloadFailed, match=r"(?i)refused\.$"):
         fetch(remote, part, client, notes, refusal, waits=TRIES)
+    assert notes.said == [], "nobody is asked again who has never answered"
+    assert not part.exists()
 
 
 def test_a_file_that_has_changed_is_fetched_anew_and_never_mixed(getting: Getting) -> None:
