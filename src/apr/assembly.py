@@ -71,6 +71,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """What the session is called."""
     persist: bool = True
     """Whether the session is stored."""
+    agents: str | None = None
+    """Kinds of subagents, as JSON."""
     core_tools: bool = False
     """Whether the model is given the eight core tools only: a small model may know no others."""
 
@@ -140,8 +142,7 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     assembled.notices += options.settings.notices
     _add_hooks(assembled, options)
     _add_memory(assembled, options)
-    if not options.core_tools:
-        _add_subagents(assembled)
+    _add_library(assembled, options)
     _give_tools(assembled)
     if stored is not None:
         agent.messages = list(stored.messages)
@@ -227,22 +228,39 @@ def _give_tools(assembled: Assembled) -> None:
     agent.request = msgspec.structs.replace(agent.request, tools=specs(offered))
 
 
-def _add_subagents(assembled: Assembled) -> None:
-    """Let the agent have others work for it."""
+def _add_library(assembled: Assembled, options: Options) -> None:
+    """Let the agent have others work for it, and load what the user has written for some tasks."""
+    from apr.skills.found import discover, places
+    from apr.skills.library import SkillLibrary, listing
+    from apr.subagents import definitions
     from apr.subagents.company import Company
-    from apr.subagents.kinds import listing, roster
+    from apr.subagents.kinds import listing as listing_of_kinds
+    from apr.subagents.kinds import roster
     from apr.tools.agent import Agent as AgentTool
 
     agent = assembled.agent
-    kinds = roster({})
+    where = places(options.root, os.environ, options.sources)
+    own, notices = definitions.read(where)
+    given = definitions.given(options.agents) if options.agents else {}
+    kinds = roster({**own, **given})
     memory = assembled.preface.partition("</environment>\n\n")[2]
     company = Company(
-        lambda: agent, lambda where: first_prompt(look_around(where.root), "") + memory
+        lambda: agent, lambda there: first_prompt(look_around(there.root), "") + memory
     )
-    assembled.offered.append(AgentTool(company, kinds))
-    assembled.preface += f"Agents for the Agent tool:\n{listing(kinds)}\n\n"
     assembled.closing.append(company.close)
     agent.background = company
+    (assembled.known if options.core_tools else assembled.offered).append(AgentTool(company, kinds))
+    if not options.core_tools:
+        assembled.preface += f"Agents for the Agent tool:\n{listing_of_kinds(kinds)}\n\n"
+    skills, more = discover(where)
+    agent.library = library = SkillLibrary(skills, lambda: agent)
+    listed, cut = listing(skills)
+    assembled.notices += [*notices, *more, *cut]
+    if listed:
+        from apr.tools.skill import Skill as SkillTool
+
+        assembled.offered.append(SkillTool(library, agent.gate, company, kinds))
+        assembled.preface += f"Skills:\n{listed}\n\n"
 
 
 def _stored(options: Options) -> "Stored | None":

@@ -222,13 +222,14 @@ class Agent:
         if self.library is not None and (found := await self.library.expand(prompt)):
             text = found.text
             self.gate.granted = found.allow
-            yield SkillInvocation(
-                v=1,
-                turn=self.session.turn,
-                name=found.name,
-                source="user_invoked",
-                instructions_injected=True,
-            )
+            if found.name is not None:
+                yield SkillInvocation(
+                    v=1,
+                    turn=self.session.turn,
+                    name=found.name,
+                    source="user_invoked",
+                    instructions_injected=True,
+                )
         parts = [text, *fired.context, *self._news()]
         yield self._remember(UserMessage(preface + "\n\n".join(parts)))
 

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 class Expansion(Struct, frozen=True):
-    """A prompt that named a command or skill: what the model reads in its place."""
+    """A prompt that stands for more than it says: what the model reads in its place."""
 
-    name: str
+    name: str | None
+    """Of the command or skill that it named; None where it only named files."""
     text: str
     allow: tuple[Rule, ...] = ()
     """What may be done without asking until the next prompt."""
@@ -28,7 +29,7 @@ class Library(Protocol):
     """The user's commands and skills."""
 
     async def expand(self, prompt: str) -> Expansion | None:
-        """Return what a prompt like `/name args` stands for; None where it is no such prompt."""
+        """Return what a prompt like `/name args` or `see @file` stands for; None: for itself."""
         ...
 
 

@@ -136,10 +136,11 @@ class Company:
     def _hire(self, task: Task, context: Context, place: Place, chief: Agent) -> Agent:
         """Return an agent for a task: what it has of its own, and what of its chief."""
         names = task.kind.tools
+        wanted = None if names is None else {name.partition("(")[0] for name in names}
         tools: list[Tool[Any]] = [
             tool
             for name, tool in chief.tools.items()
-            if name not in _NOT_FOR_THEM and (names is None or name in names)
+            if name not in _NOT_FOR_THEM and (wanted is None or name in wanted)
         ]
         policy = msgspec.structs.replace(chief.gate.policy, root=place.root)
         request = msgspec.structs.replace(chief.request, messages=())

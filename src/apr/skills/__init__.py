@@ -1,0 +1,1 @@
+"""Skills and commands: instructions of the user's that are loaded when they are needed."""

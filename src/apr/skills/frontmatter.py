@@ -1,0 +1,66 @@
+"""The head of a Markdown file: `key: value` lines between two lines of hyphens."""
+
+import re
+
+Head = dict[str, str | list[str]]
+
+_FRONTMATTER = re.compile(r"\A---[ \t]*\n(.*?)(?:^---[ \t]*(?:\n|\Z))", re.DOTALL | re.MULTILINE)
+_KEY = re.compile(r"([A-Za-z][\w-]*)[ \t]*:(?:[ \t]+(.*)|[ \t]*)\Z")
+_ITEM = re.compile(r"[ \t]*-[ \t]+(.*)")
+
+
+def split(text: str) -> tuple[Head, str]:
+    """Return the head and the rest of a text.
+
+    People write colons, globs and brackets there without quotes, which YAML takes for something
+    else or refuses; so lines are read as they are meant. A value may go on in indented lines, be a
+    list of `- items`, or be a block behind `|` or `>`.
+    """
+    match = _FRONTMATTER.match(text)
+    if match is None:
+        return {}, text
+    head: Head = {}
+    key = ""
+    for line in match[1].splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if found := _KEY.match(line):
+            key = found[1].lower()
+            value = (found[2] or "").strip()
+            head[key] = "" if value in {"|", ">", "|-", ">-"} else _unquoted(value)
+        elif key and (item := _ITEM.fullmatch(line)):
+            before = head[key]
+            items = before if isinstance(before, list) else [before] if before else []
+            head[key] = [*items, _unquoted(item[1].strip())]
+        elif key and line[0] in " \t" and isinstance(before := head[key], str):
+            head[key] = f"{before} {line.strip()}".strip()
+    return head, text[match.end() :]
+
+
+def text_in(head: Head, key: str) -> str:
+    """Return a value as text; empty where there is none."""
+    value = head.get(key, "")
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+def truth_in(head: Head, key: str, default: bool) -> bool:
+    """Return a value as yes or no."""
+    value = text_in(head, key).lower()
+    return value in {"true", "yes", "on", "1"} if value else default
+
+
+def names_in(head: Head, key: str) -> tuple[str, ...] | None:
+    """Return a list, or what stands between commas outside brackets; None where there is none."""
+    value = head.get(key)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        inner = value[1:-1] if value[:1] == "[" and value[-1:] == "]" else value
+        value = re.split(r",(?![^(]*\))", inner)
+    return tuple(name for name in (_unquoted(one.strip()) for one in value) if name)
+
+
+def _unquoted(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1]
+    return value
