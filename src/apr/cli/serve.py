@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
         most_waiting=args.queue,
         cache=None if args.no_cache else args.cache_dir or home() / "prefixes",
         cache_bytes=args.cache_size,
-        grace=10.0 if args.grace is None else args.grace,
+        grace=args.grace,
     )
     number = serve(options, listening, lambda served, url: _say(served, url, args, keys=keys))
     # Not through the native destructors: they wait for the batch in work, and nobody wants it.

@@ -52,7 +52,7 @@ class Served(Struct, frozen=True, kw_only=True):
         """Return the header that says which model answers, where another one was asked for."""
         if asked in (None, self.model):
             return {}
-        name = self.model.encode("ascii", "backslashreplace").decode()  # a header holds no more
+        name = self.model.encode("unicode_escape").decode("ascii")  # a header holds no more
         return {"x-apr-model-fallback": name}
 
 
@@ -164,8 +164,7 @@ class Backend:
                     yield event
 
     async def close(self) -> None:
-        """Save the conversations, and give back the connections."""
-        await self._slots.save_all()
+        """Give back the connections."""
         await self._chat.close()
         await self.engine.close()
 

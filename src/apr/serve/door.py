@@ -8,7 +8,8 @@ import asyncio
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -21,6 +22,8 @@ from apr.serve.queue import Client
 
 LARGEST_BODY = 32 * 1024 * 1024
 """Bytes of a request."""
+MOST_HELD = 512 * 1024 * 1024
+"""Bytes of all requests that are read or answered at a time."""
 BODY_IDLE_S = 30.0
 """How long a client may pause while it sends a request."""
 TAKE_S = 120.0
@@ -65,6 +68,7 @@ class Door:
         self._routes = frozenset(routes)
         self._refuse = refuse
         self._keys = [_digest(key) for key in rules.keys]
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -76,16 +80,17 @@ class Door:
         answer = _Answer(send)
         try:
             refusal = self._check(Request(scope))
-            if refusal is None:
-                body = await _read(receive)
-                await self._let_in(scope, body, receive, answer)
-            else:
+            if refusal is not None:
                 await self._refuse(path, *refusal)(scope, receive, answer)
+                return
+            async with self._body(receive) as body:
+                await self._let_in(scope, body, receive, answer)
         except _Unread as error:
             if error.status != GONE:
                 await self._refuse(path, error.status, str(error))(scope, receive, answer)
         except Exception as error:
-            _log.exception("%s %s failed", scope["method"], path)
+            _log.error("%s %r failed: %r", scope["method"], path, error)
+            _log.debug("where it failed", exc_info=error)
             if answer.status is None:
                 said = f"Internal error ({type(error).__name__}); the server's log has more."
                 await self._refuse(path, 500, said)(scope, receive, answer)
@@ -113,6 +118,30 @@ class Door:
                 return 401, "This is not an API key of this server."
         return None
 
+    @asynccontextmanager
+    async def _body(self, receive: Receive) -> AsyncIterator[bytes]:
+        """Read the body of a request, and count it as held meanwhile.
+
+        Raises:
+            _Unread: it is too large, too slow, or the client has gone.
+        """
+        body = bytearray()
+        try:
+            more = True
+            while more:
+                message = await _soon(receive)
+                piece = message.get("body", b"")
+                body += piece
+                self._held += len(piece)
+                if len(body) > LARGEST_BODY:
+                    raise _Unread(413, f"A request may have {LARGEST_BODY:,} bytes at most.")
+                if self._held > MOST_HELD:
+                    raise _Unread(503, "Too many large requests at a time. Try again later.")
+                more = message.get("more_body", False)
+            yield bytes(body)
+        finally:
+            self._held -= len(body)
+
     async def _let_in(self, scope: Scope, body: bytes, receive: Receive, send: "_Answer") -> None:
         """Have the request answered; cancel that when the client goes away."""
         gone = asyncio.create_task(_gone(receive))
@@ -127,7 +156,7 @@ class Door:
         work = asyncio.ensure_future(self._inside(scope, replay, send))
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
+            if work.done() and not work.cancelled():
                 work.result()
         finally:
             gone.cancel()
@@ -161,26 +190,21 @@ class _Answer:
             raise asyncio.CancelledError from None
 
 
-async def _read(receive: Receive) -> bytes:
-    """Return the body of a request.
+async def _soon(receive: Receive) -> Message:
+    """Return the next part of a request's body.
 
     Raises:
-        _Unread: it is too large, too slow, or the client has gone.
+        _Unread: it does not come in time, or the client has gone.
     """
-    body = bytearray()
-    while True:
-        try:
-            async with asyncio.timeout(BODY_IDLE_S):
-                message = await receive()
-        except TimeoutError:
-            raise _Unread(408, f"Nothing came for {BODY_IDLE_S:g} s in the middle.") from None
-        if message["type"] == "http.disconnect":
-            raise _Unread(GONE)
-        body += message.get("body", b"")
-        if len(body) > LARGEST_BODY:
-            raise _Unread(413, f"A request may have {LARGEST_BODY:,} bytes at most.")
-        if not message.get("more_body", False):
-            return bytes(body)
+    try:
+        async with asyncio.timeout(BODY_IDLE_S):
+            message = await receive()
+    except TimeoutError:
+        said = f"Nothing came for {BODY_IDLE_S:g} s in the middle of the request."
+        raise _Unread(408, said) from None
+    if message["type"] == "http.disconnect":
+        raise _Unread(GONE)
+    return message
 
 
 async def _gone(receive: Receive) -> None:

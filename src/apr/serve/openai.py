@@ -217,8 +217,13 @@ def _without_header(message: dict[str, Any]) -> dict[str, Any]:
     content = message.get("content")
     if isinstance(content, str):
         return {**message, "content": without_headers(content)}
-    parts = [{**p, "text": without_headers(p.get("text") or "")} for p in content or ()]
-    return {**message, "content": [part for part in parts if part["text"]]}
+    parts = [_without_header_in(part) for part in content or ()]
+    return {**message, "content": [part for part in parts if part.get("text") != ""]}
+
+
+def _without_header_in(part: dict[str, Any]) -> dict[str, Any]:
+    text = part.get("text")
+    return {**part, "text": without_headers(text)} if isinstance(text, str) else part
 
 
 def _card(backend: Backend) -> dict[str, Any]:

@@ -103,6 +103,7 @@ class Asked(Struct):
     temperature: float | None = None
     stop: str | list[str] | None = None
     n: int | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
 
     @property
     def concerns_tools(self) -> bool:

@@ -36,6 +36,9 @@ REMEMBERED_BYTES = 64 * 1024 * 1024
 """Characters of past answers whose exact text is remembered."""
 BACKLOG = 512
 TIDY_S = 5.0
+"""How often it is looked for conversations that rest."""
+SAVE_S = 60.0
+"""How long the server takes, at its end, to save conversations."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,8 +63,8 @@ class Options(Struct, frozen=True, kw_only=True):
     cache: Path | None = None
     """Where evaluated prompts are kept; None for nowhere."""
     cache_bytes: int = 0
-    grace: float = 10.0
-    """Seconds that answers in work get to end when the server is told to."""
+    grace: float | None = 10.0
+    """Seconds that answers in work get to end when the server is told to; None for no limit."""
 
 
 def is_loopback(host: str) -> bool:
@@ -110,11 +113,12 @@ def serve(options: Options, listening: socket.socket, ready: Callable[[Served, s
         most_slots=MOST_SLOTS,
     )
     threads = options.threads or machine.threads(info)
-    prefixes = _prefixes(options, plan)
+    prefixes = _prefixes(options)
     key = os.urandom(24).hex()
     native = llama.load(
         info,
-        machine.Plan(plan.context, plan.slots, 0),  # conversations make room by way of files
+        # Conversations make room by way of files, or else of memory.
+        plan if prefixes is None else machine.Plan(plan.context, plan.slots, 0),
         name=options.name,
         key=key,
         port=0,
@@ -133,11 +137,11 @@ def serve(options: Options, listening: socket.socket, ready: Callable[[Served, s
     return asyncio.run(parts.run(listening, lambda url: ready(served, url)))
 
 
-def _prefixes(options: Options, plan: machine.Plan) -> Prefixes | None:
-    """Return the saved prompts, if any are to be kept."""
-    if options.cache is None:
+def _prefixes(options: Options) -> Prefixes | None:
+    """Return the saved prompts, if any are to be kept: llama.cpp saves none that have images."""
+    if options.cache is None or options.projector is not None:
         return None
-    model = f"{identity(options.model)} {llama.installed_version()} {plan.context}"
+    model = f"{identity(options.model)} {llama.installed_version()}"
     try:
         return Prefixes(options.cache, model, options.cache_bytes)
     except OSError as error:
@@ -193,6 +197,7 @@ class _Parts:
 
     async def run(self, listening: socket.socket, ready: Callable[[str], None]) -> int:
         """Serve until a signal; return its number."""
+        grace = self._options.grace
         server = _Server(
             uvicorn.Config(
                 self._app,
@@ -201,13 +206,17 @@ class _Parts:
                 access_log=False,
                 server_header=False,
                 ws="none",
-                timeout_graceful_shutdown=max(1, round(self._options.grace)),
+                proxy_headers=False,  # an address is what it is, not what a client says
+                timeout_graceful_shutdown=None if grace is None else max(1, round(grace)),
             )
         )
         told: list[int] = []
+        hurry = asyncio.Event()
 
         def stop(number: int) -> None:
-            server.force_exit = bool(told)  # the second time it is meant
+            if told:  # the second time, nothing is waited for
+                server.force_exit = True
+                hurry.set()
             server.should_exit = True
             told.append(number)
 
@@ -221,9 +230,19 @@ class _Parts:
         finally:
             tidying.cancel()
             await asyncio.gather(tidying, return_exceptions=True)
+            await self._save(hurry)
             await self._backend.close()
             await self._embedder.close()
         return told[0] if told else signal.SIGTERM
+
+    async def _save(self, hurry: asyncio.Event) -> None:
+        """Save the conversations, unless it takes too long or there is no time."""
+        saving = asyncio.create_task(self._slots.save_all())
+        hurrying = asyncio.create_task(hurry.wait())
+        await asyncio.wait({saving, hurrying}, timeout=SAVE_S, return_when=asyncio.FIRST_COMPLETED)
+        for task in (saving, hurrying):
+            task.cancel()
+        await asyncio.gather(saving, hurrying, return_exceptions=True)
 
     async def _tidy(self) -> None:
         """Save conversations that rest."""
