@@ -6,8 +6,6 @@ there. To run it would be wrong; told as text it would end the agent's work. So 
 the way back the model is shown its own call again, and is told what was wrong with it.
 """
 
-import msgspec
-
 from apr.providers.base import ToolAnswer
 from ccpa.trace import Block, ToolUseBlock
 
@@ -39,8 +37,3 @@ def told_to_model(call: ToolUseBlock, content: str, *, ok: bool) -> ToolAnswer:
             told = f"<tool_use_error>{reason}</tool_use_error>"
             return ToolAnswer(id_, tool, told, ok=False)
     return ToolAnswer(call.id, call.name, content, ok=ok)
-
-
-def encoded(call: ToolUseBlock) -> str:
-    """Return a call's input as JSON."""
-    return msgspec.json.encode(call.input).decode()

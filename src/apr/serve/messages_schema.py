@@ -114,7 +114,6 @@ class Body(Struct, kw_only=True):
     service_tier: Literal["auto", "standard_only"] | None = None
     mcp_servers: list[Any] | None = None
     thread: Any = None
-    container: Any = None
 
 
 class Message(Struct):
@@ -269,4 +268,3 @@ class BuiltInTool(Struct):
     """A tool that the vendor describes."""
 
     type: str
-    name: str | None = None

@@ -225,6 +225,37 @@ def test_the_system_may_speak_between() -> None:
     assert said[2:] == (UserMessage("<system>\nMind the gap.\n</system>\n\nc"),)
 
 
+def test_the_system_may_speak_in_blocks() -> None:
+    blocks = [block("text", text="One."), block("text", text="")]
+    (prompt,) = history({"role": "system", "content": blocks}, {"role": "user", "content": "a"})
+    assert prompt == UserMessage("<system>\nOne.\n</system>\n\na")
+
+
+def test_what_else_can_stand_in_a_prompt_is_told_as_text() -> None:
+    found = block(
+        "search_result", source="s", title="t", content=[block("text", text="x")], citations={}
+    )
+    ran = block("mcp_tool_result", tool_use_id="m", content="ran")
+    summary = block("compaction", content="So far.")
+    upload = block("container_upload", file_id="f")
+    assert history([found, ran, summary, upload]) == (
+        UserMessage('<search_result source="s" title="t">\nx\n</search_result>\n\nran\n\nSo far.'),
+    )
+
+
+def test_a_summary_of_the_model_is_its_text() -> None:
+    said = history("a", [block("compaction", content="So far.")], "b")[1]
+    assert said == AssistantMessage((TextBlock("So far."),))
+
+
+def test_a_document_in_a_result_is_told_as_text() -> None:
+    text = document(block("text", media_type="text/plain", data="Body"))
+    result = {**RESULT, "content": [text]}
+    assert history("Go", [CALL], [result])[2] == ToolMessage(
+        (ToolAnswer("toolu_1", "Read", "<document>\nBody\n</document>"),)
+    )
+
+
 def test_an_answer_may_be_begun() -> None:
     assert history("a", "The answer is")[-1] == AssistantMessage((TextBlock("The answer is"),))
 
