@@ -164,13 +164,14 @@ def test_a_killed_download_goes_on_where_it_was_and_never_shows(
 def test_an_interrupted_download_says_that_it_can_go_on(start: Pull, hub: Hub, home: Path) -> None:
     hub.faults.append(Fault(pause=100_000))
     process = start("qwen3-coder")
-    eventually(lambda: part_of(home, hub).exists() and hub.paused.is_set())
+    part = part_of(home, hub)
+    eventually(lambda: part.exists() and part.stat().st_size == 100_000)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "the same command goes on from there" in err
     assert "Traceback" not in err
-    assert part_of(home, hub).exists()
+    assert part.stat().st_size == 100_000
 
 
 def test_two_at_once_fetch_it_once(start: Pull, hub: Hub, home: Path, tiny: Path) -> None:
