@@ -24,6 +24,7 @@ _FAULTY = (
     "json schema error",
     "failed to parse grammar",
     "input is not supported",
+    "too large to process",
     "jinja exception",
     "error rendering prompt",
 )

@@ -5,7 +5,7 @@ stands between them and the engine is here: admission, slots, and the exact text
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -14,14 +14,14 @@ from msgspec import Struct
 
 from apr.agent.events import PrefillProgress
 from apr.providers import openai_request
-from apr.providers.base import Completion, ContextOverflow, ModelEvent, ProviderError, Request
+from apr.providers.base import Completion, ModelEvent, Request
 from apr.providers.http import Response
 from apr.providers.openai_answer import FreshIds, Timings
 from apr.providers.openai_chat import OpenAIChat
 from apr.providers.sse import EventParser
 from apr.providers.toolcalls import family_of, reasons
 from apr.serve.conversation import Answers, Chain, answer_link, chain_of
-from apr.serve.engine import Engine
+from apr.serve.engine import Engine, plainly
 from apr.serve.metrics import Meter, Watch
 from apr.serve.queue import Busy, Client, FairQueue
 from apr.serve.reasoning import Reasoning
@@ -125,7 +125,7 @@ class Backend:
         request = msgspec.structs.replace(request, system=without_headers(request.system))
         request = self._answers.restored(request, chain_of(request))
         body = openai_request.body_of(request, self.info.model, self._family)
-        with _plainly():
+        with plainly():
             counted = await self.engine.call("/v1/chat/completions/input_tokens", body)
         return int(counted["input_tokens"])
 
@@ -145,7 +145,7 @@ class Backend:
         """Hand a body to the engine when its turn has come; yields the engine's answer."""
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._queue.place(client))
-            stack.enter_context(_plainly())
+            stack.enter_context(plainly())
             if chain is None:
                 await self._slots.forget()
                 response = await self.engine.open(path, body)
@@ -158,7 +158,7 @@ class Backend:
 
     async def _told(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the engine; whatever it refuses is told in its own words."""
-        with _plainly():
+        with plainly():
             async with contextlib.aclosing(self._chat.stream(request)) as events:
                 async for event in events:
                     yield event
@@ -227,16 +227,3 @@ def _without_cut_calls(completion: Completion) -> Completion:
     kept = tuple(b for b in completion.blocks if not (isinstance(b, ToolUseBlock) and b.id in cut))
     malformed = {id_: why for id_, why in completion.malformed.items() if id_ not in cut}
     return msgspec.structs.replace(completion, blocks=kept, malformed=malformed)
-
-
-@contextlib.contextmanager
-def _plainly() -> Iterator[None]:
-    """Raise the engine's refusals as they are told to a client, who knows of no engine."""
-    try:
-        yield
-    except ContextOverflow as error:
-        raise ContextOverflow(error.said or str(error), said=error.said) from None
-    except ProviderError as error:
-        if error.said is None:
-            raise
-        raise ProviderError(error.said, said=error.said) from None

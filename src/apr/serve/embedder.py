@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from apr.engine.state import EngineError
 from apr.providers.base import ProviderError
-from apr.serve.engine import Engine
+from apr.serve.engine import Engine, plainly
 from apr.serve.queue import Client, FairQueue
 
 
@@ -38,7 +38,8 @@ class Embedder:
         async with self._queue.place(client):
             if self._engine is None:
                 self._engine = await self._start()
-            answer = await self._engine.call("/v1/embeddings", body)
+            with plainly():
+                answer = await self._engine.call("/v1/embeddings", body)
             return {**answer, "model": self._model}
 
     async def close(self) -> None:

@@ -1,14 +1,29 @@
 """The wire to the engine in this process: loopback, with a key that nobody else has."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
 from apr.providers import openai_errors
-from apr.providers.base import ProviderError
+from apr.providers.base import ContextOverflow, ProviderError
 from apr.providers.http import Client, Origin, Response
 
 _LARGEST_ANSWER = 256 * 1024 * 1024
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Raise the engine's refusals as they are told to a client, who knows of no engine."""
+    try:
+        yield
+    except ContextOverflow as error:
+        raise ContextOverflow(error.said or str(error), said=error.said) from None
+    except ProviderError as error:
+        if error.said is None:
+            raise
+        raise ProviderError(error.said, said=error.said) from None
 
 
 class Engine:

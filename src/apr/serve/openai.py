@@ -58,6 +58,8 @@ def routes(backend: Backend, embedder: Embedder, client_of: ClientOf) -> list[Ro
     async def complete(http: HTTPRequest) -> Response:
         body = passed_on(await _body(http))
         prompt = body.get("prompt")
+        if prompt is None:
+            raise Refusal("prompt: there must be one", param="prompt")
         one = isinstance(prompt, str) and body.get("n", 1) == 1
         chain = chain_of_prompt(prompt) if one and isinstance(prompt, str) else None
         passage = backend.passage("/v1/completions", body, chain, client_of(http))

@@ -187,6 +187,21 @@ def test_what_cannot_be_answered_is_said(server: Server, fields: dict[str, Any],
     assert answer.body["error"]["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/v1/completions", {}, "prompt: there must be one"),
+        ("/v1/completions", {"prompt": LONG}, "context is too small"),
+        ("/v1/embeddings", {}, "must be provided"),
+        ("/v1/embeddings", {"input": LONG}, "too large"),
+    ],
+)
+def test_other_routes_say_it_too(server: Server, path: str, body: Any, said: str) -> None:
+    answer = ask(server, path, body)
+    assert answer.status == 400
+    assert said in answer.body["error"]["message"]
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"messages": 1}'])
 def test_a_body_that_is_no_request_is_told_so(server: Server, body: bytes) -> None:
     answer = ask(server, "/v1/chat/completions", body)
