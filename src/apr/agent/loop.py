@@ -13,6 +13,7 @@ from apr.agent.events import Event, Notice, PromptDone, Remembered
 from apr.agent.gate import Gate
 from apr.agent.limits import MAX_TOKENS, LimitReached, Limits, check
 from apr.agent.parts import Background, Brakes, Footnotes, GoingInCircles, Library, Window
+from apr.agent.prompt import Prompt
 from apr.agent.session import Session
 from apr.hooks.base import Fired, HookName
 from apr.providers.base import (
@@ -99,7 +100,7 @@ class Agent:
 
     async def converse(
         self,
-        prompts: Iterable[str] | AsyncIterator[str],
+        prompts: Iterable[str | Prompt] | AsyncIterator[str | Prompt],
         *,
         preface: str = "",
         source: str = "startup",
@@ -135,7 +136,7 @@ class Agent:
         if cancelled is not None:
             raise cancelled
 
-    async def _worked(self, prompt: str, preface: str) -> AsyncIterator[Event]:
+    async def _worked(self, prompt: str | Prompt, preface: str) -> AsyncIterator[Event]:
         """Work on a prompt; how that ended is the last event."""
         self._working = asyncio.current_task()
         done = PromptDone("end_turn")
@@ -157,7 +158,7 @@ class Agent:
             self._working, self._interrupted = None, False
         yield done
 
-    async def run(self, prompt: str, *, preface: str = "") -> AsyncIterator[Event]:
+    async def run(self, prompt: str | Prompt, *, preface: str = "") -> AsyncIterator[Event]:
         """Work on one prompt until the model is done with it. Yields everything that happens.
 
         Raises:
@@ -167,7 +168,8 @@ class Agent:
             Stopped: a hook ended the run.
         """
         taken = False
-        async for event in self._take(prompt, preface):
+        given = prompt if isinstance(prompt, Prompt) else Prompt(prompt)
+        async for event in self._take(given, preface):
             taken = isinstance(event, Remembered)
             yield event
         answers, continued = 0, False
@@ -208,18 +210,19 @@ class Agent:
             continued = True
             self.inbox.append(fired.reason)
 
-    async def _take(self, prompt: str, preface: str) -> AsyncIterator[Event]:
+    async def _take(self, prompt: Prompt, preface: str) -> AsyncIterator[Event]:
         """Take a prompt into the history, unless a hook refuses it."""
-        yield UserPrompt(v=1, turn=self.session.next_turn(), text=prompt)
+        yield UserPrompt(v=1, turn=self.session.next_turn(), text=prompt.text)
         self.gate.granted = ()
-        fired = await self.gate.hooks.fire("UserPromptSubmit", prompt=prompt)
+        fired = await self.gate.hooks.fire("UserPromptSubmit", prompt=prompt.text)
         for event in self._heard(fired):
             yield event
         if fired.behavior == "deny":
             yield Notice(f"A hook refused the prompt: {fired.reason}")
             return
-        text = prompt
-        if self.library is not None and (found := await self.library.expand(prompt)):
+        text = prompt.text
+        expand = self.library.expand if self.library is not None and not prompt.verbatim else None
+        if expand is not None and (found := await expand(text)):
             text = found.text
             self.gate.granted = found.allow
             if found.name is not None:
@@ -231,7 +234,7 @@ class Agent:
                     instructions_injected=True,
                 )
         parts = [text, *fired.context, *self._news()]
-        yield self._remember(UserMessage(preface + "\n\n".join(parts)))
+        yield self._remember(UserMessage(preface + "\n\n".join(parts), prompt.images))
 
     async def _ask(self) -> AsyncIterator[Event | Completion]:
         """Ask the model. A history that its server refuses as too long is shortened once."""
@@ -359,7 +362,9 @@ def _session_stop(turn: AssistantTurn) -> SessionStop:
     return "end_turn" if turn.stop_reason == "tool_use" else turn.stop_reason
 
 
-async def _each(prompts: Iterable[str] | AsyncIterator[str]) -> AsyncIterator[str]:
+async def _each(
+    prompts: Iterable[str | Prompt] | AsyncIterator[str | Prompt],
+) -> AsyncIterator[str | Prompt]:
     if isinstance(prompts, AsyncIterator):
         async for prompt in prompts:
             yield prompt
