@@ -12,8 +12,8 @@ from apr.ui.terminal import plain
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-STEP = 0.1
-"""What part of a download is worth a line."""
+STEPS = 10
+"""Into how many parts a download is divided; each is worth a line."""
 SILENCE_S = 30.0
 """After this time there is a line in any case."""
 
@@ -71,7 +71,7 @@ class Lines:
         self._stream = stream
         self._total: int | None = None
         self._found = self._come = 0
-        self._told = 0.0
+        self._told = 0
         self._began = self._told_at = time.monotonic()
 
     def expect(self, total: int) -> None:
@@ -82,25 +82,24 @@ class Lines:
     def found(self, count: int) -> None:
         """Begin further on."""
         self._found += count
-        self._told = self._part()
+        self._told = self._step()
         self._began = time.monotonic()
 
     def moved(self, count: int) -> None:
         """Tell every tenth, and that it goes on."""
         self._come += count
-        now, part = time.monotonic(), self._part()
-        if part < self._told:  # it began anew
-            self._told = part
-        if part - self._told >= STEP or now - self._told_at >= SILENCE_S:
-            self._told, self._told_at = part, now
+        now, step = time.monotonic(), self._step()
+        self._told = min(self._told, step)  # it may have begun anew
+        if step > self._told or now - self._told_at >= SILENCE_S:
+            self._told, self._told_at = step, now
             self.say(self._line(now - self._began))
 
     def say(self, text: str) -> None:
         """Print a line."""
         print(plain(text), file=self._stream, flush=True)
 
-    def _part(self) -> float:
-        return (self._found + self._come) / self._total if self._total else 0.0
+    def _step(self) -> int:
+        return (self._found + self._come) * STEPS // self._total if self._total else 0
 
     def _line(self, seconds: float) -> str:
         there, speed = self._found + self._come, max(self._come, 0) / max(seconds, 1e-3)
@@ -108,6 +107,6 @@ class Lines:
             return f"{size(there)}, {size(speed)}/s"
         left = duration((self._total - there) / speed) if speed else "?"
         return (
-            f"{self._part():4.0%}  {size(there)} of {size(self._total)}, {size(speed)}/s, "
+            f"{there / self._total:4.0%}  {size(there)} of {size(self._total)}, {size(speed)}/s, "
             f"{left} left"
         )
