@@ -154,11 +154,17 @@ def _message(model: str, id_: str, usage: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stop(completion: Completion, asked: Asked) -> dict[str, Any]:
-    """Say why the answer ended. The model's window can end before `max_tokens` are there."""
+    """Say why the answer ended.
+
+    The model's window can end before `max_tokens` are there, and a stop sequence can cut off the
+    only call, which is then not among the blocks.
+    """
     reason: str = completion.stop_reason
     limit = asked.request.max_tokens
     if reason == "max_tokens" and limit is not None and completion.usage.output_tokens < limit:
         reason = "model_context_window_exceeded"
+    if reason == "tool_use" and not any(isinstance(b, ToolUseBlock) for b in completion.blocks):
+        reason = "stop_sequence" if completion.stop_sequence else "end_turn"
     met = completion.stop_sequence if reason == "stop_sequence" else None
     return {"stop_reason": reason, "stop_sequence": met}
 

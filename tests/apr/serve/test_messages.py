@@ -183,6 +183,14 @@ def test_an_answer_ends_at_a_stop_sequence_and_says_at_which(client: anthropic.A
     assert "demo model" not in text_of(message)
 
 
+def test_a_call_that_a_stop_sequence_cuts_off_is_none(client: anthropic.Anthropic) -> None:
+    prompt: Any = [opening(Path("/"), "Which port does the server listen on? See config.py.")]
+    assert ask(client, messages=prompt, max_tokens=200).stop_reason == "tool_use"
+    message = ask(client, messages=prompt, max_tokens=200, stop_sequences=["</function>"])
+    assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", "</function>")
+    assert [block for block in message.content if block.type == "tool_use"] == []
+
+
 def test_an_answer_ends_with_the_context(random_url: str) -> None:
     message = client_for(random_url).messages.create(**body(max_tokens=10_000, **ENDLESS))
     assert message.stop_reason == "model_context_window_exceeded"

@@ -124,6 +124,7 @@ def test_the_usage_adds_up_to_the_whole_prompt() -> None:
         ),
         (complete(TextBlock("a"), stop="stop_sequence", stop_sequence="X"), "stop_sequence", "X"),
         (complete(CALL, stop="tool_use", stop_sequence="X"), "tool_use", None),
+        (complete(stop="tool_use", stop_sequence="X"), "stop_sequence", "X"),
     ],
 )
 def test_why_an_answer_ended(completion: Completion, reason: str, sequence: str | None) -> None:
