@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from apr.engine.machine import Plan
+from apr.engine.machine import BATCH, Plan
 from apr.engine.state import EngineError
 from apr.models.header import ModelInfo
 
@@ -82,6 +82,7 @@ def _params(
     params.endpoint_metrics = True
     params.verbosity = ERRORS_ONLY
     params.kv_unified = False
+    params.n_batch = BATCH  # between batches a cancelled request ends, and others have their turn
     params.fit_params = _has_gpu(library)  # it loads the header twice, to divide what is in it
     if threads is not None:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
