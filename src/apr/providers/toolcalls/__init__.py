@@ -37,6 +37,7 @@ _TEMPLATES: tuple[_Known, ...] = (
     ("qwen_xml", _has("<tool_call>", "<function=", "<parameter=")),
     ("nemotron_json", _has("<TOOLCALL>")),
     ("phi4_mini", _has("<|tool_call|>", "<|/tool_call|>")),
+    ("phi4_mini", _has("<|tool|>", "<|/tool|>")),
     ("granite", _has("<|tool_call|>")),
     ("hermes_json", _has("<tool_call>", "arguments")),
     ("llama_pythonic", _has("<|header_start|>", "func_name")),

@@ -108,6 +108,8 @@ class Marked:
         """Read a mark right behind the opener."""
         if token.kind is Kind.FUNCTION:
             return Verdict(Found.TAGS, (token,))
+        if token.kind is Kind.ARGUMENTS and self._opener.kind is Kind.ENTRY:
+            return Verdict(Found.CALL, (token,), Shape.NAMED)  # the name is missing
         section = self._opener.form in _SECTIONS and self._opener.form == token.form
         if section and token.kind is Kind.CALL is self._opener.kind:
             return Verdict(Found.SECTION)  # doubled

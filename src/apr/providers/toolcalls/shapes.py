@@ -11,6 +11,8 @@ from enum import Enum, auto
 from apr.providers.base import ToolSpec
 from apr.providers.toolcalls.schema import properties
 
+PHI = "functools"
+"""What Phi 4 mini writes before a list of calls."""
 LONGEST = 200
 """Characters within which a beginning must show what it is: bounds what is held back."""
 
@@ -103,8 +105,9 @@ def unmarked(text: str, tools: Mapping[str, ToolSpec], *, fenced: bool) -> Shape
 
 
 def _unmarked(text: str, tools: Mapping[str, ToolSpec], *, fenced: bool) -> Shape | None:
-    if text[0] in "{[":
-        return _bracketed(text, tools)
+    listed = text.removeprefix(PHI)
+    if not listed or (listed[0] in "{[" and (listed[0] == "[" or listed == text)):
+        return _bracketed(listed, tools) if listed else Shape.WAIT
     before, brace, _ = text.partition("{")
     if before.startswith("call:"):
         return _marked_by_word(before.removeprefix("call:"), brace, tools)
@@ -163,7 +166,7 @@ def _bracketed(text: str, tools: Mapping[str, ToolSpec]) -> Shape | None:
 
 def _partly_named(text: str, tools: Mapping[str, ToolSpec], *, fenced: bool) -> bool:
     """Whether the text can become a name of a tool and what may stand between it and `{`."""
-    if "functions.".startswith(text) or "call:".startswith(text):
+    if any(word.startswith(text) for word in ("functions.", "call:", PHI)):
         return True
     name, colon, index = text.removeprefix("functions.").partition(":")
     if colon:

@@ -75,6 +75,7 @@ class Parser:
         self._thought = False
         self._thinking_form = ""
         self._messages = False
+        self._to_people = False
         self._behind_call = False
         self._spoken = False
         self._from_xml: list[int] = []
@@ -254,6 +255,9 @@ class Parser:
 
     def _begin_message(self, header: str, channel: str | None) -> None:
         self._messages = True
+        # In a message without a recipient JSON is for people; where marks were stripped from the
+        # header, the recipient still follows.
+        self._to_people = not header.endswith("commentary")
         self._markdown = Markdown()
         if channel == "analysis":
             self._think(header, "harmony")
@@ -315,6 +319,7 @@ class Parser:
     def _may_be_unmarked(self, token: Token) -> bool:
         return bool(
             self._tools
+            and not self._to_people
             and self._markdown.line_start
             and not self._markdown.code
             and not self._settled
