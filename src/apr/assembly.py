@@ -28,10 +28,20 @@ from apr.providers.base import Provider, Request
 from apr.providers.repeating import Unlooping
 from apr.providers.retrying import Retrying
 from apr.settings import SOURCES, Settings, permission_mode, rules
+from apr.tools.ask_user_question import AskUserQuestion
 from apr.tools.base import Context, Outcome, Tool
+from apr.tools.exit_plan_mode import ExitPlanMode
 from apr.tools.files import FileLedger
+from apr.tools.monitor import Monitor
+from apr.tools.notebook_edit import NotebookEdit
 from apr.tools.registry import BUILTIN, specs
 from apr.tools.shells import Shells
+from apr.tools.task_create import TaskCreate
+from apr.tools.task_get import TaskGet
+from apr.tools.task_list import TaskList
+from apr.tools.task_update import TaskUpdate
+from apr.tools.tasks import Tasks
+from apr.tools.todo_write import TodoWrite
 
 if TYPE_CHECKING:
     from apr.sessions.stored import Stored
@@ -135,13 +145,15 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
         limits=options.limits,
     )
     agent.brakes = Repetition()
-    agent.window = Compactor(lambda: agent.provider.context)
+    tasks = Tasks()
+    agent.window = Compactor(lambda: agent.provider.context, tasks.open)
     preface = legible(first_prompt(look_around(options.root), ""))
     assembled = Assembled(agent=agent, preface=preface, offered=list(BUILTIN))
     assembled.closing += [agent.provider.close, shells.close]
     assembled.notices += options.settings.notices
     _add_hooks(assembled, options)
     _add_memory(assembled, options)
+    _add_tools(assembled, options, tasks)
     _add_library(assembled, options)
     _give_tools(assembled)
     if stored is not None:
@@ -226,6 +238,29 @@ def _give_tools(assembled: Assembled) -> None:
     known = [tool for tool in assembled.known if not taken_away(policy, tool.name)]
     agent.tools = {tool.name: tool for tool in (*offered, *known)}
     agent.request = msgspec.structs.replace(agent.request, tools=specs(offered))
+
+
+def _add_tools(assembled: Assembled, options: Options, tasks: Tasks) -> None:
+    """Add the tools beyond the core: some are shown where they are of use, all run when called."""
+    gate = assembled.agent.gate
+    shown: list[Tool[Any]] = [TodoWrite(tasks)]
+    if gate.policy.mode == "plan":
+        shown.append(ExitPlanMode(gate))
+    (assembled.known if options.core_tools else assembled.offered).extend(shown)
+    assembled.known += [
+        tool
+        for tool in (
+            NotebookEdit(),
+            Monitor(),
+            TaskCreate(tasks),
+            TaskGet(tasks),
+            TaskList(tasks),
+            TaskUpdate(tasks),
+            ExitPlanMode(gate),
+            AskUserQuestion(),
+        )
+        if tool.name not in {other.name for other in shown}
+    ]
 
 
 def _add_library(assembled: Assembled, options: Options) -> None:

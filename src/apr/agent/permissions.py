@@ -94,6 +94,8 @@ def decide(policy: Policy, tool: str, access: Access) -> Decision:
         return Decision("deny", f"The rule {rule} forbids this {tool} call.", "rule")
     if rule := _reached(policy, tool, access):
         return Decision("deny", f"The rule {rule} forbids to read some of what is there.", "rule")
+    if access.kind == "consent":
+        return Decision("ask", f"{tool} is for a person to answer.", "mode")
     if policy.mode == "bypassPermissions":
         return Decision("allow")
     if policy.mode == "plan" and access.kind in {"write", "execute"}:
@@ -143,7 +145,7 @@ def _by_kind(policy: Policy, tool: str, access: Access) -> Decision:
     if _first(policy.allow, policy, tool, access, all):
         return Decision("allow")
     match access.kind:
-        case "none":
+        case "none" | "consent":
             return Decision("allow")
         case "execute":
             if _every_part_allowed(policy, tool, access):

@@ -204,9 +204,11 @@ class Shells:
         self._all.append(shell)
         return shell
 
-    async def start_in_background(self, command: str, folder: Path) -> str:
+    async def start_in_background(
+        self, command: str, folder: Path, progress: Callable[[str], None] | None = None
+    ) -> str:
         """Start a command that is not waited for, and return the id to ask for it by."""
-        shell = await self.start(command, folder)
+        shell = await self.start(command, folder, progress)
         shell_id = f"bash_{len(self._background) + 1}"
         self._background[shell_id] = shell
         return shell_id

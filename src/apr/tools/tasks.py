@@ -1,0 +1,96 @@
+"""The list of tasks of one session: what is to be done, and how far it is."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from msgspec import Struct, field
+
+from apr.tools.errors import ToolError
+
+Status = Literal["pending", "in_progress", "completed"]
+MOST = 200
+
+
+class Task(Struct, kw_only=True):
+    """One thing to do."""
+
+    id: str
+    subject: str
+    description: str = ""
+    active_form: str = ""
+    """What is being done, while it is."""
+    status: Status = "pending"
+    owner: str = ""
+    blocked_by: list[str] = field(default_factory=list)
+
+
+class Tasks:
+    """The tasks, in the order they were made."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, Task] = {}
+        self._made = 0
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self._tasks.values())
+
+    def add(self, subject: str, *, description: str = "", active_form: str = "") -> Task:
+        """Add a task.
+
+        Raises:
+            ToolError: there are too many.
+        """
+        if len(self._tasks) >= MOST:
+            raise ToolError(f"there are {MOST} tasks already: finish or delete some")
+        self._made += 1
+        task = Task(
+            id=str(self._made), subject=subject, description=description, active_form=active_form
+        )
+        self._tasks[task.id] = task
+        return task
+
+    def get(self, task_id: str) -> Task:
+        """Return a task.
+
+        Raises:
+            ToolError: there is none with this id.
+        """
+        task = self._tasks.get(task_id)
+        if task is None:
+            known = ", ".join(self._tasks) or "none"
+            raise ToolError(f"there is no task {task_id!r}. There are: {known}")
+        return task
+
+    def remove(self, task_id: str) -> None:
+        """Remove a task, and whatever waits for it waits no more."""
+        self.get(task_id)
+        del self._tasks[task_id]
+        for task in self._tasks.values():
+            task.blocked_by = [other for other in task.blocked_by if other != task_id]
+
+    def replace(self, tasks: Sequence[Task]) -> None:
+        """Put another list in the place of this one."""
+        if len(tasks) > MOST:
+            raise ToolError(f"a list has {MOST} tasks at most")
+        self._tasks = {task.id: task for task in tasks}
+        self._made = len(tasks)
+
+    def open(self) -> list[str]:
+        """Return what is still to be done, in words."""
+        return [task.subject for task in self if task.status != "completed"]
+
+    def blocking(self, task: Task) -> list[str]:
+        """Return the ids of the unfinished tasks that one waits for."""
+        return [
+            other
+            for other in task.blocked_by
+            if other in self._tasks and self._tasks[other].status != "completed"
+        ]
+
+
+def line(tasks: Tasks, task: Task) -> str:
+    """Return a task in a line."""
+    waits = tasks.blocking(task)
+    behind = f" (waits for {', '.join(waits)})" if waits else ""
+    owner = f" [{task.owner}]" if task.owner else ""
+    return f"{task.id}. {task.status}: {task.subject}{owner}{behind}"
