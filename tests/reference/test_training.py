@@ -53,3 +53,13 @@ async def test_an_untrained_model_does_not_pass(session: Session, tmp_path: Path
 
     with pytest.raises(Failure, match="demo-write-editorconfig"):
         await replay(path, session)
+
+
+def test_one_seed_gives_one_file(session: Session, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.gguf" for number in range(3)]
+    for path, seed in zip(paths, (1, 1, 2), strict=True):
+        train_and_write(path, [session], seed=seed, steps=3, say=print)
+
+    first, again, other = (path.read_bytes() for path in paths)
+    assert first == again
+    assert first != other

@@ -27,6 +27,7 @@ COMMANDS = {
     "run": "ask a model something, or chat with it",
     "serve": "serve a model to other programs, as OpenAI and Anthropic do",
     "show": "say what a model is, and what it needs",
+    "verify": "compare the engine with transformers on the same weights",
 }
 INTERRUPTED = 130
 
