@@ -84,9 +84,16 @@ class Prefixes:
         return f"{chain.links[-1]}.{os.getpid()}{_DRAFT}"
 
     def keep(self, entry: Entry) -> None:
-        """Take in what the engine has written to `draft`, in the place of what it continues."""
+        """Take in what the engine has written to `draft`, in the place of what it continues.
+
+        What is larger than all files may be is not kept.
+        """
+        draft = self.folder / self.draft(entry.chain)
+        if draft.stat().st_size > self._limit:
+            draft.unlink()
+            return
         state = self.folder / f"{entry.key}{STATE}"
-        (self.folder / self.draft(entry.chain)).replace(state)
+        draft.replace(state)
         note = beside(state)
         note.write_bytes(msgspec.json.encode(entry))
         note.replace(state.with_suffix(NOTE))

@@ -139,7 +139,7 @@ def serve(options: Options, listening: socket.socket, ready: Callable[[Served, s
 
 def _prefixes(options: Options) -> Prefixes | None:
     """Return the saved prompts, if any are to be kept: llama.cpp saves none that have images."""
-    if options.cache is None or options.projector is not None:
+    if options.cache is None or not options.cache_bytes or options.projector is not None:
         return None
     model = f"{identity(options.model)} {llama.installed_version()}"
     try:

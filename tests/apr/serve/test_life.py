@@ -57,6 +57,19 @@ def test_a_conversation_is_not_evaluated_again_after_a_restart(home: Path) -> No
     assert {path.stat().st_mode & 0o077 for path in files} == {0}
 
 
+def test_a_damaged_file_costs_no_more_than_an_evaluation(home: Path) -> None:
+    talk = Talk("the parser")
+    with serving(home) as server:
+        talk.turn(server)
+        server.end(signal.SIGTERM)
+    (state,) = (home / ".apr" / "prefixes").rglob("*.kv")
+    state.write_bytes(bytes(state.stat().st_size))
+    with serving(home) as server:
+        sent, evaluated = talk.turn(server)
+    assert evaluated == sent
+    assert not state.exists()
+
+
 def test_more_conversations_than_slots_are_not_evaluated_again(home: Path) -> None:
     talks = [Talk(topic) for topic in ("the parser", "the printer", "the lexer")]
     with serving(home, "--slots", "2") as server:

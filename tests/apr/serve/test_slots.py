@@ -106,6 +106,16 @@ def test_what_was_used_longest_ago_goes_when_the_limit_is_reached(tmp_path: Path
     ]
 
 
+def test_what_is_larger_than_the_limit_drives_nothing_out(tmp_path: Path) -> None:
+    before = Prefixes(tmp_path, "model", 10_000)
+    small = saved(before, talk("a"))
+    after = Prefixes(tmp_path, "model", 900)
+    large = saved(after, talk("b"))
+    assert after.get(large) is None
+    assert after.get(small) is not None
+    assert {path.stem for path in after.folder.iterdir()} == {small}
+
+
 def test_saved_conversations_are_found_again_and_rubbish_is_swept_away(tmp_path: Path) -> None:
     before = Prefixes(tmp_path, "model", 10_000)
     key = saved(before, talk("a"))
