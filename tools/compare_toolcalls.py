@@ -60,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         name, _, folder = other.partition("=")
         if name not in OTHERS:
             parser.error(f"no parser is called {name!r}; there are: {', '.join(OTHERS)}")
+        if folder and not Path(folder).is_dir():
+            parser.error(f"there is no folder {folder}")
         try:
             contestants.append(OTHERS[name](tools, Path(folder) if folder else None))
         except NotThereError as error:

@@ -77,7 +77,7 @@ def load_groups() -> list[Group]:
     for path in sorted(FOLDER.glob("*.toml")):
         if path.stem == "tools":
             continue
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text("utf-8"))
         cases = [{"family": content["family"], **case} for case in content["case"]]
         groups.append(Group(path.stem, msgspec.convert(tuple(cases), tuple[Case, ...])))
     return groups
@@ -85,7 +85,7 @@ def load_groups() -> list[Group]:
 
 def load_tools() -> tuple[ToolSpec, ...]:
     """Read the tools that every case is offered."""
-    schemas = tomllib.loads((FOLDER / "tools.toml").read_text())
+    schemas = tomllib.loads((FOLDER / "tools.toml").read_text("utf-8"))
     return tuple(
         ToolSpec(name, f"The {name} tool.", {"type": "object", **schema})
         for name, schema in schemas.items()

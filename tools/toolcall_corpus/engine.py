@@ -64,10 +64,10 @@ def _template(case: Case, folder: Path | None) -> str | None:
         return None
     if folder is None:
         own = resources.files("apr.data") / "demo" / "chat_template.jinja"
-        return own.read_text() if case.family == "qwen_xml" else None
+        return own.read_text("utf-8") if case.family == "qwen_xml" else None
     for name in (f"{case.family}-{case.generation}.jinja", f"{case.family}.jinja"):
         if (folder / name).is_file():
-            return (folder / name).read_text()
+            return (folder / name).read_text("utf-8")
     return None
 
 

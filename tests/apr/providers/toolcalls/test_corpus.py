@@ -96,7 +96,7 @@ def test_an_output_cut_off_anywhere_runs_nothing_else(name: str) -> None:
 
 def test_the_corpus_is_large_and_names_its_sources() -> None:
     assert len(CASES) == sum(len(group.cases) for group in load_groups()) >= 150
-    assert len({case.raw for case in CASES.values()}) == len(CASES)
+    assert len({(case.raw, case.ended) for case in CASES.values()}) == len(CASES)
     threads = [thread for case in CASES.values() for thread in case.seen_in]
     assert len(set(threads)) > 60
     assert all(THREAD.fullmatch(thread) for thread in threads)
