@@ -6,7 +6,7 @@ costs nothing.
 
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,8 @@ from apr.tools.todo_write import TodoWrite
 if TYPE_CHECKING:
     from apr.sessions.stored import Stored
     from apr.sessions.writer import SessionWriter
+    from apr.skills.found import Skill
+    from apr.subagents.kinds import Kind
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -103,6 +105,10 @@ class Assembled(Struct, kw_only=True):
     """The tools that the model is shown, in this order."""
     known: list[Tool[Any]] = msgspec.field(default_factory=list)
     """Tools that run when they are called, and are not shown: most tasks do not need them."""
+    kinds: Mapping[str, "Kind"] = msgspec.field(default_factory=dict)
+    """The subagents there are."""
+    skills: Mapping[str, "Skill"] = msgspec.field(default_factory=dict)
+    """The user's skills and commands."""
     closing: list[Callable[[], Awaitable[None]]] = msgspec.field(default_factory=list)
 
     async def close(self) -> None:
@@ -288,6 +294,7 @@ def _add_library(assembled: Assembled, options: Options) -> None:
     if not options.core_tools:
         assembled.preface += f"Agents for the Agent tool:\n{listing_of_kinds(kinds)}\n\n"
     skills, more = discover(where)
+    assembled.kinds, assembled.skills = kinds, skills
     agent.library = library = SkillLibrary(skills, lambda: agent)
     listed, cut = listing(skills)
     assembled.notices += [*notices, *more, *cut]

@@ -4,16 +4,12 @@ import argparse
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
-from apr.agent.events import Event
 from apr.agent.limits import Limits
 from apr.agent.permissions import MODES
 from apr.assembly import Assembled, Options, assemble, directory
@@ -21,9 +17,9 @@ from apr.cli.model import add_model_options, provider_of
 from apr.cli.options import duration, positive, session_id, setting_sources
 from apr.cli.stdin import piped_in
 from apr.errors import AprError
+from apr.headless.drive import Sink, drive
 from apr.legible import legible
 from apr.settings import SOURCES, load
-from ccpa.trace import SessionEnd
 
 EPILOG = """\
 examples:
@@ -36,18 +32,6 @@ examples:
 Nobody can be asked while a run is headless: what would need consent is denied, and the run goes on.
 exit codes: 0 done, 1 the run ended in an error, 2 wrong usage or input, 3 no such model,
 130 interrupted."""
-
-
-class Sink(Protocol):
-    """Something that shows, stores or transmits a run."""
-
-    def __call__(self, event: Event) -> None:
-        """Take the next event."""
-        ...
-
-    def close(self) -> None:
-        """The run is over."""
-        ...
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--session-id", metavar="UUID", type=session_id, help="the id of a new session")
     add("-n", "--name", metavar="NAME", help="what the session is called")
     add("--no-session-persistence", action="store_true", help="do not store the session")
-    add("--output-format", choices=("text", "json"), default="text")
+    add("--output-format", choices=("text", "json", "stream-json"), default="text")
     add("--emit-trace", metavar="PATH", type=Path, help="write every action to this file")
     add("--trace-version", type=int, choices=(2, 3), default=3)
     add("--fork-trace", metavar="PATH", type=Path, help="begin with the answers of this trace")
@@ -93,6 +77,13 @@ def run(args: argparse.Namespace) -> int:
     """Run headless; return the exit code."""
     options = _options(args)
     prompt = _prompt(args.prompt)
+    assembled = _begin(args, options)
+    well = asyncio.run(drive(assembled, [prompt], _sinks(args, assembled)))
+    return 0 if well else 1
+
+
+def _begin(args: argparse.Namespace, options: Options) -> Assembled:
+    """Put the session together, and say what there is to say of it."""
     provider, model = provider_of(args)
     from apr.models.resolve import DEMO
 
@@ -105,10 +96,7 @@ def run(args: argparse.Namespace) -> int:
     assembled = assemble(options, provider, model)
     for notice in assembled.notices:
         _warn(notice)
-    sinks = _sinks(args)
-    if assembled.store is not None:
-        sinks.insert(0, assembled.store)
-    return asyncio.run(_drive(assembled, [prompt], sinks))
+    return assembled
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -141,46 +129,33 @@ def _options(args: argparse.Namespace) -> Options:
     )
 
 
-async def _drive(assembled: Assembled, prompts: Iterable[str], sinks: list[Sink]) -> int:
-    """Send the stream to every sink, and leave nothing running behind."""
-    events = assembled.agent.converse(prompts, preface=assembled.preface, source=assembled.source)
-    task = asyncio.current_task()
-    if task is not None:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    failed = False
-    try:
-        async for event in events:
-            for sink in sinks:
-                sink(event)
-            failed = isinstance(event, SessionEnd) and event.stop_reason == "error"
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
-    finally:
-        try:
-            for sink in sinks:
-                sink.close()
-        finally:
-            await assembled.close()
-    return int(failed)
-
-
-def _sinks(args: argparse.Namespace) -> list[Sink]:
-    """Return the sinks the options ask for; the trace is written before anything is shown."""
-    sinks: list[Sink] = []
+def _sinks(args: argparse.Namespace, assembled: Assembled) -> list[Sink]:
+    """Return the sinks the options ask for; what is kept is written before anything is shown."""
+    sinks: list[Sink] = [] if assembled.store is None else [assembled.store]
     if args.emit_trace is not None:
         from apr.ui.trace import TraceWriter
 
         sinks.append(TraceWriter(args.emit_trace, version=args.trace_version, warn=_warn))
-    if args.output_format == "json":
-        from apr.ui.result import ResultPrinter
-
-        sinks.append(ResultPrinter(sys.stdout))
-    else:
+    if args.output_format == "text":
         from apr.ui.text import TextPrinter
 
-        sinks.append(TextPrinter(sys.stdout, sys.stderr))
-    return sinks
+        return [*sinks, TextPrinter(sys.stdout, sys.stderr)]
+    from apr.ui.result import ResultPrinter, Tally
+
+    session = assembled.agent.session
+    cost = None if args.base_url else 0.0  # what runs here costs nothing
+
+    def tally() -> Tally:
+        return Tally(session.id, session.model, cost)
+
+    if args.output_format == "json":
+        return [*sinks, ResultPrinter(sys.stdout, tally())]
+    from apr.headless.introduction import introduce
+    from apr.ui.lines import Lines
+    from apr.ui.stream_json import StreamJson
+
+    lines = Lines(sys.stdout.buffer)
+    return [*sinks, StreamJson(lines, lambda: introduce(assembled, []), tally, _warn)]
 
 
 def _prompt(argument: str | None) -> str:

@@ -1,21 +1,15 @@
-"""A run as one JSON object: the `result` line of the headless formats."""
+"""What the work on a prompt came to: the `result` object of the formats for programs."""
 
+import time
 from typing import Any, Literal, TextIO
 
 import msgspec
 from msgspec import Struct
 
-from apr.agent.events import Event
+from apr.agent.events import Event, PromptDone
 from apr.agent.limits import MAX_TURNS
-from ccpa.trace import (
-    AssistantTurn,
-    SessionEnd,
-    SessionStart,
-    TextBlock,
-    ToolResult,
-    ToolUseBlock,
-    Usage,
-)
+from apr.agent.loop import INTERRUPTED
+from ccpa.trace import AssistantTurn, SessionEnd, TextBlock, ToolResult, ToolUseBlock, Usage
 
 
 class Denial(Struct, frozen=True):
@@ -27,75 +21,105 @@ class Denial(Struct, frozen=True):
 
 
 class TotalUsage(Struct):
-    """Tokens of all model calls."""
+    """Tokens of all model calls, subagents' too; as in the Messages API, cached ones apart."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
 
     def add(self, usage: Usage) -> None:
         """Add one call's."""
-        self.input_tokens += usage.input_tokens
+        self.input_tokens += usage.input_tokens - usage.cache_read_tokens
         self.output_tokens += usage.output_tokens
         self.cache_read_input_tokens += usage.cache_read_tokens
 
 
 class Result(Struct, kw_only=True, tag_field="type", tag="result"):
-    """What a headless run came to."""
+    """What a prompt came to."""
 
     subtype: Literal["success", "error_max_turns", "error_during_execution"] = "success"
     is_error: bool = False
     result: str = ""
     error: str | None = None
+    errors: list[str] = msgspec.field(default_factory=list)
     session_id: str = ""
     model: str = ""
     num_turns: int = 0
     duration_ms: int = 0
+    duration_api_ms: int = 0
     stop_reason: str | None = None
+    terminal_reason: Literal["completed", "max_turns", "aborted_streaming", "error"] = "completed"
     usage: TotalUsage = msgspec.field(default_factory=TotalUsage)
     permission_denials: list[Denial] = msgspec.field(default_factory=list)
     total_cost_usd: float | None = None
+    """None: what the server's tokens cost is not known here."""
+
+
+class Tally:
+    """Counts what happens for a prompt.
+
+    Args:
+        session_id: the session's.
+        model: its model.
+        cost: what it costs in USD, where that is known: a model on this machine costs nothing.
+    """
+
+    def __init__(self, session_id: str, model: str, cost: float | None) -> None:
+        self.result = Result(session_id=session_id, model=model, total_cost_usd=cost)
+        self._calls: dict[str, ToolUseBlock] = {}
+        self._began = time.monotonic()
+
+    def take(self, event: Event) -> bool:
+        """Take an event into account; return whether it is the last one for the prompt."""
+        result = self.result
+        match event:
+            case AssistantTurn(blocks=blocks, usage=usage):
+                self._calls |= {b.id: b for b in blocks if isinstance(b, ToolUseBlock)}
+                if usage is not None:
+                    result.usage.add(usage)
+                result.duration_api_ms += event.latency_ms or 0
+                if event.parent_tool_use_id is None:
+                    result.num_turns += 1
+                    result.result = "".join(b.text for b in blocks if isinstance(b, TextBlock))
+            case ToolResult(denied_by=str(), tool_use_id=use) if use in self._calls:
+                call = self._calls[use]
+                result.permission_denials.append(Denial(call.name, call.id, call.input))
+            case PromptDone() | SessionEnd():
+                self._end(event)
+                return True
+            case _:
+                pass
+        return False
+
+    def _end(self, event: PromptDone | SessionEnd) -> None:
+        result = self.result
+        result.stop_reason = event.stop_reason
+        result.duration_ms = int((time.monotonic() - self._began) * 1000)
+        if event.stop_reason != "error":
+            return
+        error = event.error or "the run failed"
+        result.is_error = True
+        result.error, result.errors = error, [error]
+        result.subtype, result.terminal_reason = "error_during_execution", "error"
+        if error.startswith(MAX_TURNS):
+            result.subtype, result.terminal_reason = "error_max_turns", "max_turns"
+        elif error == INTERRUPTED:
+            result.terminal_reason = "aborted_streaming"
 
 
 class ResultPrinter:
     """A sink that says nothing until the end, and then everything at once."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, tally: Tally) -> None:
         self._out = out
-        self._calls: dict[str, ToolUseBlock] = {}
-        self.result = Result()
+        self._tally = tally
 
     def __call__(self, event: Event) -> None:
         """Take the event into account."""
-        result = self.result
-        match event:
-            case SessionStart(session_id=session_id, model=model):
-                result.session_id, result.model = session_id, model
-            case AssistantTurn(blocks=blocks, usage=usage):
-                result.num_turns += 1
-                result.result = "".join(b.text for b in blocks if isinstance(b, TextBlock))
-                self._calls |= {b.id: b for b in blocks if isinstance(b, ToolUseBlock)}
-                if usage is not None:
-                    result.usage.add(usage)
-            case ToolResult(denied_by=str(), tool_use_id=tool_use_id):
-                call = self._calls[tool_use_id]
-                result.permission_denials.append(Denial(call.name, call.id, call.input))
-            case SessionEnd():
-                self._end(event)
-            case _:
-                pass
+        self._tally.take(event)
 
     def close(self) -> None:
         """Print the result."""
-        self._out.write(msgspec.json.encode(self.result).decode() + "\n")
+        self._out.write(msgspec.json.encode(self._tally.result).decode() + "\n")
         self._out.flush()
-
-    def _end(self, event: SessionEnd) -> None:
-        result = self.result
-        result.stop_reason = event.stop_reason
-        result.duration_ms = event.elapsed_ms or 0
-        if event.stop_reason == "error":
-            limit = (event.error or "").startswith(MAX_TURNS)
-            result.subtype = "error_max_turns" if limit else "error_during_execution"
-            result.is_error = True
-            result.error = event.error

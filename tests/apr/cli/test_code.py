@@ -162,9 +162,10 @@ def test_a_result_as_json(home: Path, project: Path) -> None:
     assert result["result"] == "Fixed: add now adds."
     assert result["num_turns"] == 3
     assert result["usage"] == {
-        "input_tokens": 300,
+        "input_tokens": 120,
         "output_tokens": 30,
         "cache_read_input_tokens": 180,
+        "cache_creation_input_tokens": 0,
     }
     assert result["permission_denials"] == []
 

@@ -1,0 +1,63 @@
+"""A session, driven to its end: every event goes to every sink, and nothing is left running."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterable
+from typing import Protocol
+
+from apr.agent.events import Event
+from apr.agent.prompt import Prompt
+from apr.assembly import Assembled
+from ccpa.trace import SessionEnd
+
+
+class Sink(Protocol):
+    """Something that shows, stores or transmits a run."""
+
+    def __call__(self, event: Event) -> None:
+        """Take the next event."""
+        ...
+
+    def close(self) -> None:
+        """The run is over."""
+        ...
+
+
+async def drive(
+    assembled: Assembled,
+    prompts: Iterable[str | Prompt] | AsyncIterator[str | Prompt],
+    sinks: list[Sink],
+) -> bool:
+    """Run the session; return whether its last prompt went well.
+
+    Raises:
+        KeyboardInterrupt: the run was ended from outside, by a signal or by cancelling its task.
+        OSError: a sink has failed, and the run was ended for it.
+    """
+    events = assembled.agent.converse(prompts, preface=assembled.preface, source=assembled.source)
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    cancel = task.cancel if task is not None else loop.stop
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, cancel)
+    failed, broken = False, None
+    try:
+        async for event in events:
+            for sink in tuple(sinks):
+                try:
+                    sink(event)
+                except OSError as error:  # nobody reads any more: the session ends in order
+                    sinks.remove(sink)
+                    broken = error
+                    cancel()
+            failed = isinstance(event, SessionEnd) and event.stop_reason == "error"
+    except asyncio.CancelledError:
+        raise broken or KeyboardInterrupt from None
+    finally:
+        try:
+            for sink in sinks:
+                sink.close()
+        finally:
+            await assembled.close()
+    if broken is not None:
+        raise broken
+    return not failed
