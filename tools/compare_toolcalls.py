@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     findings = [each for one in contestants for each in _examine(one, groups)]
     print(_table(contestants, findings))
     if args.cases:
-        print("\n" + "\n".join(_line(each) for each in findings if each.verdict != "right"))
+        print("\n".join(["", *(_line(each) for each in findings if each.verdict != "right")]))
     if args.json:
         args.json.write_bytes(msgspec.json.format(msgspec.json.encode(findings)) + b"\n")
     return int(any(each.parser == "apr" and each.verdict != "right" for each in findings))

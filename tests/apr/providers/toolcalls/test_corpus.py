@@ -19,6 +19,7 @@ from apr.providers.toolcalls import marks
 from apr.providers.toolcalls.pieces import Call, Piece, Text
 from apr.providers.toolcalls.stream import Parser
 from toolcall_corpus.cases import Case, load_groups, load_tools
+from toolcall_corpus.engine import llama_cpp
 from toolcall_corpus.judge import Faults, judge, same
 
 TOOLS = load_tools()
@@ -149,3 +150,11 @@ def test_a_parser_that_is_not_there_is_an_error(
     with pytest.raises(SystemExit, match="2"):
         compare_toolcalls.main(["--with", "ollama"])
     assert "there are: vllm, sglang, llama.cpp" in capsys.readouterr().err
+
+
+def test_the_engines_own_parser_is_asked_in_the_engine() -> None:
+    engine = llama_cpp(TOOLS, None)
+    whole, bare = CASES["qwen-prose-before"], CASES["qwen-two-bare-functions"]
+    assert engine.parse(whole) == [(call.name, call.input) for call in whole.calls]
+    assert engine.parse(bare) == []
+    assert engine.parse(CASES["harmony-template"]) is None
