@@ -16,7 +16,7 @@ from apr.hooks.runner import HookRunner
 def runner(
     root: Path, event: HookName, *handlers: Handler, matcher: str | None = None
 ) -> HookRunner:
-    hooks = {event: (Group(matcher, handlers),)}
+    hooks: dict[str, tuple[Group, ...]] = {event: (Group(matcher, handlers),)}
     return HookRunner(hooks, root, lambda: {"session_id": "s", "permission_mode": "default"})
 
 
