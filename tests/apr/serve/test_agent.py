@@ -32,7 +32,8 @@ def test_it_does_what_its_teacher_did(
 
     run = apr(
         *("code", "--base-url", server.url, "--model", "demo", "--temperature", "0"),
-        *("--permission-mode", "acceptEdits", *rules, "--emit-trace", student, prompt),
+        *("--permission-mode", "acceptEdits", *rules),
+        *("--emit-trace", student, prompt),
         home=home,
         cwd=project,
     )

@@ -141,7 +141,7 @@ async def test_sixteen_streams_at_once_and_hundreds_of_requests(home: Path) -> N
             return [chunk async for chunk in chunks][-1].choices[0].finish_reason
 
         assert await asyncio.gather(*map(stream, range(16))) == ["length"] * 16
-        for _ in range(6):
+        for _ in range(4):
             await asyncio.gather(
                 *(
                     client.completions.create(model="demo", prompt="hello", max_tokens=1)
@@ -149,7 +149,7 @@ async def test_sixteen_streams_at_once_and_hundreds_of_requests(home: Path) -> N
                 )
             )
         answered = 'apr_requests_total{route="/v1/completions",status="200"}'
-        assert metric(server, answered) == 300
+        assert metric(server, answered) == 200
         assert metric(server, "apr_requests_in_flight") == 0
 
 
