@@ -85,6 +85,10 @@ class Options(Struct, frozen=True, kw_only=True):
     """Whether the session is stored."""
     agents: str | None = None
     """Kinds of subagents, as JSON."""
+    mcp: tuple[str, ...] = ()
+    """MCP servers: files, or JSON as it stands."""
+    only_mcp: bool = False
+    """Whether those are all there are."""
     core_tools: bool = False
     """Whether the model is given the eight core tools only: a small model may know no others."""
 
@@ -109,7 +113,15 @@ class Assembled(Struct, kw_only=True):
     """The subagents there are."""
     skills: Mapping[str, "Skill"] = msgspec.field(default_factory=dict)
     """The user's skills and commands."""
+    servers: "Servers | None" = None
+    """The MCP servers, where there are any."""
+    opening: list[Callable[[], Awaitable[None]]] = msgspec.field(default_factory=list)
     closing: list[Callable[[], Awaitable[None]]] = msgspec.field(default_factory=list)
+
+    async def open(self) -> None:
+        """Wait for what must be there before the first prompt. It may add to `notices`."""
+        for opened in self.opening:
+            await opened()
 
     async def close(self) -> None:
         """End all that the session has started, the last first."""
@@ -160,6 +172,7 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     _add_hooks(assembled, options)
     _add_memory(assembled, options)
     _add_tools(assembled, options, tasks)
+    _add_servers(assembled, options)
     _add_library(assembled, options)
     _give_tools(assembled)
     if stored is not None:
@@ -243,7 +256,7 @@ def _give_tools(assembled: Assembled) -> None:
     offered = [tool for tool in assembled.offered if not taken_away(policy, tool.name)]
     known = [tool for tool in assembled.known if not taken_away(policy, tool.name)]
     agent.tools = {tool.name: tool for tool in (*offered, *known)}
-    agent.request = msgspec.structs.replace(agent.request, tools=specs(offered))
+    agent.request = msgspec.structs.replace(agent.request, tools=specs(offered, known))
 
 
 def _add_tools(assembled: Assembled, options: Options, tasks: Tasks) -> None:
@@ -295,7 +308,9 @@ def _add_library(assembled: Assembled, options: Options) -> None:
         assembled.preface += f"Agents for the Agent tool:\n{listing_of_kinds(kinds)}\n\n"
     skills, more = discover(where)
     assembled.kinds, assembled.skills = kinds, skills
-    agent.library = library = SkillLibrary(skills, lambda: agent)
+    agent.library = library = SkillLibrary(
+        skills, lambda: agent, assembled.servers and assembled.servers.expand
+    )
     listed, cut = listing(skills)
     assembled.notices += [*notices, *more, *cut]
     if listed:
@@ -303,6 +318,24 @@ def _add_library(assembled: Assembled, options: Options) -> None:
 
         assembled.offered.append(SkillTool(library, agent.gate, company, kinds))
         assembled.preface += f"Skills:\n{listed}\n\n"
+
+
+def _add_servers(assembled: Assembled, options: Options) -> None:
+    """Let the agent use what MCP servers offer, now and when they offer something else."""
+    from apr.mcp.gather import gather
+
+    assembled.servers = servers = gather(
+        options.root,
+        options.settings,
+        changed=lambda: _give_tools(assembled),
+        tell=assembled.notices.append,
+        flags=options.mcp,
+        strict=options.only_mcp,
+        sources=options.sources,
+    )
+    if servers is not None:
+        assembled.opening.append(servers.ready)
+        assembled.closing.append(servers.close)
 
 
 def _stored(options: Options) -> "Stored | None":

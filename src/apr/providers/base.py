@@ -14,12 +14,14 @@ from apr.agent.events import Notice, PrefillProgress, Retracted, TextDelta, Thin
 from ccpa.trace import Block, TurnStop, Usage
 
 
-class ToolSpec(Struct, frozen=True):
+class ToolSpec(Struct, frozen=True, omit_defaults=True):
     """A tool as the model sees it. `parameters` is a JSON Schema of type object."""
 
     name: str
     description: str
     parameters: dict[str, Any]
+    shown: bool = True
+    """Whether the model is told of it. A tool that is not shown is known: a call of it is read."""
 
 
 class Image(Struct, frozen=True):

@@ -63,8 +63,8 @@ def body_of(request: Request, model: str, family: Family | None) -> dict[str, An
         body |= _EXACT_TEXT
     elif request.tool_choice != "auto":
         body["tool_choice"] = _choice(request.tool_choice)
-    if request.tools:
-        body["tools"] = [{"type": "function", "function": tool} for tool in request.tools]
+    if shown := [tool for tool in request.tools if tool.shown]:
+        body["tools"] = [{"type": "function", "function": tool} for tool in shown]
     body["messages"] = list(_messages(request, family))
     if begun := beginning(request, family):
         _begin(body, begun)

@@ -34,6 +34,9 @@ def find(name: str, tools: Mapping[str, Tool[Any]]) -> Tool[Any] | None:
     return tools.get(name) or tools.get(ALIASES.get(name, ""))
 
 
-def specs(tools: Iterable[Tool[Any]]) -> tuple[ToolSpec, ...]:
-    """Return the tools as a model is shown them."""
-    return tuple(ToolSpec(tool.name, tool.description, parameters(tool)) for tool in tools)
+def specs(tools: Iterable[Tool[Any]], known: Iterable[Tool[Any]] = ()) -> tuple[ToolSpec, ...]:
+    """Return the tools as a model is shown them; those that are only known are not shown."""
+    return (
+        *(ToolSpec(tool.name, tool.description, parameters(tool)) for tool in tools),
+        *(ToolSpec(tool.name, tool.description, parameters(tool), shown=False) for tool in known),
+    )
