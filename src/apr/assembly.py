@@ -44,6 +44,7 @@ from apr.tools.tasks import Tasks
 from apr.tools.todo_write import TodoWrite
 
 if TYPE_CHECKING:
+    from apr.mcp.servers import Servers
     from apr.sessions.stored import Stored
     from apr.sessions.writer import SessionWriter
     from apr.skills.found import Skill
@@ -253,7 +254,9 @@ def _add_memory(assembled: Assembled, options: Options) -> None:
 def _give_tools(assembled: Assembled) -> None:
     """Give the agent its tools, but for those that a rule takes away altogether."""
     agent, policy = assembled.agent, assembled.agent.gate.policy
-    offered = [tool for tool in assembled.offered if not taken_away(policy, tool.name)]
+    theirs = assembled.servers.tools() if assembled.servers is not None else []
+    shown = (*assembled.offered, *theirs)
+    offered = [tool for tool in shown if not taken_away(policy, tool.name)]
     known = [tool for tool in assembled.known if not taken_away(policy, tool.name)]
     agent.tools = {tool.name: tool for tool in (*offered, *known)}
     agent.request = msgspec.structs.replace(agent.request, tools=specs(offered, known))
@@ -308,9 +311,8 @@ def _add_library(assembled: Assembled, options: Options) -> None:
         assembled.preface += f"Agents for the Agent tool:\n{listing_of_kinds(kinds)}\n\n"
     skills, more = discover(where)
     assembled.kinds, assembled.skills = kinds, skills
-    agent.library = library = SkillLibrary(
-        skills, lambda: agent, assembled.servers and assembled.servers.expand
-    )
+    prompts = assembled.servers.expand if assembled.servers is not None else None
+    agent.library = library = SkillLibrary(skills, lambda: agent, prompts)
     listed, cut = listing(skills)
     assembled.notices += [*notices, *more, *cut]
     if listed:
@@ -322,6 +324,8 @@ def _add_library(assembled: Assembled, options: Options) -> None:
 
 def _add_servers(assembled: Assembled, options: Options) -> None:
     """Let the agent use what MCP servers offer, now and when they offer something else."""
+    if options.core_tools:
+        return
     from apr.mcp.gather import gather
 
     assembled.servers = servers = gather(

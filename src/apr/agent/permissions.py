@@ -53,7 +53,9 @@ class Rule(Struct, frozen=True):
 
     def speaks_of(self, tool: str) -> bool:
         """Whether the rule is about this tool, by name or as one of its kind."""
-        return fnmatch.fnmatchcase(tool, self.tool) or tool in _SPEAKS_FOR.get(self.tool, ())
+        whole_server = self.tool.startswith("mcp__") and tool.startswith(f"{self.tool}__")
+        by_name = whole_server or fnmatch.fnmatchcase(tool, self.tool)
+        return by_name or tool in _SPEAKS_FOR.get(self.tool, ())
 
     def __str__(self) -> str:
         return self.tool if self.specifier is None else f"{self.tool}({self.specifier})"
@@ -150,7 +152,8 @@ def _by_kind(policy: Policy, tool: str, access: Access) -> Decision:
         case "execute":
             if _every_part_allowed(policy, tool, access):
                 return Decision("allow")
-            return Decision("ask", f"No rule allows the command: {access.command}", "mode")
+            what = f"the command: {access.command}" if access.command is not None else f"{tool}."
+            return Decision("ask", f"No rule allows {what}", "mode")
     outside = [path for path in access.paths if not _inside(policy, path)]
     if outside:
         return Decision("ask", f"{outside[0]} is outside the project {policy.root}.", "mode")

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -58,6 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--allowedTools", "--allowed-tools", dest="allow", metavar="RULES", action="append")
     add("--disallowedTools", "--disallowed-tools", dest="deny", metavar="RULES", action="append")
+    add("--mcp-config", metavar="FILE", action="append", help="MCP servers: a file, or JSON")
+    add("--strict-mcp-config", action="store_true", help="no MCP servers but those")
     add("--system-prompt", metavar="TEXT", help="instead of the built-in system prompt")
     add("--append-system-prompt", metavar="TEXT", help="added to the system prompt")
     add("-c", "--continue", dest="go_on", action="store_true", help="take up the last session")
@@ -94,8 +97,8 @@ def _begin(args: argparse.Namespace, options: Options) -> Assembled:
 
         provider = fork(args.fork_trace, args.fork_at, provider)
     assembled = assemble(options, provider, model)
-    for notice in assembled.notices:
-        _warn(notice)
+    while assembled.notices:
+        _warn(assembled.notices.pop(0))
     return assembled
 
 
@@ -113,6 +116,8 @@ def _options(args: argparse.Namespace) -> Options:
         deny=tuple(args.deny or ()),
         system=args.system_prompt,
         append_system=args.append_system_prompt,
+        mcp=tuple(args.mcp_config or ()),
+        only_mcp=args.strict_mcp_config,
         max_tokens=args.max_tokens,
         temperature=args.temperature,
         limits=Limits(
@@ -155,7 +160,16 @@ def _sinks(args: argparse.Namespace, assembled: Assembled) -> list[Sink]:
     from apr.ui.stream_json import StreamJson
 
     lines = Lines(sys.stdout.buffer)
-    return [*sinks, StreamJson(lines, lambda: introduce(assembled, []), tally, _warn)]
+    return [
+        *sinks,
+        StreamJson(lines, lambda: introduce(assembled, _servers(assembled)), tally, _warn),
+    ]
+
+
+def _servers(assembled: Assembled) -> list[dict[str, Any]]:
+    """Return how it is with the MCP servers, for the `init` line."""
+    found = assembled.servers.statuses() if assembled.servers is not None else []
+    return [{"name": name, "status": status} for name, status in found]
 
 
 def _prompt(argument: str | None) -> str:

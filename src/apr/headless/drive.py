@@ -5,7 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Iterable
 from typing import Protocol
 
-from apr.agent.events import Event
+from apr.agent.events import Event, Notice
 from apr.agent.prompt import Prompt
 from apr.assembly import Assembled
 from ccpa.trace import SessionEnd
@@ -34,7 +34,7 @@ async def drive(
         KeyboardInterrupt: the run was ended from outside, by a signal or by cancelling its task.
         OSError: a sink has failed, and the run was ended for it.
     """
-    events = assembled.agent.converse(prompts, preface=assembled.preface, source=assembled.source)
+    events = _events(assembled, prompts)
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     cancel = task.cancel if task is not None else loop.stop
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -61,3 +61,15 @@ async def drive(
     if broken is not None:
         raise broken
     return not failed
+
+
+async def _events(
+    assembled: Assembled, prompts: Iterable[str | Prompt] | AsyncIterator[str | Prompt]
+) -> AsyncIterator[Event]:
+    """Yield what happens, and what else a person should know, as it comes up."""
+    await assembled.open()
+    agent = assembled.agent
+    async for event in agent.converse(prompts, preface=assembled.preface, source=assembled.source):
+        yield event
+        while assembled.notices:
+            yield Notice(assembled.notices.pop(0))

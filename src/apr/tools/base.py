@@ -95,8 +95,20 @@ class Tool(Protocol[InputT]):
         ...
 
 
+class Verbatim(Struct, frozen=True):
+    """The input of a tool whose schema is a stranger's: as the model gave it.
+
+    Such a tool has that schema, a JSON Schema of type object, as its attribute `schema`.
+    """
+
+    arguments: dict[str, Any]
+
+
 def parameters(tool: Tool[Any]) -> dict[str, Any]:
     """Return the tool's input as a compact JSON Schema, for the model's prompt."""
+    if tool.Input is Verbatim:
+        schema: dict[str, Any] = vars(tool)["schema"]
+        return schema
     _, components = msgspec.json.schema_components([tool.Input], ref_template="{name}")
     return _compact(components[tool.Input.__name__])
 

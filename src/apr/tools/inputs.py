@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from apr.tools.base import Tool, parameters
+from apr.tools.base import Tool, Verbatim, parameters
 from apr.tools.errors import ToolError
 
 SYNONYMS = (
@@ -27,6 +27,8 @@ def parse(tool: Tool[Any], given: dict[str, Any]) -> Struct:
     """
     if not _is_text(given):
         raise ToolError(f"{tool.name}: the input holds half a character (a lone surrogate).")
+    if tool.Input is Verbatim:
+        return _verbatim(tool, given)
     fields = frozenset(tool.Input.__struct_encode_fields__)
     present = {name: value for name, value in given.items() if value is not None}
     renamed = {_field(name, fields, present): present[name] for name in present}
@@ -36,6 +38,16 @@ def parse(tool: Tool[Any], given: dict[str, Any]) -> Struct:
         takes = _takes(parameters(tool))
         raise ToolError(f"{tool.name}: {_wrong(str(error))}. It takes {takes}.") from None
     return call
+
+
+def _verbatim(tool: Tool[Any], given: dict[str, Any]) -> Verbatim:
+    """Return the input as it is; what is right beyond its fields is for others to say."""
+    schema = parameters(tool)
+    missing = [name for name in schema["required"] if name not in given]
+    if missing:
+        lacks = f"it lacks the required field `{missing[0]}`"
+        raise ToolError(f"{tool.name}: {lacks}. It takes {_takes(schema)}.")
+    return Verbatim(given)
 
 
 def _is_text(given: dict[str, Any]) -> bool:
@@ -70,6 +82,6 @@ def _takes(schema: dict[str, Any]) -> str:
     """List the fields: `file_path (string, required), offset (integer)`."""
     fields = []
     for name, field in schema["properties"].items():
-        kind = "|".join(field["enum"]) if "enum" in field else field.get("type", "any")
+        kind = "|".join(map(str, field["enum"])) if "enum" in field else field.get("type", "any")
         fields.append(f"{name} ({kind}{', required' if name in schema['required'] else ''})")
     return ", ".join(fields)

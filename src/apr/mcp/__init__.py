@@ -1,0 +1,1 @@
+"""MCP: the tools, resources and prompts of other programs, and our own tools for them."""

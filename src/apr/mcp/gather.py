@@ -1,0 +1,72 @@
+"""From files and settings to the servers of a session."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apr.home import home
+from apr.mcp.approval import judge
+from apr.mcp.config import Source, load
+from apr.settings import SOURCES, Settings
+
+if TYPE_CHECKING:
+    from apr.mcp.client import Transport
+    from apr.mcp.servers import Servers
+
+
+def gather(
+    root: Path,
+    settings: Settings,
+    *,
+    changed: Callable[[], None],
+    tell: Callable[[str], None],
+    flags: Sequence[str] = (),
+    strict: bool = False,
+    plugins: Sequence[Source] = (),
+    sources: Sequence[str] = SOURCES,
+    transports: "Mapping[str, Callable[[], Transport]] | None" = None,
+) -> "Servers | None":
+    """Return the servers that a session may use; None where there are none.
+
+    Args:
+        root: the project, absolute.
+        settings: say which servers may be used, and what their processes find in the environment.
+        changed: called when they offer something else than before.
+        tell: told what a person should know.
+        flags: of `--mcp-config`.
+        strict: whether those are all there are.
+        plugins: what plugins bring.
+        sources: whose files are read, of user, project and local.
+        transports: by name, how to reach servers of kind `sdk`.
+
+    Raises:
+        McpConfigError: a file cannot be used.
+    """
+    environment = {**os.environ, **settings.env}
+    found = load(root, environment, flags=flags, strict=strict, plugins=plugins, sources=sources)
+    for notice in found.notices:
+        tell(notice)
+    usable = []
+    for server in found.servers:
+        verdict = judge(server, settings, found)
+        if verdict.state == "denied":
+            tell(f"MCP server {server.name} is not used: {verdict.reason}")
+        elif verdict.runs_headless and (server.kind != "sdk" or server.name in (transports or {})):
+            usable.append(server)
+    if not usable:
+        return None
+    from apr.mcp.cache import Cache
+    from apr.mcp.served import times
+    from apr.mcp.servers import Servers
+
+    return Servers(
+        usable,
+        root,
+        {**environment, "CLAUDE_PROJECT_DIR": str(root), "APR_PROJECT_DIR": str(root)},
+        times=times(environment),
+        cache=Cache(home() / "cache" / "mcp", root),
+        changed=changed,
+        tell=tell,
+        transports=transports,
+    )
