@@ -191,7 +191,8 @@ class Unmarked:
         self._head += token.raw
         if name := shapes.addressed(self._head, self._tools):
             return Verdict(Found.CALL, tuple(self._tokens), Shape.NAMED, name=name)
-        shape = shapes.unmarked(self._head, self._tools, fenced=self._fenced)
+        python = "python" in self._own
+        shape = shapes.unmarked(self._head, self._tools, fenced=self._fenced, python=python)
         if shape is Shape.WAIT or shapes.partly_addressed(self._head, self._tools):
             return None
         return self._call(shape) if shape else Verdict(Found.TEXT)

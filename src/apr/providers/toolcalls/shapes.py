@@ -94,20 +94,25 @@ def name_and_key(text: str, tools: Mapping[str, ToolSpec]) -> tuple[str, str] | 
     return found[0] if len(found) == 1 else None
 
 
-def unmarked(text: str, tools: Mapping[str, ToolSpec], *, fenced: bool) -> Shape | None:
+def unmarked(
+    text: str, tools: Mapping[str, ToolSpec], *, fenced: bool, python: bool
+) -> Shape | None:
     """Return what text at the start of a line begins, if it begins a call without any mark.
 
     Only calls of `tools` count where the name comes first. With `fenced` the arguments may stand
-    in a code fence behind the name, as in DeepSeek V3.
+    in a code fence behind the name, as in DeepSeek V3; with `python` a list of calls may also name
+    what is no tool.
     """
-    shape = _unmarked(text[:LONGEST], tools, fenced=fenced)
+    shape = _unmarked(text[:LONGEST], tools, fenced=fenced, python=python)
     return None if shape is Shape.WAIT and len(text) > LONGEST else shape
 
 
-def _unmarked(text: str, tools: Mapping[str, ToolSpec], *, fenced: bool) -> Shape | None:
+def _unmarked(
+    text: str, tools: Mapping[str, ToolSpec], *, fenced: bool, python: bool
+) -> Shape | None:
     listed = text.removeprefix(PHI)
     if not listed or (listed[0] in "{[" and (listed[0] == "[" or listed == text)):
-        return _bracketed(listed, tools) if listed else Shape.WAIT
+        return _bracketed(listed, tools, python=python) if listed else Shape.WAIT
     before, brace, _ = text.partition("{")
     if before.startswith("call:"):
         return _marked_by_word(before.removeprefix("call:"), brace, tools)
@@ -152,16 +157,17 @@ def partly_addressed(text: str, tools: Mapping[str, ToolSpec]) -> bool:
     )
 
 
-def _bracketed(text: str, tools: Mapping[str, ToolSpec]) -> Shape | None:
+def _bracketed(text: str, tools: Mapping[str, ToolSpec], *, python: bool) -> Shape | None:
     if _OBJECT.match(text):
         return Shape.JSON
     match = _PYTHON.match(text)
     if match:
-        return Shape.PYTHON if match[1] in tools else None
+        return Shape.PYTHON if python or match[1] in tools else None
     if _PARTLY_OBJECT.fullmatch(text):
         return Shape.WAIT
     match = _PARTLY_PYTHON.fullmatch(text)
-    return Shape.WAIT if match and any(tool.startswith(match[1]) for tool in tools) else None
+    known = match and (python or any(tool.startswith(match[1]) for tool in tools))
+    return Shape.WAIT if known else None
 
 
 def _partly_named(text: str, tools: Mapping[str, ToolSpec], *, fenced: bool) -> bool:

@@ -205,7 +205,7 @@ class Parser:
             return
         self._state = self._prose
         if token.kind is Kind.FENCE and not ended:
-            self._behind_call = False
+            self._behind_call, self._spoken = False, True
             self._transcript.text("".join(held.raw for held in self._held))
             return
         self._markdown = self._before

@@ -164,6 +164,7 @@ UNREADABLE: dict[str, tuple[str, Family | None, str, str]] = {
         '{"name": "fly", "parameters": {"to": "x"}}', "llama_json", "fly", "no tool named",
     ),
     "a missing argument, Llama": ('{"name": "Bash", "parameters": {}}', None, "Bash", "`command`"),
+    "an unknown tool, Python": ("[fly(to='x')]", "llama_pythonic", "fly", "no tool named"),
     "an unknown tool, GLM": ("<tool_call>Fly</tool_call>", "glm", "Fly", "no tool named"),
     "an argument twice, GLM": (
         "<tool_call>Bash<arg_key>command</arg_key><arg_value>a</arg_value><arg_key>command</arg_key>"
@@ -223,6 +224,9 @@ STAYS = [
     "<tools> and <tool_calls> are tags.",
     '<invoke name="x"> is a tag.',
     "<arg_key>x</arg_key> is a key.",
+    'Without its argument:\n{"name": "Bash", "arguments": {}}',
+    'A list <tool_call> [{"name": "Bash", "arguments": {"command": "ls"}}] in a sentence.',
+    "The mark [/THINK] ends reasoning.",
 ]
 
 
@@ -327,3 +331,28 @@ def test_left_over_marks_behind_a_call_and_at_the_end_are_not_shown() -> None:
         pieces = read("I look.\n" + call + rest)
         assert [p.text for p in pieces if isinstance(p, Text) and p.text] == ["I look."]
     assert shown("Done.<|im_end|>\n") == "Done.\n"
+
+
+def test_a_closer_behind_text_behind_a_call_is_text() -> None:
+    call = '<tool_call>\n{"name": "Bash", "arguments": {"command": "ls"}}\n</tool_call>'
+    last = read(f"{call}\nThen </tool_call>.")[-1]
+    assert isinstance(last, Text)
+    assert last.text == "Then </tool_call>."
+
+
+def test_reasoning_ends_with_the_mark_that_belongs_to_its_beginning() -> None:
+    call = '<tool_call>\n{"name": "Bash", "arguments": {"command": "ls"}}\n</tool_call>'
+    assert shown(f"[THINK]So </think>\n{call}[/THINK]No.") == "No."
+    assert shown(f"<think>So [/THINK]\n{call}</think>No.", "mistral") == "No."
+
+
+def test_the_line_end_before_a_forgotten_closer_is_layout() -> None:
+    for output in (
+        '<invoke name="Bash">\n<parameter name="command">ls\n</invoke>',
+        "<tool_call>Bash\n<arg_key>command</arg_key>\n<arg_value>ls\n</tool_call>",
+    ):
+        assert good(output) == [LS]
+
+
+def test_a_message_to_the_user_is_text() -> None:
+    assert shown("<|channel|>final to=user<|message|>Hi<|return|>") == "Hi"
