@@ -154,6 +154,9 @@ def _by_kind(policy: Policy, tool: str, access: Access) -> Decision:
                 return Decision("allow")
             what = f"the command: {access.command}" if access.command is not None else f"{tool}."
             return Decision("ask", f"No rule allows {what}", "mode")
+        case "network":
+            where = f"{tool} of {access.domain}." if access.domain is not None else f"{tool}."
+            return Decision("ask", f"No rule allows {where}", "mode")
     outside = [path for path in access.paths if not _inside(policy, path)]
     if outside:
         return Decision("ask", f"{outside[0]} is outside the project {policy.root}.", "mode")
@@ -248,6 +251,8 @@ def _matches(
         parts = dissect(access.command)
         texts = (access.command.strip(), *parts.commands, *parts.bare)
         return any(_command_matches(rule, text) for text in texts)
+    if access.domain is not None:
+        return _domain_matches(rule.specifier, access.domain)
     if not access.paths:
         return False
     return quantifier(_path_matches(rule.specifier, policy, path) for path in access.paths)
@@ -260,6 +265,17 @@ def _command_matches(rule: Rule, command: str) -> bool:
         prefix = specifier[:-2]
         return command == prefix or command.startswith((prefix + " ", prefix + "\t"))
     return command == specifier or ("*" in specifier and fnmatch.fnmatchcase(command, specifier))
+
+
+def _domain_matches(specifier: str, domain: str) -> bool:
+    """`domain:example.com` is that host alone, `domain:*.example.com` all hosts below it."""
+    kind, _, named = specifier.partition(":")
+    wanted = named.lower().rstrip(".")
+    if kind != "domain" or not wanted:
+        return False
+    if wanted.startswith("*."):
+        return domain.endswith(wanted[1:])
+    return wanted in {"*", domain}
 
 
 def _path_matches(specifier: str, policy: Policy, path: Path) -> bool:

@@ -24,14 +24,16 @@ class Access(Struct, frozen=True, kw_only=True):
     """What a tool use wants to touch, for the permission policy to decide on.
 
     `paths` are resolved (symbolic links followed). `command` is the shell text of an `execute`, and
-    `cwd` the folder it starts in, where that is not the project's root. `consent` touches nothing,
-    but a person must agree in any mode.
+    `cwd` the folder it starts in, where that is not the project's root. `domain` is the host that
+    a `network` asks: in lower case, without a dot at its end; None for the user's own search
+    service. `consent` touches nothing, but a person must agree in any mode.
     """
 
-    kind: Literal["read", "write", "execute", "consent", "none"]
+    kind: Literal["read", "write", "execute", "network", "consent", "none"]
     paths: tuple[Path, ...] = ()
     command: str | None = None
     cwd: Path | None = None
+    domain: str | None = None
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
