@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apr.verify.compare import compare, passes, summary
+from apr.verify.compare import Array, compare, passes, summary
 from apr.verify.prompts import built_in, spread
 from tests.apr.program import apr
 
@@ -23,9 +23,10 @@ def test_it_says_what_to_install(tiny: Path, home: Path, tmp_path: Path) -> None
     assert run.stdout == ""
 
 
-def logs(logits: list[float]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    values = np.array(logits, np.float32)
-    return values - np.log(np.exp(values).sum())
+def logs(logits: list[float]) -> Array:
+    values: Array = np.array(logits, np.float32)
+    values -= np.log(np.exp(values).sum())
+    return values
 
 
 def test_equal_distributions_agree_whole() -> None:
