@@ -5,7 +5,6 @@ costs nothing.
 """
 
 import contextlib
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,6 @@ import msgspec
 from msgspec import Struct
 
 from apr.agent.brakes import Repetition
-from apr.agent.calls import Checked
 from apr.agent.compaction import Compactor
 from apr.agent.gate import Gate
 from apr.agent.limits import Limits
@@ -23,13 +21,14 @@ from apr.agent.permissions import BadRule, Mode, Policy, hidden, parse_rules
 from apr.agent.prompt import first_prompt, look_around, system_prompt
 from apr.agent.session import Session
 from apr.errors import AprError
+from apr.extensions import add_hooks, add_library, add_memory, add_servers, bring_plugins
 from apr.legible import legible
 from apr.providers.base import Provider, Request
 from apr.providers.repeating import Unlooping
 from apr.providers.retrying import Retrying
 from apr.settings import SOURCES, Settings, permission_mode, rules
 from apr.tools.ask_user_question import AskUserQuestion
-from apr.tools.base import Context, Outcome, Tool
+from apr.tools.base import Context, Tool
 from apr.tools.exit_plan_mode import ExitPlanMode
 from apr.tools.files import FileLedger
 from apr.tools.monitor import Monitor
@@ -119,6 +118,16 @@ class Assembled(Struct, kw_only=True):
     opening: list[Callable[[], Awaitable[None]]] = msgspec.field(default_factory=list)
     closing: list[Callable[[], Awaitable[None]]] = msgspec.field(default_factory=list)
 
+    def give_tools(self) -> None:
+        """Give the agent its tools, but for those that a rule takes away altogether."""
+        agent, policy = self.agent, self.agent.gate.policy
+        theirs = self.servers.tools() if self.servers is not None else []
+        shown = (*self.offered, *theirs)
+        offered = [tool for tool in shown if not taken_away(policy, tool.name)]
+        known = [tool for tool in self.known if not taken_away(policy, tool.name)]
+        agent.tools = {tool.name: tool for tool in (*offered, *known)}
+        agent.request = msgspec.structs.replace(agent.request, tools=specs(offered, known))
+
     async def open(self) -> None:
         """Wait for what must be there before the first prompt. It may add to `notices`."""
         for opened in self.opening:
@@ -170,12 +179,13 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     assembled = Assembled(agent=agent, preface=preface, offered=list(BUILTIN))
     assembled.closing += [agent.provider.close, shells.close]
     assembled.notices += options.settings.notices
-    _add_hooks(assembled, options)
-    _add_memory(assembled, options)
+    brought = bring_plugins(assembled, options)
+    add_hooks(assembled, options, brought)
+    add_memory(assembled, options)
     _add_tools(assembled, options, tasks)
-    _add_servers(assembled, options)
-    _add_library(assembled, options)
-    _give_tools(assembled)
+    add_servers(assembled, options, brought)
+    add_library(assembled, options, brought)
+    assembled.give_tools()
     if stored is not None:
         agent.messages = list(stored.messages)
         assembled.source = "resume"
@@ -203,65 +213,6 @@ def _policy(options: Options) -> Policy:
         raise AprError(str(error)) from None
 
 
-def _add_hooks(assembled: Assembled, options: Options) -> None:
-    """Let the user's hooks hear of what happens."""
-    if not options.settings.hooks:
-        return
-    from apr.hooks.configured import declared
-    from apr.hooks.declared import problems
-    from apr.hooks.runner import HookRunner
-
-    agent = assembled.agent
-    hooks, notices = declared(options.settings)
-    assembled.notices += [*notices, *problems(hooks)]
-
-    def facts() -> dict[str, str]:
-        return {
-            "session_id": agent.session.id,
-            "transcript_path": str(assembled.store.path) if assembled.store else "",
-            "permission_mode": agent.gate.policy.mode,
-            "cwd": str(agent.context.cwd),
-        }
-
-    agent.gate.hooks = HookRunner(hooks, options.root, facts, environment=options.settings.env)
-
-
-def _add_memory(assembled: Assembled, options: Options) -> None:
-    """Have the model read the instruction files: now, and those of a directory when it is there."""
-    from apr.memory import BUDGET, load, nested, render
-
-    budget = options.settings.apr.memory_budget or BUDGET
-    memory = load(
-        options.root,
-        os.environ,
-        directories=options.directories,
-        sources=options.sources,
-        excluded=options.settings.claude_md_excludes,
-        budget=budget,
-    )
-    assembled.notices += memory.notices
-    if text := render(memory.pieces):
-        assembled.preface += f"{text}\n\n"
-    agent = assembled.agent
-
-    def footnotes(checked: Checked, outcome: Outcome) -> str:
-        touched = (*outcome.files_read, *outcome.files_written)
-        return render(piece for path in touched for piece in nested(memory, path, budget=budget))
-
-    agent.footnotes = footnotes
-
-
-def _give_tools(assembled: Assembled) -> None:
-    """Give the agent its tools, but for those that a rule takes away altogether."""
-    agent, policy = assembled.agent, assembled.agent.gate.policy
-    theirs = assembled.servers.tools() if assembled.servers is not None else []
-    shown = (*assembled.offered, *theirs)
-    offered = [tool for tool in shown if not taken_away(policy, tool.name)]
-    known = [tool for tool in assembled.known if not taken_away(policy, tool.name)]
-    agent.tools = {tool.name: tool for tool in (*offered, *known)}
-    agent.request = msgspec.structs.replace(agent.request, tools=specs(offered, known))
-
-
 def _add_tools(assembled: Assembled, options: Options, tasks: Tasks) -> None:
     """Add the tools beyond the core: some are shown where they are of use, all run when called."""
     gate = assembled.agent.gate
@@ -283,63 +234,6 @@ def _add_tools(assembled: Assembled, options: Options, tasks: Tasks) -> None:
         )
         if tool.name not in {other.name for other in shown}
     ]
-
-
-def _add_library(assembled: Assembled, options: Options) -> None:
-    """Let the agent have others work for it, and load what the user has written for some tasks."""
-    from apr.skills.found import discover, places
-    from apr.skills.library import SkillLibrary, listing
-    from apr.subagents import definitions
-    from apr.subagents.company import Company
-    from apr.subagents.kinds import listing as listing_of_kinds
-    from apr.subagents.kinds import roster
-    from apr.tools.agent import Agent as AgentTool
-
-    agent = assembled.agent
-    where = places(options.root, os.environ, options.sources)
-    own, notices = definitions.read(where)
-    given = definitions.given(options.agents) if options.agents else {}
-    kinds = roster({**own, **given})
-    memory = assembled.preface.partition("</environment>\n\n")[2]
-    company = Company(
-        lambda: agent, lambda there: first_prompt(look_around(there.root), "") + memory
-    )
-    assembled.closing.append(company.close)
-    agent.background = company
-    (assembled.known if options.core_tools else assembled.offered).append(AgentTool(company, kinds))
-    if not options.core_tools:
-        assembled.preface += f"Agents for the Agent tool:\n{listing_of_kinds(kinds)}\n\n"
-    skills, more = discover(where)
-    assembled.kinds, assembled.skills = kinds, skills
-    prompts = assembled.servers.expand if assembled.servers is not None else None
-    agent.library = library = SkillLibrary(skills, lambda: agent, prompts)
-    listed, cut = listing(skills)
-    assembled.notices += [*notices, *more, *cut]
-    if listed:
-        from apr.tools.skill import Skill as SkillTool
-
-        assembled.offered.append(SkillTool(library, agent.gate, company, kinds))
-        assembled.preface += f"Skills:\n{listed}\n\n"
-
-
-def _add_servers(assembled: Assembled, options: Options) -> None:
-    """Let the agent use what MCP servers offer, now and when they offer something else."""
-    if options.core_tools:
-        return
-    from apr.mcp.gather import gather
-
-    assembled.servers = servers = gather(
-        options.root,
-        options.settings,
-        changed=lambda: _give_tools(assembled),
-        tell=assembled.notices.append,
-        flags=options.mcp,
-        strict=options.only_mcp,
-        sources=options.sources,
-    )
-    if servers is not None:
-        assembled.opening.append(servers.ready)
-        assembled.closing.append(servers.close)
 
 
 def _stored(options: Options) -> "Stored | None":
