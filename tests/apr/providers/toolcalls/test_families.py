@@ -244,7 +244,8 @@ def test_json_that_is_no_call_stays_text_where_bare_calls_are_usual() -> None:
 def test_a_bare_call_counts_amid_text_only_for_those_who_write_so() -> None:
     output = 'I look.\n{"name": "Bash", "arguments": {"command": "ls"}}\nThen I go on.'
     assert good(output, "llama_json") == [LS]
-    assert shown(output, "qwen_xml") == output
+    for family in ("qwen_xml", "hermes_json", "mistral", None):
+        assert shown(output, family) == output
 
 
 def test_text_that_failed_as_a_call_may_hold_one_with_marks() -> None:
