@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -56,6 +57,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="10m",
         help="how long an idle engine stays: 90s, 10m (default), 1h, never",
     )
+    _let_options_stand_between(parser)
+
+
+def _let_options_stand_between(parser: argparse.ArgumentParser) -> None:
+    """Read `MODEL --json PROMPT` as well.
+
+    Before Python 3.13 argparse takes an optional word only directly behind the one before it.
+    """
+    parse = parser.parse_known_args
+
+    def parse_known_args(
+        args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        found, rest = parse(args, namespace)
+        if found.prompt is None and rest and not rest[0].startswith("-"):
+            found.prompt = rest.pop(0)
+        return found, rest
+
+    parser.parse_known_args = parse_known_args  # type: ignore[method-assign, assignment]
 
 
 def run(args: argparse.Namespace) -> int:

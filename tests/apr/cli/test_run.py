@@ -1,5 +1,6 @@
 """`apr run`: a question, or a chat, with a real model in the real engine."""
 
+import argparse
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from apr.cli.run import configure
 from tests.apr.engine.processes import end_engines
 from tests.apr.program import APR, apr, environment
 from tests.apr.random_model import make
@@ -106,6 +108,7 @@ def test_an_answer_that_is_not_of_the_schema_is_a_failure(warm: Path, tmp_path: 
         (("x", "--json-schema", '{"type": "colour"}'), "no JSON Schema: $.type"),
         (("x", "--top-p", "0"), "not above 0"),
         (("x", "--seed", "-1"), "not a whole number"),
+        (("x", "--seed", "1", "y"), "unrecognized arguments: y"),
         ((), "what is the question?"),
     ],
 )
@@ -114,6 +117,18 @@ def test_wrong_usage_is_said(words: tuple[str, ...], said: str, home: Path, tmp_
     assert run.returncode == 2
     assert said in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("demo", "hi", "--max-tokens", "2"), ("demo", "--max-tokens", "2", "hi"),
+     ("--max-tokens", "2", "demo", "hi"), ("--max-tokens", "2", "demo", "--json", "hi")],
+)  # fmt: skip
+def test_options_may_stand_anywhere(words: tuple[str, ...]) -> None:
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    args = parser.parse_args(words)
+    assert (args.model, args.prompt, args.max_tokens) == ("demo", "hi", 2)
 
 
 def test_there_is_no_such_model(home: Path, tmp_path: Path) -> None:
