@@ -20,7 +20,7 @@ from apr import __version__
 from apr.mcp.config import Server
 from apr.mcp.content import Answer, answer
 from apr.mcp.failures import Failed, Gone
-from apr.mcp.listing import Listing, Prompt, clean, prompts, tools
+from apr.mcp.listing import MOST, Listing, clean, prompts, tools
 from apr.mcp.remote import Line
 from apr.mcp.stdio import Program
 
@@ -104,8 +104,9 @@ class Connection:
             except _SpeaksAnother:
                 await self.close()
             except TimeoutError:
+                why = self._why(f"it did not answer within {seconds:g} s")
                 await self.close()
-                raise Gone(self._why(f"it did not answer within {seconds:g} s")) from None
+                raise Gone(why) from None
             except BaseException:
                 await self.close()
                 raise
@@ -166,22 +167,25 @@ class Connection:
             Gone: it has ended, or did not answer in time.
             Failed: it answered with an error.
         """
-        able = self._entered().server_capabilities
-        found, problems = tools(
-            self._server.name,
-            await self._pages(wire.ListToolsRequest, wire.ListToolsResult, "tools", seconds)
-            if able.tools
-            else [],
-        )
-        listed: list[Prompt] = []
-        if able.prompts:
-            given = await self._pages(
-                wire.ListPromptsRequest, wire.ListPromptsResult, "prompts", seconds
-            )
-            listed = prompts(self._server.name, given)
+        able, name = self._entered().server_capabilities, self._server.name
+        given: list[dict[str, Any]] = []
+        prompted: list[dict[str, Any]] = []
+        try:
+            async with asyncio.timeout(seconds):
+                if able.tools:
+                    given = await self._pages(
+                        wire.ListToolsRequest, wire.ListToolsResult, "tools", seconds
+                    )
+                if able.prompts:
+                    prompted = await self._pages(
+                        wire.ListPromptsRequest, wire.ListPromptsResult, "prompts", seconds
+                    )
+        except TimeoutError:
+            raise Failed(f"it did not list what it offers within {seconds:g} s") from None
+        found, problems = tools(name, given)
         return Listing(
             tools=tuple(found),
-            prompts=tuple(listed),
+            prompts=tuple(prompts(name, prompted)),
             resources=able.resources is not None,
             problems=tuple(problems),
         )
@@ -252,7 +256,7 @@ class Connection:
             page = await self._ask(kind(params=params), result, seconds)
             found += page.get(key, ())
             cursor = page.get("nextCursor")
-            if not cursor:
+            if not cursor or len(found) > MOST:
                 break
         return found
 
@@ -269,13 +273,15 @@ class Connection:
             async with asyncio.timeout(seconds):
                 found = await session.send_request(request, result, progress_callback=heard)
         except TimeoutError:
-            raise Failed(self._why(f"it did not answer within {seconds:g} s")) from None
+            why = self._why(f"it did not answer within {seconds:g} s")
+            raise (Failed(why) if self.alive else Gone(why)) from None
         except MCPError as error:
             if error.code == wire.CONNECTION_CLOSED or not self.alive:
                 raise Gone(self._why("it has closed the connection")) from None
             raise Failed(clean(error.message)) from None
-        except ValidationError:
-            raise Failed("its answer is not what the protocol says") from None
+        except ValidationError as error:
+            where = ".".join(str(step) for step in error.errors()[0]["loc"])
+            raise Failed(clean(f"its answer is not what the protocol says: {where}", 300)) from None
         return found.model_dump(by_alias=True, mode="json", exclude_none=True)
 
     def _entered(self) -> Client:

@@ -5,8 +5,12 @@ from collections.abc import Callable
 
 LARGEST_MESSAGE = 16 << 20
 """Bytes of one message."""
-_UNIT = 16 << 10
-_BURST = 20_000
+REQUEST_UNITS = 50
+"""What a question of the server's costs: each is worked on, and answered."""
+EVENT_UNITS = 5
+"""What an event of an HTTP stream costs, which may hold a question."""
+_UNIT = 64 << 10
+_BURST = 5_000
 _PER_SECOND = 200
 
 
@@ -15,10 +19,11 @@ class Flooded(Exception):
 
 
 class Guard:
-    """Counts what a server says: a message costs one unit, and one more for every 16 KiB.
+    """Counts what a server says: a message costs one unit, and one more for every 64 KiB.
 
-    A burst of 20,000 units is free, and 200 come back each second: that is progress a hundred times
-    a second for hours, or twenty results of the largest size in a row, and not a loop gone wild.
+    A burst of 5,000 units is free, and 200 come back each second: that is progress a hundred times
+    a second for hours, or twenty results of nearly the largest size in a row, and not a loop gone
+    wild.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

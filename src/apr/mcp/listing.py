@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from apr.ui.terminal import plain
 
-MOST_TOOLS = 512
-"""Tools, or prompts, that are taken of one server."""
+MOST = 512
+"""Tools, or prompts, or resources, that are taken of one server."""
 LONGEST_NAME = 128
 LONGEST_DESCRIPTION = 2_048
 LARGEST_SCHEMA = 32 << 10
@@ -85,8 +85,8 @@ def tools(server: str, given: Iterable[Mapping[str, Any]]) -> tuple[list[Offered
     taken: dict[str, Offered] = {}
     problems: list[str] = []
     for count, tool in enumerate(given):
-        if count == MOST_TOOLS:
-            problems.append(f"it lists more than {MOST_TOOLS} tools: the others are left out")
+        if count == MOST:
+            problems.append(f"it lists more than {MOST} tools: the others are left out")
             break
         name = str(tool.get("name", ""))
         full = full_name(server, name)
@@ -110,7 +110,7 @@ def prompts(server: str, given: Iterable[Mapping[str, Any]]) -> list[Prompt]:
     for count, prompt in enumerate(given):
         name = str(prompt.get("name", ""))
         full = full_name(server, name)
-        if count < MOST_TOOLS and name and len(full) <= LONGEST_NAME:
+        if count < MOST and name and len(full) <= LONGEST_NAME:
             arguments = prompt.get("arguments") or ()
             taken.setdefault(
                 full,

@@ -9,7 +9,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from apr.mcp.config import Server
-from apr.mcp.guard import LARGEST_MESSAGE, Flooded, Guard
+from apr.mcp.guard import EVENT_UNITS, LARGEST_MESSAGE, Flooded, Guard
 
 _CONNECT_S = 10.0
 _SILENCE_S = 24 * 3600.0
@@ -79,7 +79,7 @@ class Line:
         try:
             if not endless and total > LARGEST_MESSAGE:
                 raise Flooded(f"it sent a message of more than {LARGEST_MESSAGE >> 20} MiB")
-            self._guard.heard(len(data), data.count(b"data:") or 1)
+            self._guard.heard(len(data), data.count(b"data:") * EVENT_UNITS)
         except Flooded as flood:
             self._trouble, self.over = str(flood), True
             raise httpx2.ReadError(str(flood)) from None

@@ -183,8 +183,10 @@ class Served:
         )
         self._connection = connection
         try:
+            until = asyncio.get_running_loop().time() + self._times.start
             await connection.open(self._times.start)
-            self._take(await connection.listing(self._times.start))
+            left = max(until - asyncio.get_running_loop().time(), 0.1)
+            self._take(await connection.listing(left))
         except (Gone, Failed) as error:
             self.failure = str(error)
             await connection.close()

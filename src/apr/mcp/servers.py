@@ -89,7 +89,9 @@ class Servers:
             self._late = asyncio.create_task(self._refresh())
         if not self._learning:
             return
-        _, waiting = await asyncio.wait(self._learning, timeout=self._times.wait)
+        patient = self._times.wait >= self._times.start  # each says itself what is wrong, then
+        limit = None if patient else self._times.wait
+        _, waiting = await asyncio.wait(self._learning, timeout=limit)
         if waiting:
             names = ", ".join(s.server.name for s in self.all if s.status == "pending")
             self._tell(

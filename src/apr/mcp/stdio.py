@@ -5,6 +5,7 @@ one bounds both, says how the process ended, and leaves nothing of its group beh
 """
 
 import asyncio
+import asyncio.subprocess
 import os
 import signal
 from collections.abc import Mapping
@@ -12,12 +13,14 @@ from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
 import anyio
+import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
+from msgspec import Struct
 
 from apr.mcp.config import Server
-from apr.mcp.guard import LARGEST_MESSAGE, Flooded, Guard
+from apr.mcp.guard import LARGEST_MESSAGE, REQUEST_UNITS, Flooded, Guard
 from apr.mcp.listing import clean
 
 _GRACE_S = 0.5
@@ -27,6 +30,26 @@ _TAIL = 4_000
 
 Heard = SessionMessage | Exception
 Streams = tuple[MemoryObjectReceiveStream[Heard], MemoryObjectSendStream[SessionMessage]]
+
+
+_HEEDED = ("notifications/progress", "notifications/cancelled", "/list_changed")
+
+
+class _Head(Struct):
+    """What kind of message it is."""
+
+    method: str = ""
+    id: msgspec.Raw | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether it wants an answer of ours."""
+        return bool(self.method) and self.id is not None
+
+    @property
+    def matters(self) -> bool:
+        """Whether anybody here heeds it."""
+        return not self.method.startswith("notifications/") or self.method.endswith(_HEEDED)
 
 
 class Program(AbstractAsyncContextManager[Streams]):
@@ -42,7 +65,8 @@ class Program(AbstractAsyncContextManager[Streams]):
         self._server = server
         self._folder = folder
         self._environment = environment
-        self._process: asyncio.subprocess.Process | None = None
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._ended = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._errors = ""
         self._noise = ""
@@ -52,9 +76,9 @@ class Program(AbstractAsyncContextManager[Streams]):
 
     def account(self) -> str:
         """Say how it is with the process, for a person; empty where there is nothing to say."""
-        process, parts = self._process, [self._trouble]
-        if process is not None and process.returncode is not None and not self._trouble:
-            code = process.returncode
+        parts = [self._trouble]
+        code = self._transport.get_returncode() if self._transport is not None else None
+        if code is not None and not self._trouble:
             how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
             parts.append(f"it ended with {how}")
         if self._noise:
@@ -64,65 +88,63 @@ class Program(AbstractAsyncContextManager[Streams]):
         return "; ".join(filter(None, parts))
 
     async def __aenter__(self) -> Streams:
-        self._process = await asyncio.create_subprocess_exec(
+        loop = asyncio.get_running_loop()
+        self._transport, pipes = await loop.subprocess_exec(
+            lambda: _Pipes(LARGEST_MESSAGE, loop, self._ended),
             self._server.command,
             *self._server.args,
             cwd=self._folder,
             env=dict(self._environment),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            limit=LARGEST_MESSAGE,
         )
         heard, read = anyio.create_memory_object_stream[Heard](0)
         write, said = anyio.create_memory_object_stream[SessionMessage](0)
         self._tasks = [
-            asyncio.create_task(self._listen(self._process, heard)),
-            asyncio.create_task(self._speak(self._process, said)),
-            asyncio.create_task(self._hear_errors(self._process)),
+            asyncio.create_task(self._listen(pipes, heard)),
+            asyncio.create_task(self._speak(pipes, said)),
+            asyncio.create_task(self._hear_errors(pipes)),
         ]
         return read, write
 
     async def __aexit__(self, *_exception: object) -> None:
-        if self._process is None:
+        if self._transport is None:
             return
         with anyio.CancelScope(shield=True):
             try:
-                await self._end(self._process)
+                await self._end(self._transport)
             finally:
-                _signal_group(self._process.pid, signal.SIGKILL)
+                _signal_group(self._transport.get_pid(), signal.SIGKILL)
+                self._transport.close()
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdin is not None:
-            process.stdin.close()
+    async def _end(self, transport: asyncio.SubprocessTransport) -> None:
+        """Have the process end: by closing its input, by asking, by force."""
+        if (pipe := transport.get_pipe_transport(0)) is not None:
+            pipe.close()
         for last in (None, signal.SIGTERM, signal.SIGKILL):
             if last is not None:
-                _signal_group(process.pid, last)
+                _signal_group(transport.get_pid(), last)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_GRACE_S):
-                    await process.wait()
+                    await self._ended.wait()
                     return
 
-    async def _listen(
-        self, process: asyncio.subprocess.Process, heard: MemoryObjectSendStream[Heard]
-    ) -> None:
-        assert process.stdout is not None  # noqa: S101 - it was started with a pipe
+    async def _listen(self, pipes: "_Pipes", heard: MemoryObjectSendStream[Heard]) -> None:
+        assert pipes.stdout is not None  # noqa: S101 - it was started with a pipe
         guard = Guard()
         try:
             async with heard:
                 while True:
-                    line = await process.stdout.readuntil(b"\n")
-                    guard.heard(len(line))
-                    try:
-                        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-                    except ValueError:
-                        self._noise = self._noise or line[:200].decode(errors="replace").strip()
-                        continue
-                    await heard.send(SessionMessage(message))
+                    line = await pipes.stdout.readuntil(b"\n")
+                    head = self._head(line)
+                    guard.heard(len(line), REQUEST_UNITS if head is not None and head.asks else 1)
+                    message = self._message(line) if head is not None and head.matters else None
+                    if message is None:
+                        await asyncio.sleep(0)  # so that others get their turn
+                    else:
+                        await heard.send(message)
         except asyncio.LimitOverrunError:
             self._trouble = f"it sent a message of more than {LARGEST_MESSAGE >> 20} MiB"
         except Flooded as flood:
@@ -132,23 +154,48 @@ class Program(AbstractAsyncContextManager[Streams]):
         finally:
             self.over = True
 
+    def _head(self, line: bytes) -> _Head | None:
+        """Say what kind of message a line holds; None if it is none."""
+        try:
+            return msgspec.json.decode(line, type=_Head)
+        except (ValueError, RecursionError):
+            self._noise = self._noise or line[:200].decode(errors="replace").strip()
+            return None
+
+    def _message(self, line: bytes) -> SessionMessage | None:
+        try:
+            return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+        except (ValueError, RecursionError):
+            self._noise = self._noise or line[:200].decode(errors="replace").strip()
+            return None
+
     async def _speak(
-        self,
-        process: asyncio.subprocess.Process,
-        said: MemoryObjectReceiveStream[SessionMessage],
+        self, pipes: "_Pipes", said: MemoryObjectReceiveStream[SessionMessage]
     ) -> None:
-        assert process.stdin is not None  # noqa: S101
+        assert pipes.stdin is not None  # noqa: S101
         with suppress(OSError):  # it does not listen any more: that shows when nothing comes back
             async with said:
                 async for message in said:
                     text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                    process.stdin.write(f"{text}\n".encode())
-                    await process.stdin.drain()
+                    pipes.stdin.write(f"{text}\n".encode())
+                    await pipes.stdin.drain()
 
-    async def _hear_errors(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stderr is not None  # noqa: S101
-        while data := await process.stderr.read(1 << 16):
+    async def _hear_errors(self, pipes: "_Pipes") -> None:
+        assert pipes.stderr is not None  # noqa: S101
+        while data := await pipes.stderr.read(1 << 16):
             self._errors = (self._errors + data.decode(errors="replace"))[-_TAIL:]
+
+
+class _Pipes(asyncio.subprocess.SubprocessStreamProtocol):
+    """The streams of a process, and word of its end, even if others still hold its output open."""
+
+    def __init__(self, limit: int, loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+        super().__init__(limit, loop)
+        self._over = ended
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        self._over.set()
 
 
 def _signal_group(group: int, number: int) -> None:
