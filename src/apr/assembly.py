@@ -33,7 +33,7 @@ from apr.tools.exit_plan_mode import ExitPlanMode
 from apr.tools.files import FileLedger
 from apr.tools.monitor import Monitor
 from apr.tools.notebook_edit import NotebookEdit
-from apr.tools.registry import BUILTIN, specs
+from apr.tools.registry import BUILTIN, find, specs
 from apr.tools.shells import Shells
 from apr.tools.task_create import TaskCreate
 from apr.tools.task_get import TaskGet
@@ -43,6 +43,8 @@ from apr.tools.tasks import Tasks
 from apr.tools.todo_write import TodoWrite
 
 if TYPE_CHECKING:
+    from apr.hooks.declared import Declared
+    from apr.mcp.client import Transport
     from apr.mcp.servers import Servers
     from apr.sessions.stored import Stored
     from apr.sessions.writer import SessionWriter
@@ -89,6 +91,18 @@ class Options(Struct, frozen=True, kw_only=True):
     """MCP servers: files, or JSON as it stands."""
     only_mcp: bool = False
     """Whether those are all there are."""
+    tools: tuple[str, ...] | None = None
+    """The built-in tools there are to be; None for all."""
+    skills: tuple[str, ...] | None = None
+    """The skills that the model may use; None for all."""
+    asks: bool = False
+    """Whether there is somebody who can be asked."""
+    callbacks: "Declared" = {}
+    """Hooks of the program that drives the session."""
+    transports: "Mapping[str, Callable[[], Transport]]" = {}
+    """By name, how the MCP servers are reached that live in that program."""
+    request: Mapping[str, Any] = {}
+    """Further fields of what a model is asked with, as its server knows them."""
     core_tools: bool = False
     """Whether the model is given the eight core tools only: a small model may know no others."""
 
@@ -127,6 +141,12 @@ class Assembled(Struct, kw_only=True):
         known = [tool for tool in self.known if not taken_away(policy, tool.name)]
         agent.tools = {tool.name: tool for tool in (*offered, *known)}
         agent.request = msgspec.structs.replace(agent.request, tools=specs(offered, known))
+
+    def use(self, provider: Provider, model: str) -> None:
+        """Ask another model from the next request on."""
+        self.agent.provider = Retrying(Unlooping(provider))
+        self.agent.session.model = model
+        self.closing.append(provider.close)
 
     async def open(self) -> None:
         """Wait for what must be there before the first prompt. It may add to `notices`."""
@@ -169,6 +189,7 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
             messages=(),
             max_tokens=options.max_tokens,
             temperature=options.temperature,
+            options=dict(options.request),
         ),
         limits=options.limits,
     )
@@ -185,6 +206,8 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     _add_tools(assembled, options, tasks)
     add_servers(assembled, options, brought)
     add_library(assembled, options, brought)
+    if options.tools is not None:
+        _keep_only(assembled, options.tools)
     assembled.give_tools()
     if stored is not None:
         agent.messages = list(stored.messages)
@@ -219,6 +242,8 @@ def _add_tools(assembled: Assembled, options: Options, tasks: Tasks) -> None:
     shown: list[Tool[Any]] = [TodoWrite(tasks)]
     if gate.policy.mode == "plan":
         shown.append(ExitPlanMode(gate))
+    if options.asks:
+        shown.append(AskUserQuestion())
     (assembled.known if options.core_tools else assembled.offered).extend(shown)
     assembled.known += [
         tool
@@ -234,6 +259,17 @@ def _add_tools(assembled: Assembled, options: Options, tasks: Tasks) -> None:
         )
         if tool.name not in {other.name for other in shown}
     ]
+
+
+def _keep_only(assembled: Assembled, names: tuple[str, ...]) -> None:
+    """Leave the built-in tools of these names. Those that would not be shown are asked for now."""
+    there = {tool.name: tool for tool in (*assembled.offered, *assembled.known)}
+    wanted = {name: find(name, there) for name in names}
+    assembled.notices += [
+        f"there is no built-in tool named {name}" for name, tool in wanted.items() if tool is None
+    ]
+    assembled.offered = [tool for tool in there.values() if tool in wanted.values()]
+    assembled.known = []
 
 
 def _stored(options: Options) -> "Stored | None":

@@ -28,15 +28,15 @@ def bring_plugins(assembled: "Assembled", options: "Options") -> "Brought | None
 
 
 def add_hooks(assembled: "Assembled", options: "Options", brought: "Brought | None") -> None:
-    """Let the user's hooks hear of what happens."""
-    if not options.settings.hooks and (brought is None or not brought.hooks):
+    """Let the user's hooks hear of what happens, and those of the program that drives us."""
+    if not (options.settings.hooks or options.callbacks or (brought and brought.hooks)):
         return
     from apr.hooks.configured import declared
     from apr.hooks.declared import problems
     from apr.hooks.runner import HookRunner
 
     agent = assembled.agent
-    hooks, notices = declared(options.settings, brought.hooks if brought else ())
+    hooks, notices = declared(options.settings, brought.hooks if brought else (), options.callbacks)
     assembled.notices += [*notices, *problems(hooks)]
 
     def facts() -> dict[str, str]:
@@ -101,6 +101,10 @@ def add_library(assembled: "Assembled", options: "Options", brought: "Brought | 
     if not options.core_tools:
         assembled.preface += f"Agents for the Agent tool:\n{listing_of_kinds(kinds)}\n\n"
     skills, more = discover(where)
+    if options.skills is not None:
+        skills = {
+            name: s for name, s in skills.items() if s.kind != "skill" or name in options.skills
+        }
     assembled.kinds, assembled.skills = kinds, skills
     prompts = assembled.servers.expand if assembled.servers is not None else None
     agent.library = library = SkillLibrary(skills, lambda: agent, prompts)
@@ -130,6 +134,7 @@ def add_servers(assembled: "Assembled", options: "Options", brought: "Brought | 
         strict=options.only_mcp,
         plugins=plugins,
         sources=options.sources,
+        transports=options.transports,
     )
     if servers is not None:
         assembled.opening.append(servers.ready)

@@ -7,20 +7,27 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from apr.agent.limits import Limits
 from apr.agent.permissions import MODES
 from apr.assembly import Assembled, Options, assemble, directory
+from apr.cli import compatible
 from apr.cli.model import add_model_options, provider_of
 from apr.cli.options import duration, positive, session_id, setting_sources
 from apr.cli.stdin import piped_in
 from apr.errors import AprError
 from apr.headless.drive import Sink, drive
 from apr.legible import legible
+from apr.providers.base import Provider
 from apr.settings import SOURCES, load
+
+if TYPE_CHECKING:
+    from apr.ui.lines import Lines
+    from apr.ui.result import Tally
+    from apr.ui.stream_json import StreamJson
 
 EPILOG = """\
 examples:
@@ -63,6 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--strict-mcp-config", action="store_true", help="no MCP servers but those")
     add("--system-prompt", metavar="TEXT", help="instead of the built-in system prompt")
     add("--append-system-prompt", metavar="TEXT", help="added to the system prompt")
+    add("--agents", metavar="JSON", help="further subagents: name to description, prompt, tools")
     add("-c", "--continue", dest="go_on", action="store_true", help="take up the last session")
     add("-r", "--resume", metavar="SESSION", help="go on with this session: its id or name")
     add("--fork-session", action="store_true", help="go on in a copy of the session")
@@ -70,6 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("-n", "--name", metavar="NAME", help="what the session is called")
     add("--no-session-persistence", action="store_true", help="do not store the session")
     add("--output-format", choices=("text", "json", "stream-json"), default="text")
+    compatible.add_compatible_options(parser)
     add("--emit-trace", metavar="PATH", type=Path, help="write every action to this file")
     add("--trace-version", type=int, choices=(2, 3), default=3)
     add("--fork-trace", metavar="PATH", type=Path, help="begin with the answers of this trace")
@@ -78,11 +87,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run headless; return the exit code."""
+    compatible.check(args)
     options = _options(args)
+    if args.input_format == "stream-json":
+        return _serve(args, options)
     prompt = _prompt(args.prompt)
     assembled = _begin(args, options)
-    well = asyncio.run(drive(assembled, [prompt], _sinks(args, assembled)))
-    return 0 if well else 1
+    sinks = [*_kept(args, assembled), _shown(args, assembled)]
+    return 0 if asyncio.run(drive(assembled, [prompt], sinks)) else 1
+
+
+def _serve(args: argparse.Namespace, options: Options) -> int:
+    """Let another program drive the session, over our standard input and output."""
+    from apr.headless.remote import Plan, serve
+    from apr.ui.lines import Lines
+
+    def open_model(name: str | None) -> tuple[Provider, str]:
+        chosen = args.model if name is None else name
+        return provider_of(argparse.Namespace(**{**vars(args), "model": chosen}))
+
+    plan = Plan(
+        options=options,
+        begin=lambda options: _begin(args, options),
+        keep=lambda assembled: _kept(args, assembled),
+        show=lambda assembled, lines: _lines(args, assembled, lines),
+        open_model=open_model,
+        asks=args.permission_prompt_tool is not None,
+        replay=args.replay_user_messages,
+        warn=_warn,
+    )
+    served = serve(plan, sys.stdin.fileno(), Lines(sys.stdout.buffer))
+    return 0 if asyncio.run(served) else 1
 
 
 def _begin(args: argparse.Namespace, options: Options) -> Assembled:
@@ -106,16 +141,20 @@ def _options(args: argparse.Namespace) -> Options:
     root = directory(Path(), args.project)
     sources = tuple(args.setting_sources)
     settings = load(root, os.environ, flag_settings=args.settings, sources=sources)
+    system, added = compatible.system_prompt(args)
     return Options(
         root=root,
         settings=settings,
         sources=sources,
         directories=tuple(directory(Path(), name) for name in args.add_dir),
-        mode=args.permission_mode,
+        mode=compatible.permission_mode(args),
         allow=tuple(args.allow or ()),
         deny=tuple(args.deny or ()),
-        system=args.system_prompt,
-        append_system=args.append_system_prompt,
+        system=system,
+        append_system=added,
+        agents=args.agents,
+        tools=compatible.tools(args),
+        request=compatible.request_options(args),
         mcp=tuple(args.mcp_config or ()),
         only_mcp=args.strict_mcp_config,
         max_tokens=args.max_tokens,
@@ -134,42 +173,55 @@ def _options(args: argparse.Namespace) -> Options:
     )
 
 
-def _sinks(args: argparse.Namespace, assembled: Assembled) -> list[Sink]:
-    """Return the sinks the options ask for; what is kept is written before anything is shown."""
+def _kept(args: argparse.Namespace, assembled: Assembled) -> list[Sink]:
+    """Return the sinks that keep what happens: they get it before it is shown."""
     sinks: list[Sink] = [] if assembled.store is None else [assembled.store]
     if args.emit_trace is not None:
         from apr.ui.trace import TraceWriter
 
         sinks.append(TraceWriter(args.emit_trace, version=args.trace_version, warn=_warn))
+    return sinks
+
+
+def _shown(args: argparse.Namespace, assembled: Assembled) -> Sink:
+    """Return the sink that shows what happens, in the format that is asked for."""
     if args.output_format == "text":
         from apr.ui.text import TextPrinter
 
-        return [*sinks, TextPrinter(sys.stdout, sys.stderr)]
-    from apr.ui.result import ResultPrinter, Tally
+        return TextPrinter(sys.stdout, sys.stderr)
+    if args.output_format == "json":
+        from apr.ui.result import ResultPrinter
+
+        return ResultPrinter(sys.stdout, _tally(args, assembled))
+    from apr.ui.lines import Lines
+
+    return _lines(args, assembled, Lines(sys.stdout.buffer))
+
+
+def _tally(args: argparse.Namespace, assembled: Assembled) -> "Tally":
+    from apr.ui.result import Tally
 
     session = assembled.agent.session
-    cost = None if args.base_url else 0.0  # what runs here costs nothing
+    cost = None if args.base_url else 0.0  # what runs on this machine costs nothing
+    return Tally(session.id, session.model, cost)
 
-    def tally() -> Tally:
-        return Tally(session.id, session.model, cost)
 
-    if args.output_format == "json":
-        return [*sinks, ResultPrinter(sys.stdout, tally())]
+def _lines(args: argparse.Namespace, assembled: Assembled, lines: "Lines") -> "StreamJson":
     from apr.headless.introduction import introduce
-    from apr.ui.lines import Lines
-    from apr.ui.stream_json import StreamJson
+    from apr.ui.stream_json import StreamJson, Wanted
 
-    lines = Lines(sys.stdout.buffer)
-    return [
-        *sinks,
-        StreamJson(lines, lambda: introduce(assembled, _servers(assembled)), tally, _warn),
-    ]
-
-
-def _servers(assembled: Assembled) -> list[dict[str, Any]]:
-    """Return how it is with the MCP servers, for the `init` line."""
-    found = assembled.servers.statuses() if assembled.servers is not None else []
-    return [{"name": name, "status": status} for name, status in found]
+    wanted = Wanted(
+        partial=args.include_partial_messages,
+        hooks=args.include_hook_events,
+        reasoning=args.thinking_display != "omitted",
+    )
+    return StreamJson(
+        lines,
+        lambda: introduce(assembled),
+        lambda: _tally(args, assembled),
+        _warn,
+        wanted=wanted,
+    )
 
 
 def _prompt(argument: str | None) -> str:

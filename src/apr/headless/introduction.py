@@ -10,14 +10,15 @@ SPEAKS = "2.1.330"
 """The version of Claude Code whose formats these are. SDKs read from it what they can ask for."""
 
 
-def introduce(assembled: Assembled, servers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Describe a session as it is now; `servers` are its MCP servers, with their `status`."""
+def introduce(assembled: Assembled) -> dict[str, Any]:
+    """Describe a session as it is now."""
     agent = assembled.agent
+    servers = assembled.servers.statuses() if assembled.servers is not None else []
     return {
         "cwd": legible(str(agent.context.cwd)),
         "session_id": agent.session.id,
-        "tools": [tool.name for tool in agent.request.tools],
-        "mcp_servers": [{"name": one["name"], "status": one["status"]} for one in servers],
+        "tools": [tool.name for tool in agent.request.tools if tool.shown],
+        "mcp_servers": [{"name": name, "status": status} for name, status in servers],
         "model": agent.session.model,
         "permissionMode": agent.gate.policy.mode,
         "slash_commands": [name for name, skill in assembled.skills.items() if skill.by_user],

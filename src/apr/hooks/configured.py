@@ -10,13 +10,16 @@ Hooks = Mapping[str, Sequence[HookGroup]]
 
 
 def declared(
-    settings: Settings, plugins: Iterable[tuple[Path, Hooks]] = ()
+    settings: Settings,
+    plugins: Iterable[tuple[Path, Hooks]] = (),
+    callbacks: Declared | None = None,
 ) -> tuple[Declared, list[str]]:
     """Return the hooks that are declared, and what is said of those that cannot be run.
 
     `plugins` are those of plugins, each with its plugin's folder; they come after the settings'.
     They are a project's or user's own: where the organisation allows only its hooks, they are not
-    run, nor where hooks are turned off.
+    run, nor where hooks are turned off. `callbacks` are those of the program that drives us: they
+    are left out only where all hooks are turned off.
     """
     notices: list[str] = []
     hooks: dict[str, list[Group]] = {}
@@ -29,6 +32,8 @@ def declared(
             hooks.setdefault(event, []).extend(
                 _group(event, group, environment, notices) for group in groups
             )
+    for event, given in (callbacks or {}).items() if not settings.disable_all_hooks else ():
+        hooks.setdefault(event, []).extend(given)
     return hooks, notices
 
 

@@ -38,6 +38,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Every hook that ran, not those of the session's start alone."""
     subagents_text: bool = False
     """What subagents say, not their tool uses alone."""
+    reasoning: bool = True
+    """What the model says to itself; without it, only that it does."""
 
 
 class StreamJson:
@@ -48,6 +50,7 @@ class StreamJson:
         introduce: returns the session as it is now: its id, model, tools and all that `init` says.
         tally: returns a new count of what happens for a prompt.
         notice: takes what a person should know.
+        wanted: which of the lines that not everybody needs are written.
     """
 
     def __init__(
@@ -56,12 +59,14 @@ class StreamJson:
         introduce: Callable[[], Line],
         tally: Callable[[], Tally],
         notice: Callable[[str], None],
+        *,
+        wanted: Wanted,
     ) -> None:
-        self.wanted = Wanted()
+        self.wanted = wanted
+        self.prompt_id: str | None = None
+        """The id of the next prompt, where it has one: answers name it."""
         self.replay: Line | None = None
         """The next prompt as it came, to be repeated; None where that is not wanted."""
-        self.finish: Callable[[Tally], None] = lambda _tally: None
-        """Called with what a prompt came to, before that is written."""
         self._lines = lines
         self._introduce = introduce
         self._new_tally = tally
@@ -75,7 +80,9 @@ class StreamJson:
         match event:
             case UserPrompt():
                 self._begin()
-            case TextDelta() | ThinkingDelta() if self.wanted.partial:
+            case TextDelta() if self.wanted.partial:
+                self._piece(event)
+            case ThinkingDelta() if self.wanted.partial and self.wanted.reasoning:
                 self._piece(event)
             case Retracted():
                 self._partial = None  # it begins anew, as another message
@@ -116,8 +123,9 @@ class StreamJson:
 
     def _end(self, tally: Tally) -> None:
         self._tally, self._partial = None, None
-        self.finish(tally)
-        self._lines.write({**msgspec.to_builtins(tally.result), "uuid": str(uuid4())})
+        result = msgspec.to_builtins(tally.result)
+        self._lines.write({**result, "uuid": str(uuid4()), **self._answers_to()})
+        self.prompt_id = None
 
     def _piece(self, delta: TextDelta | ThinkingDelta) -> None:
         if self._partial is None:
@@ -127,6 +135,8 @@ class StreamJson:
 
     def _answer(self, turn: AssistantTurn) -> None:
         parent = turn.parent_tool_use_id
+        if not self.wanted.reasoning:
+            turn = msgspec.structs.replace(turn, blocks=[_unthought(b) for b in turn.blocks])
         blocks = turn.blocks
         if parent is not None and not self.wanted.subagents_text:
             blocks = [block for block in blocks if isinstance(block, ToolUseBlock)]
@@ -149,7 +159,10 @@ class StreamJson:
         if partial is not None:
             for event in partial.end(turn, _usage(turn.usage)):
                 self.write("stream_event", event=event, parent_tool_use_id=None)
-        self.write("assistant", message=message, parent_tool_use_id=parent)
+        self.write("assistant", message=message, parent_tool_use_id=parent, **self._answers_to())
+
+    def _answers_to(self) -> Line:
+        return {"user_message_uuid": self.prompt_id} if self.prompt_id is not None else {}
 
     def _result(self, result: ToolResult) -> None:
         content = {
@@ -199,6 +212,10 @@ def _message_id() -> str:
 
 def _uuid(line: Line) -> Line:
     return {"uuid": line["uuid"]} if isinstance(line.get("uuid"), str) else {}
+
+
+def _unthought(block: Block) -> Block:
+    return ThinkingBlock("", block.signature) if isinstance(block, ThinkingBlock) else block
 
 
 def _block(block: Block) -> Line:

@@ -1,0 +1,177 @@
+"""What the program that drives us wants while the session runs, and what it is answered."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from apr.agent.compaction import CHARACTERS_A_TOKEN, Compactor
+from apr.assembly import Assembled
+from apr.errors import AprError
+from apr.headless.arrivals import ControlRequest
+from apr.headless.consent import with_mode
+from apr.headless.host import Host
+from apr.providers.base import Provider
+from apr.settings import Settings
+from apr.tools.errors import ToolError
+
+OpenModel = Callable[[str | None], tuple[Provider, str]]
+"""Takes a model's name, None for that of the start; returns the wire to it, and what it is called.
+
+Raises AprError where there is no such model.
+"""
+
+
+class SetPermissionMode(Struct):
+    """Another permission mode from now on."""
+
+    mode: str
+
+
+class SetModel(Struct):
+    """Another model from the next request on; None for that of the start."""
+
+    model: str | None = None
+
+
+class SetMaxThinkingTokens(Struct):
+    """Whether the model reasons before it answers: not at all with 0."""
+
+    max_thinking_tokens: int | None = None
+
+
+class StopTask(Struct):
+    """The end of a command that runs in the background, by the id that its tool gave."""
+
+    task_id: str
+
+
+class Control:
+    """Answers requests.
+
+    Args:
+        assembled: the session.
+        settings: say which modes are allowed.
+        host: who is answered.
+        open_model: opens another model.
+    """
+
+    def __init__(
+        self, assembled: Assembled, settings: Settings, host: Host, open_model: OpenModel
+    ) -> None:
+        self._assembled = assembled
+        self._agent = assembled.agent
+        self._settings = settings
+        self._host = host
+        self._open_model = open_model
+        self._answers: Mapping[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
+            "interrupt": self._interrupt,
+            "set_permission_mode": self._set_permission_mode,
+            "set_model": self._set_model,
+            "set_max_thinking_tokens": self._set_max_thinking_tokens,
+            "mcp_status": self._mcp_status,
+            "get_context_usage": self._get_context_usage,
+            "stop_task": self._stop_task,
+        }
+
+    async def take(self, request: ControlRequest) -> None:
+        """Do what is wanted, and answer; where it cannot be done, say why."""
+        answer = self._answers.get(request.subtype)
+        if answer is None:
+            known = ", ".join(self._answers)
+            self._host.refuse(
+                request.request_id,
+                f"{request.subtype!r} cannot be asked for here; what can: {known}",
+            )
+            return
+        try:
+            answered = await answer(request.request)
+        except (AprError, ToolError, msgspec.ValidationError) as error:
+            self._host.refuse(request.request_id, str(error))
+        else:
+            self._host.answer(request.request_id, answered)
+
+    async def _interrupt(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._agent.interrupt()
+        return {}
+
+    async def _set_permission_mode(self, request: dict[str, Any]) -> dict[str, Any]:
+        wanted = msgspec.convert(request, SetPermissionMode)
+        gate = self._agent.gate
+        gate.policy = with_mode(gate.policy, wanted.mode, self._settings)
+        return {"mode": gate.policy.mode}
+
+    async def _set_model(self, request: dict[str, Any]) -> dict[str, Any]:
+        wanted = msgspec.convert(request, SetModel).model
+        provider, name = self._open_model(None if wanted == "default" else wanted)
+        self._assembled.use(provider, name)
+        return {"model": name}
+
+    async def _set_max_thinking_tokens(self, request: dict[str, Any]) -> dict[str, Any]:
+        tokens = msgspec.convert(request, SetMaxThinkingTokens).max_thinking_tokens
+        self._agent.request = msgspec.structs.replace(
+            self._agent.request, options=reasoning(self._agent.request.options, tokens != 0)
+        )
+        return {}
+
+    async def _mcp_status(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"mcpServers": mcp_servers(self._assembled)}
+
+    async def _get_context_usage(self, request: dict[str, Any]) -> dict[str, Any]:
+        agent = self._agent
+        window = agent.window
+        total = window.tokens(agent) if isinstance(window, Compactor) else 0
+        system = _tokens(agent.request.system)
+        tools = _tokens(msgspec.json.encode(agent.request.tools).decode())
+        most = agent.provider.context or 0
+        parts = {"System prompt": system, "Tools": tools, "Messages": total - system - tools}
+        return {
+            "categories": [
+                {"name": name, "tokens": max(tokens, 0), "color": "text"}
+                for name, tokens in parts.items()
+            ],
+            "totalTokens": total,
+            "maxTokens": most,
+            "rawMaxTokens": most,
+            "percentage": round(100 * total / most, 1) if most else 0.0,
+            "model": agent.session.model,
+            "isAutoCompactEnabled": window is not None,
+            "memoryFiles": [],
+            "mcpTools": [],
+            "agents": [],
+            "gridRows": [],
+        }
+
+    async def _stop_task(self, request: dict[str, Any]) -> dict[str, Any]:
+        task = msgspec.convert(request, StopTask).task_id
+        await self._agent.context.shells.background(task).kill()
+        return {}
+
+
+def mcp_servers(assembled: Assembled) -> list[dict[str, Any]]:
+    """Return how it is with each MCP server, and which tools it gives."""
+    if assembled.servers is None:
+        return []
+    return [
+        {
+            "name": served.server.name,
+            "status": "pending" if served.status == "cached" else served.status,
+            "scope": served.server.scope,
+            **({"error": served.failure} if served.failure else {}),
+            "tools": [
+                {"name": tool.name} for tool in (served.listing.tools if served.listing else ())
+            ],
+        }
+        for served in assembled.servers.all
+    ]
+
+
+def reasoning(options: Mapping[str, Any], wanted: bool) -> dict[str, Any]:
+    """Return a request's options, with the chat template told whether there is to be reasoning."""
+    kwargs = {**options.get("chat_template_kwargs", {}), "enable_thinking": wanted}
+    return {**options, "chat_template_kwargs": kwargs}
+
+
+def _tokens(text: str) -> int:
+    return int(len(text) / CHARACTERS_A_TOKEN)
