@@ -30,6 +30,7 @@ COMMANDS = {
     "verify": "compare the engine with transformers on the same weights",
 }
 INTERRUPTED = 130
+_OF_APR = {"-h", "--help", "-v", "--version"}
 
 EPILOG = """\
 examples:
@@ -37,6 +38,7 @@ examples:
   apr code --model ./qwen3-coder.gguf --permission-mode acceptEdits "rename Foo to Bar"
   apr engine status
 
+Options without a command are those of `apr code`: apr -p "fix the failing test"
 exit codes: 0 done, 1 the run failed, 2 wrong usage or input, 3 no such model, 130 interrupted.
 Each command has its own --help."""
 
@@ -119,6 +121,8 @@ def _columns() -> int:
 
 
 def _parse(argv: list[str]) -> tuple[argparse.Namespace, Command]:
+    if argv and argv[0].startswith("-") and argv[0] not in _OF_APR:
+        argv = ["code", *argv]  # programs that drive an agent start it with options alone
     parser = argparse.ArgumentParser(
         prog="apr",
         description="A coding agent for open-weight models on your own machine.",
@@ -126,7 +130,7 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, Command]:
         formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"apr {__version__}")
+    parser.add_argument("-v", "--version", action="version", version=f"apr {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     wanted = next((word for word in argv if not word.startswith("-")), None)
     command: Command | None = None
