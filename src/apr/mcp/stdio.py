@@ -39,7 +39,7 @@ class _Head(Struct):
     """What kind of message it is."""
 
     method: str = ""
-    id: msgspec.Raw | None = None
+    id: int | float | str | None = None
 
     @property
     def asks(self) -> bool:
