@@ -22,10 +22,12 @@ COMMANDS = {
     "list": "list the models on this disk: size, kind, where",
     "memory": "show the instruction files that the model is given",
     "models": "list the models on this disk, and say which one is used and why",
+    "plugin": "add, list, turn on and off what others have made for the agent",
     "pull": "fetch a model from the hub or a URL",
     "rm": "remove a model from the disk",
     "run": "ask a model something, or chat with it",
     "serve": "serve a model to other programs, as OpenAI and Anthropic do",
+    "sessions": "list, show, search, remove and export the sessions of a project",
     "show": "say what a model is, and what it needs",
     "verify": "compare the engine with transformers on the same weights",
 }

@@ -1,0 +1,139 @@
+"""`apr sessions`, and taking sessions up again: real processes, a scripted model."""
+
+import fcntl
+import json
+from pathlib import Path
+
+from ccpa.scripted.server import ScriptedModel, serving
+from ccpa.trace import AssistantTurn, SessionStart, ToolResult, UserPrompt, read
+from tests.apr.program import apr, calls, problems, records, says
+
+READ = calls(("Read", {"file_path": "src/calc.py"}))
+EDIT = calls(
+    ("Edit", {"file_path": "src/calc.py", "old_string": "a - b", "new_string": "a + b"}), first=2
+)
+
+
+def stored(home: Path) -> list[Path]:
+    return sorted((home / ".apr/projects").glob("*/*.jsonl"))
+
+
+def code(home: Path, project: Path, model: ScriptedModel, *words: str | Path) -> str:
+    with serving(model) as url:
+        done = apr("code", "--base-url", url, *words, home=home, cwd=project)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_a_session_is_taken_up_where_it_was_left(home: Path, project: Path, tmp_path: Path) -> None:
+    code(home, project, ScriptedModel([READ, says("I know it.")]), "look at add")
+    trace = tmp_path / "second.ccpa-trace.jsonl"
+    model = ScriptedModel([EDIT, says("Fixed.")])
+    accept = ("--permission-mode", "acceptEdits")
+    code(home, project, model, "-c", *accept, "--emit-trace", trace, "fix it")
+    assert (project / "src/calc.py").read_text() == "def add(a, b):\n    return a + b\n"
+    start, prompt, *_ = records(trace)
+    assert isinstance(start, SessionStart)
+    assert isinstance(prompt, UserPrompt)
+    assert start.parent_session_id == start.session_id
+    assert prompt.turn == 4
+    assert problems(trace) == []
+    assert len(stored(home)) == 1
+
+
+def test_a_copy_leaves_the_session_as_it_was(home: Path, project: Path) -> None:
+    code(home, project, ScriptedModel([says("One.")]), "first")
+    (first,) = stored(home)
+    before = first.read_bytes()
+    code(home, project, ScriptedModel([says("Two.")]), "-c", "--fork-session", "second")
+    assert len(stored(home)) == 2
+    assert first.read_bytes() == before
+
+
+def test_a_session_is_found_by_the_beginning_of_its_id_and_by_its_name(
+    home: Path, project: Path
+) -> None:
+    code(home, project, ScriptedModel([says("One.")]), "--name", "tidy up", "first")
+    (path,) = stored(home)
+    for wanted in (path.stem, path.stem[:13], "tidy up"):
+        code(home, project, ScriptedModel([says("More.")]), "--resume", wanted, "go on")
+    assert len(stored(home)) == 1
+
+
+def test_two_processes_cannot_work_on_one_session(home: Path, project: Path) -> None:
+    code(home, project, ScriptedModel([says("One.")]), "first")
+    (path,) = stored(home)
+    with path.open("r+b") as file, serving(ScriptedModel([says("Two.")])) as url:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = apr("code", "--base-url", url, "-c", "again", home=home, cwd=project)
+    assert done.returncode == 2
+    assert "another process works on the session" in done.stderr
+
+
+def test_an_id_can_be_chosen_once(home: Path, project: Path) -> None:
+    own = "11111111-2222-4333-8444-555555555555"
+    code(home, project, ScriptedModel([says("One.")]), "--session-id", own, "first")
+    assert [path.stem for path in stored(home)] == [own]
+    with serving(ScriptedModel([says("Two.")])) as url:
+        done = apr("code", "--base-url", url, "--session-id", own, "again", home=home, cwd=project)
+    assert (done.returncode, "there is a session" in done.stderr) == (2, True)
+
+
+def test_a_session_that_is_not_to_be_stored_is_not(home: Path, project: Path) -> None:
+    code(home, project, ScriptedModel([says("One.")]), "--no-session-persistence", "first")
+    assert stored(home) == []
+
+
+def test_a_crash_at_any_byte_loses_at_most_the_last_line(home: Path, project: Path) -> None:
+    """The file is cut at every line's middle: what is left is taken up, whatever is missing."""
+    code(home, project, ScriptedModel([READ, says("I know it.")]), "look")
+    (path,) = stored(home)
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for count in range(2, len(lines)):
+        kept = b"".join(lines[:count])
+        path.write_bytes(kept + lines[count][: len(lines[count]) // 2])
+        shown = apr("sessions", "show", path.stem, home=home, cwd=project)
+        assert shown.returncode == 0, shown.stderr
+    path.write_bytes(b"".join(lines[:6]))  # the call was made, and its result never came
+    code(home, project, ScriptedModel([says("Good.")]), "-c", "go on")
+    assert path.read_bytes().startswith(b"".join(lines[:6]))
+
+
+def test_sessions_are_listed_searched_shown_exported_and_removed(
+    home: Path, project: Path, tmp_path: Path
+) -> None:
+    code(home, project, ScriptedModel([READ, says("It subtracts.")]), "what does add do?")
+    code(home, project, ScriptedModel([says("Hello.")]), "hi")
+
+    def sessions(*words: str) -> str:
+        done = apr("sessions", *words, home=home, cwd=project)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    newest, oldest = json.loads(sessions("list", "--json"))
+    assert (newest["first_prompt"], oldest["first_prompt"]) == ("hi", "what does add do?")
+    assert oldest["id"] in sessions("list")
+    assert sessions("search", "SUBTRACTS").startswith(oldest["id"])
+    assert "● Read src/calc.py" in sessions("show", oldest["id"])
+    exported = list(read(sessions("export", oldest["id"]).encode().splitlines()))
+    assert [type(record) for record in exported][1:4] == [UserPrompt, AssistantTurn, ToolResult]
+    trace = tmp_path / "exported.ccpa-trace.jsonl"
+    trace.write_text(sessions("export", oldest["id"]))
+    assert problems(trace) == []
+    sessions("rm", oldest["id"])
+    assert [one["id"] for one in json.loads(sessions("list", "--json"))] == [newest["id"]]
+
+
+def test_nothing_found_is_said_by_the_exit_code(home: Path, project: Path) -> None:
+    assert apr("sessions", "search", "x", home=home, cwd=project).returncode == 1
+    assert apr("sessions", "show", "nope", home=home, cwd=project).returncode == 2
+
+
+def test_a_damaged_session_is_named_with_its_line(home: Path, project: Path) -> None:
+    code(home, project, ScriptedModel([says("One.")]), "first")
+    (path,) = stored(home)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], b"{}\n", *lines[1:]]))
+    done = apr("sessions", "list", home=home, cwd=project)
+    assert f"{path.name}:2: not a session's line" in done.stderr
