@@ -5,12 +5,18 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
+import msgspec
+from msgspec import Struct
+
 from apr.agent.events import Notice
 from apr.engine.client import Endpoint, attach
 from apr.engine.state import EngineError
 from apr.providers.base import ModelEvent, ProviderError, Request
 from apr.providers.openai_chat import OpenAIChat
 from apr.providers.toolcalls import family_of
+
+_OPENER = "<think>"
+_LARGEST = 1 << 20
 
 
 class LocalModel:
@@ -33,6 +39,8 @@ class LocalModel:
         self._keep_alive = keep_alive
         self._endpoint: Endpoint | None = None
         self._chat: OpenAIChat | None = None
+        self._thinks = False
+        """Whether the model's template opens its reasoning itself."""
 
     @property
     def context(self) -> int | None:
@@ -50,6 +58,8 @@ class LocalModel:
             chat = await attaching
         finally:
             attaching.cancel()
+        if self._thinks:
+            request = msgspec.structs.replace(request, reasoning_begun=True)
         async with contextlib.aclosing(chat.stream(request)) as events:
             async for event in events:
                 yield event
@@ -70,6 +80,7 @@ class LocalModel:
         if self._chat is None or endpoint != self._endpoint:
             await self.close()
             self._endpoint = endpoint
+            self._thinks = await _begins_in_reasoning(endpoint)
             self._chat = OpenAIChat(
                 endpoint.base_url,
                 self._name,
@@ -77,3 +88,34 @@ class LocalModel:
                 family=family_of(endpoint.template),
             )
         return self._chat
+
+
+async def _begins_in_reasoning(endpoint: Endpoint) -> bool:
+    """Return whether the template opens the model's reasoning, so that an answer begins within it.
+
+    Only the template knows, so the engine is asked to render it; not where it never speaks of that.
+    """
+    if endpoint.template is None or _OPENER not in endpoint.template:
+        return False
+    from apr.providers.http import Client, parse_url
+
+    origin = msgspec.structs.replace(parse_url(endpoint.base_url), path="")
+    client = Client(origin)
+    body = msgspec.json.encode({"messages": [{"role": "user", "content": "Hello"}]})
+    try:
+        response = await client.post(
+            "/apply-template", body, {"Authorization": f"Bearer {endpoint.api_key}"}
+        )
+        try:
+            rendered = msgspec.json.decode(await response.read(_LARGEST), type=_Rendered)
+        finally:
+            response.close()
+    except (ProviderError, msgspec.MsgspecError):
+        return False  # the request itself will say what is wrong
+    finally:
+        await client.close()
+    return rendered.prompt.rstrip().endswith(_OPENER)
+
+
+class _Rendered(Struct):
+    prompt: str

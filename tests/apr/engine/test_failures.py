@@ -57,12 +57,21 @@ async def test_a_damaged_file(tiny: Path, tmp_path: Path, apr_home: Path) -> Non
     assert (await failure(model, apr_home)).startswith(f"{model}: cut short")
 
 
+async def test_what_only_the_engine_finds_out(tiny: Path, tmp_path: Path, apr_home: Path) -> None:
+    model = tmp_path / "other.gguf"
+    model.write_bytes(tiny.read_bytes().replace(b"qwen3moe", b"qwen2moe"))
+    assert "error loading model" not in (said := await failure(model, apr_home))
+    assert "not found" in said
+
+
 async def test_an_architecture_that_the_engine_has_no_code_for(
     tiny: Path, tmp_path: Path, apr_home: Path
 ) -> None:
     model = tmp_path / "new.gguf"
     model.write_bytes(tiny.read_bytes().replace(b"qwen3moe", b"qwen9moe"))
-    assert "unknown model architecture: 'qwen9moe'" in await failure(model, apr_home)
+    assert "'qwen9moe', which this version of llama.cpp does not support" in await failure(
+        model, apr_home
+    )
 
 
 async def test_a_tensor_that_the_architecture_needs(
@@ -70,7 +79,7 @@ async def test_a_tensor_that_the_architecture_needs(
 ) -> None:
     model = tmp_path / "incomplete.gguf"
     model.write_bytes(tiny.read_bytes().replace(b"blk.1.attn_q.weight", b"blk.1.attn_x.weight"))
-    assert "'blk.1.attn_q.weight' not found" in await failure(model, apr_home)
+    assert "has no tensor 'blk.1.attn_q.weight'" in await failure(model, apr_home)
 
 
 async def test_a_chat_template_that_cannot_be_read(
