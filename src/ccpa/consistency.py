@@ -77,7 +77,33 @@ def apply_teacher(fixture: Fixture, destination: Path) -> Replay:
         checker = _Checker(fixture, records, destination.resolve(), Path(home).resolve())
         for number, record in enumerate(records, start=1):
             checker.check(number, record)
+    if fixture.before is not None:
+        checker.replay.inconsistencies += _before(fixture.before, records)
     return checker.replay
+
+
+def _before(earlier: Fixture, records: list[trace.Record]) -> list[Inconsistency]:
+    """Return what is wrong with the session that another goes on with."""
+    replay = replay_teacher(earlier)
+    found = [
+        Inconsistency(record=one.record, tool=one.tool, problem=f"before: {one.problem}")
+        for one in replay.inconsistencies
+    ]
+    first, last = read_trace(earlier.teacher_trace), records
+    facts = {
+        "parent_session_id": [_field(first, "session_id", 0), _field(last, "parent_session_id", 0)],
+        "cwd": [_field(first, "cwd", 0), _field(last, "cwd", 0)],
+        "cwd_sha256": [_field(first, "cwd_sha256_after", -1), _field(last, "cwd_sha256", 0)],
+    }
+    for name, (there, here) in facts.items():
+        if there != here:
+            problem = f"{name}: {here}, but the session before says {there}"
+            found.append(Inconsistency(record=1, tool="session_start", problem=problem))
+    return found
+
+
+def _field(records: list[trace.Record], name: str, at: int) -> object:
+    return getattr(records[at], name, None) if records else None
 
 
 class _Checker:

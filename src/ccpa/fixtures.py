@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from ccpa import trace
 from ccpa.errors import CcpaError
-from ccpa.layout import FIXTURE_FILE, LEGACY_FILE, STUDENT_TRACE, TEACHER_TRACE, WORKSPACE
+from ccpa.layout import BEFORE, FIXTURE_FILE, LEGACY_FILE, STUDENT_TRACE, TEACHER_TRACE, WORKSPACE
 from ccpa.process import clean_environment
 
 Kind = Literal["canonical", "regression", "legacy"]
@@ -42,6 +42,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_turns: int | None = None
     managed: dict[str, Any] | None = None
     """The organisation's policy: what `managed-settings.json` would hold."""
+    person: bool = False
+    """Somebody is there to be asked; what they say stands in the trace (`ccpa.person`)."""
 
 
 class Setup(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,6 +94,8 @@ class Fixture(Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     expect: tuple[dict[str, Any], ...]
     """The drifts that a regression pair must show, in the terms of `ccpa diff --json`."""
+    before: "Fixture | None" = None
+    """The session that this one goes on with: a fixture of its own, in `before/`."""
 
     @property
     def teacher_trace(self) -> Path:
@@ -173,6 +177,7 @@ def _load_current(directory: Path) -> Fixture:
         raise FixtureError(
             f"{directory / WORKSPACE}: missing; a canonical fixture starts from files"
         )
+    earlier = directory / BEFORE
     if file.expect and kind == "canonical":
         raise FixtureError(f"{path}: expect: needs a {STUDENT_TRACE} beside it to expect drifts of")
     return Fixture(
@@ -186,6 +191,7 @@ def _load_current(directory: Path) -> Fixture:
         setup=file.setup,
         checks=file.check,
         expect=file.expect,
+        before=load_fixture(earlier) if (earlier / FIXTURE_FILE).exists() else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,6 +26,8 @@ class Batch:
         tools: those there are.
         gate: decides on each call.
         context: what tools know; `context` has the next call's afterwards.
+        root: where the session was started: the record of a call tells paths from there, also those
+            of a subagent that works elsewhere.
         footnotes: what the model reads behind a result besides.
         interrupt: called when a person wants the run to end here.
     """
@@ -38,6 +41,7 @@ class Batch:
         tools: Tools,
         gate: Gate,
         context: Context,
+        root: Path,
         footnotes: Footnotes | None,
         interrupt: Callable[[], None],
     ) -> None:
@@ -48,6 +52,7 @@ class Batch:
         self.stop: str | None = None
         """Why a hook has ended the run."""
         self._calls = calls
+        self._root = root
         self._malformed = malformed
         self._turn = turn
         self._tools = tools
@@ -117,7 +122,7 @@ class Batch:
             self._events.put_nowait(None)
 
     async def _report(self, call: ToolUseBlock, came_to: Ran | Refused) -> AsyncIterator[Event]:
-        result = report(self._turn, call, came_to, self.context.root)
+        result = report(self._turn, call, came_to, self._root)
         self.results[call.id] = result
         self.told[call.id] = result.content
         yield result

@@ -302,6 +302,7 @@ class Agent:
                     tools=self.tools,
                     gate=self.gate,
                     context=self.context,
+                    root=self.session.root,
                     footnotes=self.footnotes,
                     interrupt=self.interrupt,
                 )
@@ -317,7 +318,7 @@ class Agent:
             for call in calls:
                 if call.id not in results:
                     refused = Refused("Interrupted by the user before it was done.")
-                    results[call.id] = report(turn, call, refused, self.context.root)
+                    results[call.id] = report(turn, call, refused, self.session.root)
                     told[call.id] = results[call.id].content
                     yield results[call.id]
             yield self._remember(_answers(calls, results, told))

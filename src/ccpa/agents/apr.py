@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from ccpa.agents.base import Command, Task, Wire, environment, only_prompt
+from ccpa.agents import stream_json
+from ccpa.agents.base import Command, Task, Wire, environment
 from ccpa.fixtures import Settings
 from ccpa.scripted.adapt import Offered
 
@@ -20,12 +21,15 @@ class Apr(Struct, frozen=True):
 
     def command(self, task: Task) -> Command:
         """Start it headless."""
-        prompt = only_prompt(task, "apr code")
         argv = [sys.executable, "-P", "-m", "apr", "code", "--print"]
         argv += ["--base-url", task.base_url, "--model", task.model]
-        argv += ["--emit-trace", str(task.trace), "--output-format", "json"]
+        argv += ["--emit-trace", str(task.trace)]
+        argv += ["--continue"] if task.goes_on else []
         argv += _options(task.settings)
-        return Command(argv=(*argv, "--", prompt), environment=environment(task))
+        words, talk = stream_json.options(task)
+        argv += ["--output-format", "stream-json" if talk else "json"]
+        rest = words if talk else ["--", *task.prompts]
+        return Command(argv=(*argv, *rest), environment=environment(task), talk=talk)
 
 
 def _options(settings: Settings) -> list[str]:

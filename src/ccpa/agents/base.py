@@ -13,7 +13,9 @@ from msgspec import Struct
 
 from ccpa.errors import CcpaError
 from ccpa.fixtures import Settings
+from ccpa.person import Person
 from ccpa.process import clean_environment
+from ccpa.sandbox.talk import Talk
 from ccpa.scripted.adapt import Offered
 
 Wire = Literal["chat", "messages", "responses"]
@@ -33,6 +35,8 @@ class Task(Struct, frozen=True, kw_only=True):
         base_url: where the model is: `http://HOST:PORT/v1`.
         model: the model's name.
         settings: how it is to be started.
+        person: who is there to be asked, if anybody is.
+        goes_on: whether this goes on with the last session in the directory.
     """
 
     prompts: tuple[str, ...]
@@ -42,14 +46,20 @@ class Task(Struct, frozen=True, kw_only=True):
     base_url: str
     model: str
     settings: Settings = Settings()
+    person: Person | None = None
+    goes_on: bool = False
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """A process to start. `files` are written first: text by absolute path."""
+    """A process to start. `files` are written first: text by absolute path.
+
+    `talk` is what is said on its standard input and to what it says; without, that is empty.
+    """
 
     argv: tuple[str, ...]
     environment: dict[str, str]
     files: dict[Path, str] = {}
+    talk: Talk | None = None
 
 
 class Unsuited(CcpaError):
@@ -101,13 +111,17 @@ def program(name: str, install: str) -> str:
 
 
 def only_prompt(task: Task, agent: str) -> str:
-    """Return the one prompt of a task.
+    """Return the prompt of a task that is one prompt and nothing else.
 
     Raises:
-        Unsuited: there are several, and the agent takes one.
+        Unsuited: there is more to the task, and the agent is told one prompt.
     """
     if len(task.prompts) != 1:
         raise Unsuited(f"{len(task.prompts)} prompts in one session; {agent} takes one")
+    if task.goes_on:
+        raise Unsuited(f"it goes on with an earlier session; {agent} is started on new ones")
+    if task.person is not None:
+        raise Unsuited(f"a person is asked in it; {agent} has nobody to ask")
     return task.prompts[0]
 
 

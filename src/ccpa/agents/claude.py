@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from ccpa.agents.base import KEY, Command, Task, Wire, environment, host, only_prompt, program
+from ccpa.agents import stream_json
+from ccpa.agents.base import KEY, Command, Task, Wire, environment, host, program
 from ccpa.scripted.adapt import Offered
 
 
@@ -22,10 +23,10 @@ class Claude(Struct, frozen=True):
 
     def command(self, task: Task) -> Command:
         """Start it headless, with all that would leave the machine switched off."""
-        prompt = only_prompt(task, "claude -p")
         settings = task.settings
         argv = [program("claude", "npm install -g @anthropic-ai/claude-code"), "--print"]
         argv += ["--output-format", "stream-json", "--verbose", "--model", task.model]
+        argv += ["--continue"] if task.goes_on else []
         if settings.permission_mode is not None:
             argv += ["--permission-mode", settings.permission_mode]
         if settings.max_turns is not None:
@@ -44,7 +45,9 @@ class Claude(Struct, frozen=True):
             CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
             DISABLE_AUTOUPDATER="1",
         )
-        return Command(argv=(*argv, "--", prompt), environment=variables)
+        words, talk = stream_json.options(task)
+        rest = words if talk else ["--", *task.prompts]
+        return Command(argv=(*argv, *rest), environment=variables, talk=talk)
 
 
 AGENT = Claude()

@@ -17,6 +17,7 @@ from ccpa.agents.base import Agent, Unsuited
 from ccpa.drifts import Drift
 from ccpa.errors import CcpaError
 from ccpa.fixtures import Fixture
+from ccpa.layout import BEFORE
 from ccpa.replay.judge import judge
 from ccpa.replay.run import TIMEOUT_S, play
 from ccpa.sandbox import Attempt
@@ -114,12 +115,19 @@ def _replay(
     except Unsuited as error:
         return Replayed(fixture=fixture.id, not_replayable=str(error))
     finally:
-        shutil.rmtree(scratch / "sandbox", ignore_errors=True)
+        for leave in (scratch, scratch / BEFORE):
+            shutil.rmtree(leave / "sandbox", ignore_errors=True)
     try:
         judged = judge(fixture, played)
+        problem = None
+        if fixture.before is not None and played.before is not None:
+            earlier = judge(fixture.before, played.before)
+            if earlier.drifts:
+                problem = (
+                    f"the session before: {', '.join(sorted(d.category for d in earlier.drifts))}"
+                )
     except CcpaError as error:
         raise CcpaError(f"{fixture.id}: the trace of {agent.name}: {error}") from None
-    problem = None
     if played.status is None:
         problem = f"not finished after {timeout_s:g} s"
     elif not played.student:

@@ -4,6 +4,8 @@ Recordings live in a directory such as `/workspace`. In a sandbox the copy of th
 just there. Elsewhere it lies in the scratch directory; then the model speaks of that, and the
 student's trace is put back in terms of the recording. The scratch directory itself, which holds
 the agent's home, is called `/scratch` in it.
+
+A session that goes on with an earlier one is played after that, in the same places.
 """
 
 import json
@@ -16,7 +18,8 @@ from ccpa import trace, workspace
 from ccpa.agents.base import Agent, Task, Unsuited
 from ccpa.errors import CcpaError
 from ccpa.fixtures import Fixture, FixtureError, materialise, read_trace
-from ccpa.layout import STUDENT_TRACE
+from ccpa.layout import BEFORE, STUDENT_TRACE
+from ccpa.person import Person
 from ccpa.record.recording import Recording, Subject
 from ccpa.record.start import names_of
 from ccpa.replay.pace import paced
@@ -43,6 +46,7 @@ class Played(Struct, frozen=True, kw_only=True):
         status: the agent's exit status; None if time ran out.
         stderr: the end of what it said there.
         elapsed_s: from the start of the process to its end.
+        before: the session before this one, where the fixture has one.
     """
 
     student: bytes
@@ -52,6 +56,18 @@ class Played(Struct, frozen=True, kw_only=True):
     status: int | None
     stderr: str
     elapsed_s: float
+    before: "Played | None" = None
+
+
+class _Stage(Struct, frozen=True, kw_only=True):
+    """Where sessions are played: directories outside, and the workspace as the agent sees it."""
+
+    scratch: Path
+    files: Path
+    home: Path
+    here: str
+    sandboxed: bool
+    timeout_s: float
 
 
 def play(
@@ -63,65 +79,89 @@ def play(
         Unsuited: the agent cannot be given such a fixture, or not here.
         CcpaError: the fixture cannot be used, or the agent cannot be started at all.
     """
-    recorded = read_trace(fixture.teacher_trace)
-    cwd = _recorded_cwd(fixture, recorded)
+    cwd = _recorded_cwd(fixture, read_trace(fixture.teacher_trace))
     scratch = scratch.resolve()
-    files, home, student = scratch / "workspace", scratch / "home", scratch / STUDENT_TRACE
-    materialise(fixture, files)
-    home.mkdir()
-    here = cwd if sandboxed and can_stand(cwd) else str(files)
-    streams = Streams(scratch / "stdout", scratch / "stderr")
-    place = (
-        _place(fixture, files, here, streams) if sandboxed else _no_place(fixture, here, streams)
+    files = scratch / "workspace"
+    stage = _Stage(
+        scratch=scratch,
+        files=files,
+        home=scratch / "home",
+        here=cwd if sandboxed and can_stand(cwd) else str(files),
+        sandboxed=sandboxed,
+        timeout_s=timeout_s,
     )
-    adaptation = Adaptation(tools=agent.tools, paths={} if here == cwd else {cwd: here})
+    materialise(fixture.before or fixture, files)
+    stage.home.mkdir()
+    if fixture.before is None:
+        return _session(fixture, agent, stage, scratch)
+    earlier = scratch / BEFORE
+    earlier.mkdir()
+    return _session(fixture, agent, stage, scratch, _session(fixture.before, agent, stage, earlier))
+
+
+def _session(
+    fixture: Fixture, agent: Agent, stage: _Stage, leave: Path, before: Played | None = None
+) -> Played:
+    """Play a session on the files as they are; leave its trace and output in a directory."""
+    recorded = read_trace(fixture.teacher_trace)
+    cwd, student = _recorded_cwd(fixture, recorded), leave / STUDENT_TRACE
+    streams = Streams(leave / "stdout", leave / "stderr")
+    place = _place(fixture, stage, leave / "sandbox", streams)
     script = Script.from_trace(recorded)
-    model = ScriptedModel(script, adaptation=adaptation)
+    if fixture.before is not None:
+        script = script.after(Script.from_trace(read_trace(fixture.before.teacher_trace)))
+    paths = {} if stage.here == cwd else {cwd: stage.here}
+    model = ScriptedModel(script, adaptation=Adaptation(tools=agent.tools, paths=paths))
     prompts = tuple(r.text for r in recorded if isinstance(r, trace.UserPrompt))
     handler = paced(model, script, place)
     recording = None
     if not agent.writes_trace:
-        recording = Recording(_subject(agent, files, here, student, prompts), handler, _warn)
+        recording = Recording(_subject(agent, stage, student, prompts), handler, _warn)
         handler = recording.recorder
     with place, serving(handler, listener=place.listener) as base_url:
         command = agent.command(
             Task(
                 prompts=prompts,
-                cwd=here,
-                home=home,
+                cwd=stage.here,
+                home=stage.home,
                 trace=student,
                 base_url=base_url,
                 model="scripted",
                 settings=fixture.settings,
+                person=Person.of(recorded) if fixture.settings.person else None,
+                goes_on=before is not None,
             )
         )
         for path, text in command.files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         started = time.perf_counter()
-        status = place.run(command.argv, command.environment, timeout_s=timeout_s)
+        status = place.run(
+            command.argv, command.environment, timeout_s=stage.timeout_s, talk=command.talk
+        )
         elapsed = time.perf_counter() - started
         attempts = place.attempts()
     if recording is not None:
         recording.close(status)
+    names = {stage.here: cwd, str(stage.scratch): _SCRATCH}
+    names |= {actual: told for told, actual in model.named.items()}
     return Played(
-        student=_in_terms_of_recording(student, here, cwd),
-        tree_id=workspace.tree_id(files),
+        student=_in_terms_of_recording(student, names),
+        tree_id=workspace.tree_id(stage.files),
         calls=model.findings(),
-        attempts=attempts,
+        attempts=attempts + (before.attempts if before else []),
         status=status,
         stderr=streams.stderr.read_bytes()[-_DETAIL:].decode("utf-8", "replace"),
         elapsed_s=elapsed,
+        before=before,
     )
 
 
-def _subject(
-    agent: Agent, files: Path, here: str, student: Path, prompts: tuple[str, ...]
-) -> Subject:
+def _subject(agent: Agent, stage: _Stage, student: Path, prompts: tuple[str, ...]) -> Subject:
     return Subject(
         actor=agent.name,
-        files=files,
-        cwd=here,
+        files=stage.files,
+        cwd=stage.here,
         output=student,
         arguments=prompts,
         names=names_of(agent),
@@ -150,17 +190,15 @@ def can_stand(path: str) -> bool:
         return False
 
 
-def _place(fixture: Fixture, files: Path, here: str, streams: Streams) -> Place:
+def _place(fixture: Fixture, stage: _Stage, scratch: Path, streams: Streams) -> Place:
     managed = fixture.settings.managed
+    if not stage.sandboxed:
+        if managed is not None:
+            raise Unsuited("its managed policy can be put in place only inside a sandbox")
+        return Unconfined(Path(stage.here), streams)
     policy = {} if managed is None else dict.fromkeys(_POLICIES, json.dumps(managed))
-    binds = {} if here == str(files) else {files: here}
-    return Sandbox(files.parent / "sandbox", here, streams, binds=binds, etc=policy)
-
-
-def _no_place(fixture: Fixture, here: str, streams: Streams) -> Place:
-    if fixture.settings.managed is not None:
-        raise Unsuited("its managed policy can be put in place only inside a sandbox")
-    return Unconfined(Path(here), streams)
+    binds = {} if stage.here == str(stage.files) else {stage.files: stage.here}
+    return Sandbox(scratch, stage.here, streams, binds=binds, etc=policy)
 
 
 def _recorded_cwd(fixture: Fixture, recorded: list[trace.Record]) -> str:
@@ -172,13 +210,13 @@ def _recorded_cwd(fixture: Fixture, recorded: list[trace.Record]) -> str:
     return start.cwd
 
 
-def _in_terms_of_recording(student: Path, here: str, cwd: str) -> bytes:
-    """Replace, in the file too, the places of this run: neither needs escapes in JSON."""
+def _in_terms_of_recording(student: Path, names: dict[str, str]) -> bytes:
+    """Replace, in the file too, what this run called by other names: none needs escapes in JSON."""
     try:
         data = student.read_bytes()
     except FileNotFoundError:
         return b""
-    for place, name in ((here, cwd), (str(student.parent), _SCRATCH)):
-        data = data.replace(place.encode(), name.encode())
+    for actual, recorded in names.items():
+        data = data.replace(actual.encode(), recorded.encode())
     student.write_bytes(data)
     return data

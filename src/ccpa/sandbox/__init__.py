@@ -13,8 +13,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -23,6 +24,7 @@ from msgspec import Struct
 
 from ccpa.errors import CcpaError
 from ccpa.sandbox import inside
+from ccpa.sandbox.talk import Line, Talk
 from ccpa.sandbox.watch import Attempt, Watch
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Sandbox",
     "SandboxUnavailable",
     "Streams",
+    "Talk",
     "Unconfined",
     "unavailable",
 ]
@@ -68,10 +71,16 @@ class Place(Protocol):
         """The process from which all of them descend, while it runs."""
 
     def run(
-        self, argv: Sequence[str], environment: Mapping[str, str], *, timeout_s: float
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        timeout_s: float,
+        talk: Talk | None = None,
     ) -> int | None:
         """Run the command, and end all that it has started.
 
+        Its standard input is empty, but for what `talk` says.
         Returns its exit status, 128 + n for signal n, None if time ran out.
 
         Raises:
@@ -108,17 +117,26 @@ class Unconfined:
         self.process_id: int | None = None
 
     def run(
-        self, argv: Sequence[str], environment: Mapping[str, str], *, timeout_s: float
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        timeout_s: float,
+        talk: Talk | None = None,
     ) -> int | None:
         """Run the command in a process group of its own, which is killed in the end."""
-        with self._streams.stdout.open("wb") as out, self._streams.stderr.open("wb") as err:
+        end = time.monotonic() + timeout_s
+        with ExitStack() as held:
+            line = None if talk is None else held.enter_context(Line(talk, self._streams.stdout))
+            out = held.enter_context(self._streams.stdout.open("wb"))
+            err = held.enter_context(self._streams.stderr.open("wb"))
             try:
                 process = subprocess.Popen(
                     argv,
                     cwd=self._cwd,
                     env=dict(environment),
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
+                    stdin=line.stdin if line else subprocess.DEVNULL,
+                    stdout=line.stdout if line else out,
                     stderr=err,
                     start_new_session=True,
                 )
@@ -126,7 +144,9 @@ class Unconfined:
                 raise CcpaError(f"cannot start {argv[0]}: {error.strerror}") from None
             self.process_id = process.pid
             try:
-                return _shell_status(process.wait(timeout_s))
+                if line is not None:
+                    line.keep(process, timeout_s=timeout_s)
+                return _shell_status(process.wait(max(end - time.monotonic(), 0)))
             except subprocess.TimeoutExpired:
                 return None
             finally:
@@ -208,12 +228,24 @@ class Sandbox:
         return self
 
     def run(
-        self, argv: Sequence[str], environment: Mapping[str, str], *, timeout_s: float
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        timeout_s: float,
+        talk: Talk | None = None,
     ) -> int | None:
         """Run the command as the first user process of the sandbox, which ends with it."""
-        self._tell({"argv": list(argv), "environment": dict(environment)})
+        end = time.monotonic() + timeout_s
+        command = {"argv": list(argv), "environment": dict(environment)}
         try:
-            status = _shell_status(self._process.wait(timeout_s))
+            if talk is None:
+                self._tell(command)
+            else:
+                with Line(talk, self._streams.stdout) as line:
+                    self._tell(command, [line.stdin, line.stdout])
+                    line.keep(self._process, timeout_s=timeout_s)
+            status = _shell_status(self._process.wait(max(end - time.monotonic(), 0)))
         except subprocess.TimeoutExpired:
             return None
         if status == _NO_COMMAND and (answer := self._answer()[0]):
@@ -252,8 +284,10 @@ class Sandbox:
             )
         return sockets
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _tell(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         with suppress(BrokenPipeError):  # then there is an answer that says why
+            if descriptors:  # they go with a byte of their own, however long the message
+                socket.send_fds(self._control, [b" "], descriptors)
             self._control.sendall(json.dumps(message).encode() + b"\n")
 
     def _answer(self) -> tuple[dict[str, Any] | None, list[socket.socket]]:

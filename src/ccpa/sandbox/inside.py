@@ -93,8 +93,9 @@ def _first_process(control: socket.socket, spec: dict[str, Any]) -> int:
     _say(control, {"ready": True}, sockets)
     for one in sockets:
         one.close()
-    command = _line(control)
-    return _command(control, json.loads(command)) if command else 1
+    streams: list[int] = []
+    command = _line(control, streams)
+    return _command(control, json.loads(command), streams) if command else 1
 
 
 # The network: loopback, on which every address there is is local.
@@ -221,14 +222,19 @@ def _pivot(root: str) -> None:
 # The command: without privileges, and with an end to all that it started.
 
 
-def _command(control: socket.socket, told: dict[str, Any]) -> int:
+def _command(control: socket.socket, told: dict[str, Any], streams: Sequence[int]) -> int:
+    """Run what is told. `streams` are its standard input and output, where ours will not do."""
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(woken)
     agent = os.fork()
     if agent == 0:
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
         _execute(control, told["argv"], told["environment"])
+    for stream in streams:
+        os.close(stream)
     while True:
         ready, _, _ = select.select([wake, control.fileno()], [], [])
         if control.fileno() in ready:  # the caller is gone, or has waited long enough
@@ -262,10 +268,13 @@ def _execute(control: socket.socket, argv: list[str], environment: dict[str, str
 # The socket to the caller: JSON, a line a message.
 
 
-def _line(control: socket.socket) -> bytes:
+def _line(control: socket.socket, descriptors: list[int] | None = None) -> bytes:
+    """Read a message; put the descriptors that come with it into the list."""
     data = b""
     while not data.endswith(b"\n"):
-        piece = control.recv(65536)
+        piece, came, _, _ = socket.recv_fds(control, 65536, 2, socket.MSG_CMSG_CLOEXEC)
+        if descriptors is not None:
+            descriptors += came
         if not piece:
             return b""
         data += piece

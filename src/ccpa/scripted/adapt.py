@@ -65,11 +65,13 @@ class Adaptation(Struct, frozen=True, kw_only=True):
     Args:
         tools: recorded name of a tool -> what the client calls it.
         paths: recorded working directory -> the run's. Absolute.
+        names: recorded name of a worktree -> the run's; replaced where it stands as a word.
         contents: replace paths in the contents of files, too.
     """
 
     tools: Mapping[str, Offered] = {}
     paths: Mapping[str, str] = {}
+    names: Mapping[str, str] = {}
     contents: bool = False
 
     def __post_init__(self) -> None:
@@ -88,7 +90,9 @@ class Adaptation(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(turn, blocks=blocks)
 
     def text(self, text: str) -> str:
-        """Return the text with the recorded directories replaced."""
+        """Return the text with the recorded directories and names replaced."""
+        for name, actual_name in self.names.items():
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", actual_name, text)
         if not any(recorded in text for recorded in self._directories()):
             return text
         known = "|".join(re.escape(recorded) for recorded in self._directories())

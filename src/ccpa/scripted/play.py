@@ -82,7 +82,7 @@ class Play:
     def __init__(self, script: Script, spelled: Callable[[str], str]) -> None:
         self._checked = script.checked
         self._stages = [
-            _Stage(number, conversation, _prompts(conversation, spelled))
+            _Stage(number, conversation, _prompts(conversation, spelled), conversation.said)
             for number, conversation in enumerate(script.conversations)
         ]
         self._owners = {

@@ -23,12 +23,14 @@ class Conversation(Struct, frozen=True, kw_only=True):
         prompt: its first prompt; None where the recording does not hold it.
         turns: what the model says.
         compacted: how many turns were said when the history was last summarised, for each time.
+        said: how many turns an earlier session has said.
     """
 
     name: str
     prompt: str | None
     turns: tuple[AssistantTurn, ...]
     compacted: tuple[int, ...] = ()
+    said: int = 0
 
 
 class Script(Struct, frozen=True):
@@ -75,6 +77,19 @@ class Script(Struct, frozen=True):
             for parent in parents
         )
         return cls((main, *subagents))
+
+    def after(self, earlier: "Script") -> "Script":
+        """Return this script as one that goes on with another: its history is to be known, too."""
+        main, before = self.conversations[0], earlier.conversations[0]
+        said = len(before.turns)
+        whole = Conversation(
+            name=MAIN,
+            prompt=before.prompt,
+            turns=before.turns + main.turns,
+            compacted=before.compacted + tuple(said + at for at in main.compacted),
+            said=said,
+        )
+        return Script((whole, *self.conversations[1:]), self.checked)
 
     @classmethod
     def unchecked(cls, turns: Iterable[AssistantTurn]) -> "Script":

@@ -21,6 +21,7 @@ from ccpa.scripted.play import Finding, Play, Refused, Taken
 from ccpa.scripted.script import Script
 from ccpa.scripted.side import Kind, harmless, side_request
 from ccpa.scripted.wire import Answer, Asked, Entry, Said, Wire, joined
+from ccpa.scripted.worktrees import actual_name, recorded_names
 from ccpa.trace import AssistantTurn, TextBlock, ToolUseBlock
 
 WIRES: dict[str, Wire] = {
@@ -59,6 +60,7 @@ class ScriptedModel:
             with_portable_ids(script) if isinstance(script, Script) else Script.unchecked(script)
         )
         self._checked = script.checked
+        self._worktrees = recorded_names(script) if script.checked else {}
         self._adaptation = adaptation or (Adaptation() if script.checked else None)
         self._play = Play(script, self._adaptation.text if self._adaptation else str)
         self._chaos = {fault.on_request: fault for fault in chaos}
@@ -77,6 +79,11 @@ class ScriptedModel:
             self._go_on.set()
         else:
             self._loop.call_soon_threadsafe(self._go_on.set)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Recorded name of each worktree -> what the run calls it, as far as that is known."""
+        return dict(self._adaptation.names) if self._adaptation else {}
 
     @property
     def requests(self) -> list[dict[str, Any]]:
@@ -189,6 +196,7 @@ class ScriptedModel:
     def _say(self, wire: Wire, asked: Asked, taken: Taken, fault: Chaos) -> "_Decided":
         turn = taken.turn
         if self._adaptation is not None:
+            self._learn(taken, asked)
             turn = self._adaptation.turn(turn, asked.tools)
         answer = Answer(turn=turn, asked=asked, key=taken.key)
         if wire is responses:
@@ -211,6 +219,14 @@ class ScriptedModel:
             turn=taken.position,
             delay_s=fault.latency_s,
         )
+
+    def _learn(self, taken: Taken, asked: Asked) -> None:
+        """Take over the name of the worktree that a subagent works in, from its first request."""
+        recorded = self._worktrees.get(taken.conversation)
+        actual = actual_name(asked) if recorded and taken.position == 0 else None
+        if recorded and actual and self._adaptation is not None:
+            names = {**self._adaptation.names, recorded: actual}
+            self._adaptation = msgspec.structs.replace(self._adaptation, names=names)
 
     async def _stream(
         self, events: AsyncGenerator[bytes, None], taken: Taken | None
