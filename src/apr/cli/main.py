@@ -20,6 +20,7 @@ COMMANDS = {
     "decide": "say what a model would do next, for each decision of recorded sessions",
     "engine": "serve a local model, see or stop the engines that run",
     "list": "list the models on this disk: size, kind, where",
+    "mcp": "list, add, remove and try MCP servers, or offer apr's own tools as one",
     "memory": "show the instruction files that the model is given",
     "models": "list the models on this disk, and say which one is used and why",
     "plugin": "add, list, turn on and off what others have made for the agent",

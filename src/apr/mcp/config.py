@@ -260,15 +260,10 @@ def _server(name: str, given: Any, source: Source, env: Mapping[str, str]) -> Se
         entry = msgspec.convert(given, Entry)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
-    kind = _KINDS.get(entry.type or ("http" if entry.url and not entry.command else "stdio"))
-    if kind is None:
-        raise ValueError(f"the type {entry.type!r} is not known: stdio, http and sse are")
-    if kind == "stdio" and not entry.command:
-        raise ValueError("it has no command")
-    if kind in {"http", "sse"} and not re.match(r"https?://[^/]", expand(entry.url or "", env)):
-        raise ValueError("it needs a url that begins with http:// or https://")
-    if entry.timeout is not None and entry.timeout <= 0:
-        raise ValueError("its timeout must be above zero (milliseconds)")
+    kind = meant(entry)
+    url = expand(entry.url or "", env) if kind in {"http", "sse"} else ""
+    if kind in {"http", "sse"} and not re.match(r"https?://[^/]", url):
+        raise ValueError(f"its url {url!r} does not begin with http:// or https://")
     return Server(
         name=name,
         scope=source.scope,
@@ -277,10 +272,28 @@ def _server(name: str, given: Any, source: Source, env: Mapping[str, str]) -> Se
         command=expand(entry.command or "", env),
         args=tuple(expand(arg, env) for arg in entry.args),
         env={key: expand(value, env) for key, value in entry.env.items()},
-        url=expand(entry.url or "", env) if kind in {"http", "sse"} else "",
+        url=url,
         headers={key: expand(value, env) for key, value in entry.headers.items()},
         timeout_s=None if entry.timeout is None else entry.timeout / 1000,
     )
+
+
+def meant(entry: Entry) -> Kind:
+    """Return how a server is reached, whatever its variables stand for.
+
+    Raises:
+        ValueError: it cannot be.
+    """
+    kind = _KINDS.get(entry.type or ("http" if entry.url and not entry.command else "stdio"))
+    if kind is None:
+        raise ValueError(f"the type {entry.type!r} is not known: stdio, http and sse are")
+    if kind == "stdio" and not entry.command:
+        raise ValueError("it has no command")
+    if kind in {"http", "sse"} and not entry.url:
+        raise ValueError("it has no url")
+    if entry.timeout is not None and entry.timeout <= 0:
+        raise ValueError("its timeout must be above zero (milliseconds)")
+    return kind
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
@@ -300,9 +313,3 @@ def expand(text: str, env: Mapping[str, str]) -> str:
         return found or ""
 
     return _VARIABLE.sub(value, text)
-
-
-def entries(path: Path, root: Path | None = None) -> dict[str, Any]:
-    """Return the servers in a file as they are written: everybody's, or those of one project."""
-    file = _read(path) or _File()
-    return dict(file.mcp_servers if root is None else _project(path, file, root).mcp_servers)

@@ -38,7 +38,7 @@ def change(path: Path, key: Path_, given: str) -> Layer:
         except SettingsError as error:
             problem = SettingsError(str(error).partition(": ")[2])  # that file is not there
         else:
-            _replace(path, content)
+            replace(path, content)
             return layer
     raise problem
 
@@ -58,7 +58,7 @@ def _put(data: dict[str, Any], key: Path_, value: Any) -> dict[str, Any]:
     return {**data, name: _put(inner if isinstance(inner, dict) else {}, rest, value)}
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes) -> None:
     """Write all of it, or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
