@@ -25,7 +25,8 @@ from msgspec import Struct
 from ccpa import trace
 from ccpa.checks import run_checks
 from ccpa.consistency import apply_teacher
-from ccpa.fixtures import Fixture, load_fixture, materialise
+from ccpa.fixtures import Fixture, load_fixture, materialise, read_trace
+from ccpa.layout import BEFORE, TEACHER_TRACE
 from ccpa.rerun import Outcome, Workbench, rerun
 from ccpa.rerun.hooks import declared, run_hook
 from ccpa.rerun.worktree import enter_worktree
@@ -81,16 +82,29 @@ class Author:
     """Plays a script and collects the records."""
 
     def __init__(self, fixture: Fixture, script: Script, root: Path, home: Path) -> None:
-        self.random = random.Random(fixture.id)
+        of = "" if fixture.id != BEFORE else f"{fixture.directory.resolve().parent.name}/"
+        self.random = random.Random(of + fixture.id)
         self.start = datetime.fromisoformat(script.ts)
         self.fixture = fixture
         self.script = script
         self.records: list[trace.Record] = []
-        self.bench = Workbench(root=root, cwd=CWD, home=home, resumed=script.resumed)
+        self.bench = Workbench(root=root, cwd=CWD, home=home, resumed=self.resumed)
+        before = read_trace(fixture.before.teacher_trace) if fixture.before else []
+        self.parent_session_id: str | None = None
+        if before and isinstance(before[0], trace.SessionStart):
+            self.parent_session_id = before[0].session_id
+            script.first_turn = max(getattr(record, "turn", 0) for record in before) + 1
+        elif script.resumed:
+            self.parent_session_id = self.uuid(self.start - timedelta(hours=3))
         self.turns: dict[str | None, int] = {None: script.first_turn - 1}
         self.context: dict[str | None, int] = {None: script.context_tokens * 4}
         self.elapsed = 0
         self.tokens = [0, 0]
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the session goes on with another."""
+        return self.script.resumed or self.fixture.before is not None
 
     def play(self) -> list[trace.Record]:
         """Return the records of the whole session."""
@@ -107,10 +121,9 @@ class Author:
             cwd=CWD,
             permission_mode=self.script.permission_mode or settings.permission_mode or "default",
         )
-        if self.script.resumed:
-            start.parent_session_id = self.uuid(self.start - timedelta(hours=3))
+        start.parent_session_id = self.parent_session_id
         self.records.append(start)
-        self.hooks("SessionStart", "resume" if self.script.resumed else "startup")
+        self.hooks("SessionStart", "resume" if self.resumed else "startup")
         for step in self.script.step:
             self.play_step(step, None)
         self.hooks("SessionEnd", "other")
@@ -344,7 +357,9 @@ def _answers_block(output: str) -> bool:
 
 def author(directory: Path) -> bool:
     """Write the trace, then check it and the fixture's checks; return whether all is well."""
-    path = directory / "teacher.ccpa-trace.jsonl"
+    if (directory / BEFORE).is_dir() and not author(directory / BEFORE):
+        return False
+    path = directory / TEACHER_TRACE
     path.touch()
     fixture = load_fixture(directory)
     script = msgspec.toml.decode((directory / "teacher.toml").read_bytes(), type=Script)

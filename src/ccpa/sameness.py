@@ -44,7 +44,9 @@ class Forgive(Struct, frozen=True, kw_only=True):
     markdown: bool = True
     """Spaces at the end of lines, and how many newlines end the file."""
     data: bool = True
-    """TOML, JSON, notebooks and YAML: everything but the value they stand for."""
+    """TOML, JSON and YAML: everything but the value they stand for."""
+    notebooks: bool = True
+    """How a notebook is laid out in its file: texts in one piece or by lines, and ids of cells."""
     python: bool = False
     """Everything but the syntax tree. Comments then do not count."""
     formatters: dict[str, str] = {}
@@ -72,6 +74,8 @@ def forgiving_rule(path: str, left: bytes, right: bytes, forgive: Forgive) -> Ve
         return _formatted(forgive.formatters[suffix], path, left, right)
     if suffix in (".md", ".markdown") and forgive.markdown:
         return _by("markdown", _markdown, left, right)
+    if suffix == ".ipynb" and forgive.notebooks:
+        return _by("notebook", lambda content: _value(_notebook(content)), left, right)
     if suffix in _PARSERS and forgive.data:
         return _by("data", lambda content: _value(_PARSERS[suffix](content)), left, right)
     if suffix in (".py", ".pyi") and forgive.python:
@@ -104,6 +108,34 @@ def _json(content: bytes) -> object:
     return json.loads(content, object_pairs_hook=unique)
 
 
+def _notebook(content: bytes) -> object:
+    """Return a notebook without the ids of its cells, its texts in one piece.
+
+    nbformat allows a text to be a string or a list of its lines; ids are made up by programs.
+    """
+    notebook = _json(content)
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list):
+        raise ValueError("no notebook: it has no list of cells")
+    for cell in cells:
+        if isinstance(cell, dict):
+            cell.pop("id", None)
+            _join(cell, "source")
+            outputs = cell.get("outputs")
+            for output in outputs if isinstance(outputs, list) else []:
+                _join(output, "text")
+                data = output.get("data") if isinstance(output, dict) else None
+                for kind in list(data) if isinstance(data, dict) else []:
+                    _join(data, kind)
+    return notebook
+
+
+def _join(holder: Any, key: str) -> None:
+    value = holder.get(key) if isinstance(holder, dict) else None
+    if isinstance(value, list) and all(isinstance(line, str) for line in value):
+        holder[key] = "".join(value)
+
+
 def _toml(content: bytes) -> object:
     return tomllib.loads(content.decode())
 
@@ -126,7 +158,6 @@ def _yaml(content: bytes) -> object:
 
 _PARSERS: dict[str, Callable[[bytes], object]] = {
     ".json": _json,
-    ".ipynb": _json,
     ".toml": _toml,
     ".yaml": _yaml,
     ".yml": _yaml,

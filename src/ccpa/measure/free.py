@@ -10,33 +10,23 @@ from pathlib import Path
 from time import monotonic
 
 import msgspec
-from msgspec import Struct
 
 from ccpa import trace
 from ccpa.actions import AssistantTurnView, SessionStartView, View, decode_views, read_views
 from ccpa.checks import CheckResult, run_checks
 from ccpa.compare import Comparison, compare
-from ccpa.consistency import apply_teacher
+from ccpa.endstate import Files, final_files
 from ccpa.errors import CcpaError
-from ccpa.filestate import compare_directories
-from ccpa.fixtures import Check, Fixture, load_fixture, materialise, read_trace
+from ccpa.fixtures import Check, load_fixture, materialise, read_trace
 from ccpa.measure import agent
 from ccpa.measure.agent import Ran
 from ccpa.measure.outcome import Checked, Outcome, Tokens
 from ccpa.measure.plan import Job
 from ccpa.pairs import text_reader
 from ccpa.trace import AssistantTurn, Record, SessionEnd, TextBlock, UserPrompt
-from ccpa.workspace import tree_id
 
 TURN_LIMIT = "max_turns"
 """How the `error` of a session that reached its limit begins: that is the model's doing."""
-
-
-class Files(Struct, frozen=True):
-    """Whether the files are as the teacher left them, and where they are known not to be."""
-
-    same: bool | None
-    differing: tuple[str, ...] = ()
 
 
 def run_free(job: Job) -> Outcome:
@@ -150,28 +140,6 @@ def last_words(records: Sequence[Record]) -> str:
         if isinstance(record, AssistantTurn) and record.parent_tool_use_id is None:
             return "".join(block.text for block in record.blocks if isinstance(block, TextBlock))
     return ""
-
-
-def final_files(fixture: Fixture, workspace: Path, rebuilt: Path) -> Files:
-    """Compare the files with those that the teacher left.
-
-    Equal tree ids are equal files. Otherwise the teacher's tool uses are done again at `rebuilt`,
-    which must not exist, and the two directories compared by `ccpa.filestate`, which passes over
-    what tools write and nobody decides (lock files, caches). Where the teacher's files cannot be
-    made again, the tree ids have the last word.
-    """
-    end = next(reversed(read_trace(fixture.teacher_trace)), None)
-    wanted = end.cwd_sha256_after if isinstance(end, SessionEnd) else None
-    if wanted is not None and tree_id(workspace) == wanted:
-        return Files(same=True)
-    if apply_teacher(fixture, rebuilt).inconsistencies:
-        return Files(same=None if wanted is None else False)
-    try:
-        state = compare_directories(rebuilt, workspace)
-    except OSError as error:
-        raise CcpaError(f"{workspace}: cannot be compared: {error.strerror}") from None
-    paths = (*(one.path for one in state.differences), *state.unreadable)
-    return Files(state.equal, paths)
 
 
 def _with_results(

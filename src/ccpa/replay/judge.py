@@ -36,13 +36,11 @@ def judge(fixture: Fixture, played: Played) -> Judged:
     """
     student_views = decode_views(played.student)
     recorded = read_trace(fixture.teacher_trace)
-    end = next((r for r in reversed(recorded) if isinstance(r, trace.SessionEnd)), None)
-    wanted = end.cwd_sha256_after if end else None
     found = compare(
         read_views(fixture.teacher_trace),
         student_views,
         read_file=None if fixture.workspace is None else text_reader(fixture.workspace),
-        same_files=None if wanted is None else wanted == played.tree_id,
+        same_files=played.same_files,
     )
     listed = [*found.drifts]
     listed += _contents(found, recorded, list(trace.read(played.student.split(b"\n"))))

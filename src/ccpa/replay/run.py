@@ -14,8 +14,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from ccpa import trace, workspace
+from ccpa import trace
 from ccpa.agents.base import Agent, Task, Unsuited
+from ccpa.endstate import same_files
 from ccpa.errors import CcpaError
 from ccpa.fixtures import Fixture, FixtureError, materialise, read_trace
 from ccpa.layout import BEFORE, STUDENT_TRACE
@@ -40,7 +41,7 @@ class Played(Struct, frozen=True, kw_only=True):
 
     Args:
         student: the trace, in terms of the recording: JSON Lines.
-        tree_id: of the files in the end.
+        same_files: whether the files are as recorded in the end; None where that is not recorded.
         calls: calls to the model that are too many or too few.
         attempts: what it tried to reach besides the model.
         status: the agent's exit status; None if time ran out.
@@ -50,7 +51,7 @@ class Played(Struct, frozen=True, kw_only=True):
     """
 
     student: bytes
-    tree_id: str
+    same_files: bool | None
     calls: list[Finding]
     attempts: list[Attempt]
     status: int | None
@@ -147,7 +148,7 @@ def _session(
     names |= {actual: told for told, actual in model.named.items()}
     return Played(
         student=_in_terms_of_recording(student, names),
-        tree_id=workspace.tree_id(stage.files),
+        same_files=same_files(fixture, stage.files, leave / "sandbox" / "teacher"),
         calls=model.findings(),
         attempts=attempts + (before.attempts if before else []),
         status=status,
