@@ -41,6 +41,8 @@ from apr.tools.task_list import TaskList
 from apr.tools.task_update import TaskUpdate
 from apr.tools.tasks import Tasks
 from apr.tools.todo_write import TodoWrite
+from apr.tools.web_fetch import WebFetch
+from apr.tools.web_search import WebSearch
 
 if TYPE_CHECKING:
     from apr.hooks.declared import Declared
@@ -244,6 +246,11 @@ def _add_tools(assembled: Assembled, options: Options, tasks: Tasks) -> None:
         shown.append(ExitPlanMode(gate))
     if options.asks:
         shown.append(AskUserQuestion())
+    search = options.settings.apr.web_search.url
+    if search is not None:
+        shown.append(WebSearch(search))
+    if options.asks or gate.policy.mode == "bypassPermissions" or _allowed(gate, "WebFetch"):
+        shown.append(WebFetch(gate))
     (assembled.known if options.core_tools else assembled.offered).extend(shown)
     assembled.known += [
         tool
@@ -256,9 +263,16 @@ def _add_tools(assembled: Assembled, options: Options, tasks: Tasks) -> None:
             TaskUpdate(tasks),
             ExitPlanMode(gate),
             AskUserQuestion(),
+            WebFetch(gate),
+            WebSearch(search),
         )
         if tool.name not in {other.name for other in shown}
     ]
+
+
+def _allowed(gate: Gate, tool: str) -> bool:
+    """Whether a rule allows some use of a tool."""
+    return any(rule.speaks_of(tool) for rule in gate.policy.allow)
 
 
 def _keep_only(assembled: Assembled, names: tuple[str, ...]) -> None:
