@@ -7,7 +7,9 @@ index, an arithmetic operand and `${x@P}` all run what is in a variable's value.
 still be searched for what is forbidden, but no rule on its parts allows it.
 """
 
+import os
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -35,18 +37,43 @@ _AS_ASCII = bytes(range(128)) + b"^" * 128
 _ESCAPES = re.compile(r"\$'(?:[^'\\]|\\[a-zA-Z0-9\\])*'")
 
 
+class Simple(Struct, frozen=True):
+    """One simple command."""
+
+    text: str
+    """As it is written, with the variables that are set for it."""
+    words: tuple[str | None, ...] = ()
+    """Program and arguments as bash takes them; None where only bash can tell."""
+    starts: tuple[int, ...] = ()
+    """Where each word begins in the text."""
+    assigned: tuple[str, ...] = ()
+    """What is set for it: `NAME=value`, as it is written."""
+
+    def behind(self, index: int) -> "Simple":
+        """Return what stands from a word on, as a command of its own."""
+        start = self.starts[index]
+        moved = tuple(at - start for at in self.starts[index:])
+        return Simple(self.text[start:], self.words[index:], moved)
+
+    def written(self, index: int) -> str:
+        """Return a word as it is written."""
+        end = self.starts[index + 1] if index + 1 < len(self.starts) else None
+        return self.text[self.starts[index] : end].rstrip()
+
+
 class Parts(Struct, frozen=True):
     """The simple commands of a text, substitutions included, and the files it opens."""
 
-    commands: tuple[str, ...]
+    commands: tuple[Simple, ...]
     reads: tuple[str, ...]
     writes: tuple[str, ...]
-    bare: tuple[str, ...]
-    """The commands that have variables set for them, without these: `X=1 rm y` is `rm y`."""
     certain: bool
     """Whether this is all that the text does. If not, there may be more."""
+    inputs: tuple[str, ...] = ()
+    """Texts that it hands to commands on their standard input."""
 
 
+@lru_cache(maxsize=64)
 def dissect(command: str) -> Parts:
     """Take a command apart."""
     import tree_sitter_bash
@@ -56,8 +83,8 @@ def dissect(command: str) -> Parts:
     parser = Parser(Language(tree_sitter_bash.language()))
     root = parser.parse(source.translate(_AS_ASCII)).root_node
     certain = not root.has_error and not _STRANGE_SPACE.search(command)
-    commands: list[str] = []
-    bare: list[str] = []
+    commands: list[Simple] = []
+    inputs: list[str] = []
     opened: dict[bool, list[str]] = {False: [], True: []}
     nodes = [root]
     while nodes:
@@ -65,19 +92,69 @@ def dissect(command: str) -> Parts:
         nodes.extend(reversed(node.children))
         certain = certain and (not node.is_named or _is_plain(node, source))
         if node.type in _COMMANDS:
-            commands.append(_text(node, source))
-            name = node.child_by_field_name("name")
-            if name is not None and name.start_byte > node.start_byte:
-                bare.append(source[name.start_byte : node.end_byte].decode(errors="replace"))
+            commands.append(_simple(node, source))
         elif node.type == "variable_assignment":
             if node.parent is not None and node.parent.type != "command":
-                commands.append(_text(node, source))
+                commands.append(Simple(_text(node, source)))
+        elif node.type == "heredoc_body":
+            inputs.append(_text(node, source))
+        elif node.type == "herestring_redirect":
+            inputs += filter(None, (_value(child, source) for child in node.named_children))
         elif node.type == "file_redirect":
             target = _opened(node, source)
             certain = certain and target is not None
             if target and target not in _SAFE_TARGETS:
                 opened[_writes(node)].append(target)
-    return Parts(tuple(commands), tuple(opened[False]), tuple(opened[True]), tuple(bare), certain)
+    reads, writes = tuple(opened[False]), tuple(opened[True])
+    return Parts(tuple(commands), reads, writes, certain, tuple(inputs))
+
+
+def _simple(node: "Node", source: bytes) -> Simple:
+    words: list[str | None] = []
+    starts: list[int] = []
+    assigned: list[str] = []
+    begin = node.start_byte
+    for child in node.children if node.type == "command" else ():
+        if child.type == "variable_assignment":
+            assigned.append(_text(child, source))
+        elif not child.type.endswith("redirect"):
+            words.append(_value(child, source))
+            starts.append(len(source[begin : child.start_byte].decode(errors="replace")))
+    return Simple(_text(node, source), tuple(words), tuple(starts), tuple(assigned))
+
+
+def _value(node: "Node", source: bytes) -> str | None:
+    """Return the word that bash makes of this, None where that depends on more than the text."""
+    text = _text(node, source)
+    match node.type:
+        case "command_name":
+            return _value(node.children[0], source) if node.children else text
+        case "number":
+            return text
+        case "word":
+            plain = re.sub(r"\\.", "", text, flags=re.DOTALL)
+            if set(plain) & set("*?[{"):
+                return None
+            word = re.sub(r"\\(.)", r"\1", text.replace("\\\n", ""), flags=re.DOTALL)
+            return os.path.expanduser(word) if plain.startswith("~") else word  # noqa: PTH111
+        case "raw_string":
+            return text[1:-1]
+        case "ansi_c_string":
+            return _unescaped(text[2:-1])
+        case "string" if all(c.type in {'"', "string_content"} for c in node.children):
+            return re.sub(r'\\([$`"\\])', r"\1", text[1:-1].replace("\\\n", ""))
+        case "concatenation":
+            values = [_value(child, source) for child in node.children]
+            known = [value for value in values if value is not None]
+            return "".join(known) if len(known) == len(values) else None
+    return None
+
+
+def _unescaped(text: str) -> str | None:
+    try:
+        return text.encode("latin-1", "backslashreplace").decode("unicode_escape")
+    except UnicodeDecodeError:
+        return None
 
 
 def _is_plain(node: "Node", source: bytes) -> bool:

@@ -78,7 +78,7 @@ class Gate:
         elif decision.behavior == "allow" or fired.behavior == "allow":
             return Admitted(Ready(checked.call, checked.tool, checked.input), (fired,))
         if self.policy.mode == "dontAsk":
-            return Admitted(Refused(f"Permission denied. {reason}", by), (fired,))
+            return Admitted(Refused(f"Permission denied. {_sentence(reason)}", by), (fired,))
         requested = await self._permission_hooks(checked)
         answer = _hooks_answer(requested)
         if answer is None and self.ask is not None:
@@ -86,7 +86,7 @@ class Gate:
                 Question(call=checked.call, access=checked.access, reason=reason)
             )
         if answer is None:
-            told = f"Permission denied. {reason} Nobody can be asked in this run."
+            told = f"Permission denied. {_sentence(reason)} Nobody can be asked in this run."
             return Admitted(Refused(told, by), (fired, requested))
         return self._answered(checked, answer, tools, context, (fired, requested))
 
@@ -123,9 +123,16 @@ class Gate:
                 return Admitted(again, fired)
             decision = self.decide(again)
             if decision.behavior == "deny":
-                return Admitted(Refused(decision.reason, decision.by), fired)
+                told = f"Permission denied. {decision.reason}"
+                return Admitted(Refused(told, decision.by), fired)
             checked = again
         return Admitted(Ready(checked.call, checked.tool, checked.input), fired)
+
+
+def _sentence(text: str) -> str:
+    """End what somebody else has written as a sentence ends."""
+    text = text.rstrip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _with_input(

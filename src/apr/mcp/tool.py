@@ -1,9 +1,9 @@
 """The tools that MCP servers give the agent: each of theirs, and two to read their resources."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar
 
+import msgspec
 from msgspec import Meta, Struct
 
 from apr.mcp.content import Answer
@@ -29,8 +29,11 @@ class McpTool:
         self._offered = offered
 
     def access(self, call: Verbatim, context: Context) -> Access:
-        """Execute what nobody here can look into: only a rule or a person allows it."""
-        return Access(kind="execute")
+        """Execute what nobody here can look into: only a rule or a person allows it.
+
+        Of a tool that its server calls reading, a person can allow that in plan mode, too.
+        """
+        return Access(kind="network" if self.read_only else "execute")
 
     async def run(self, call: Verbatim, context: Context) -> Outcome:
         """Have the server do it."""
@@ -84,9 +87,8 @@ class ListMcpResourcesTool:
                     for key in ("name", "uri", "mimeType", "description")
                     if item.get(key)
                 }
-                capture.feed(
-                    json.dumps({**told, "server": served.server.name}, ensure_ascii=False) + "\n"
-                )
+                told["server"] = served.server.name
+                capture.feed(f"{msgspec.json.encode(told).decode()}\n")
         kept = capture.take()
         return Outcome(
             content=kept.text.rstrip("\n") or "[no resources]",

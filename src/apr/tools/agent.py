@@ -40,7 +40,7 @@ class Agent:
 
     def access(self, call: AgentInput, context: Context) -> Access:
         """Nothing by itself: what the subagent does is decided on when it does it."""
-        return Access(kind="none")
+        return Access(kind="none", name=call.subagent_type)
 
     async def run(self, call: AgentInput, context: Context) -> Outcome:
         """Have the task done, or begun."""

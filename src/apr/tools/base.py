@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from apr.agent.events import Event
+from apr.providers.base import Image
 from apr.tools.errors import ToolError as ToolError
 from apr.tools.files import FileLedger
 from apr.tools.shells import Shells
@@ -34,6 +35,8 @@ class Access(Struct, frozen=True, kw_only=True):
     command: str | None = None
     cwd: Path | None = None
     domain: str | None = None
+    name: str | None = None
+    """The kind of agent, or the skill and its arguments, that a rule may name."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -49,6 +52,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """Digest of the whole output as UTF-8, where `content` holds only a part of it."""
     directory: Path | None = None
     """Where Bash is from now on, if that changed."""
+    images: tuple[Image, ...] = ()
+    """Pictures for the model to see, which must be able to."""
     records: tuple[Record, ...] = ()
     """What else happened with it, for the trace: a skill that is in use now."""
 

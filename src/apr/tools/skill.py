@@ -41,7 +41,7 @@ class Skill:
 
     def access(self, call: SkillInput, context: Context) -> Access:
         """Nothing by itself: what the skill has done is decided on then."""
-        return Access(kind="none")
+        return Access(kind="none", name=f"{call.skill.removeprefix('/')} {call.args}".strip())
 
     async def run(self, call: SkillInput, context: Context) -> Outcome:
         """Return the instructions, or what a subagent came to that worked by them."""

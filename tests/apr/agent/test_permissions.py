@@ -68,7 +68,8 @@ def test_a_rule_that_cannot_be_read_is_an_error_that_names_it(text: str) -> None
         ("acceptEdits", "Bash", shell("make"), "ask"),
         ("plan", "Read", read("a.py"), "allow"),
         ("plan", "Edit", write("a.py"), "deny"),
-        ("plan", "Bash", shell("ls"), "deny"),
+        ("plan", "Bash", shell("ls"), "allow"),
+        ("plan", "Bash", shell("make"), "deny"),
         ("bypassPermissions", "Edit", write("a.py"), "allow"),
         ("bypassPermissions", "Bash", shell("make"), "allow"),
         ("bypassPermissions", "Edit", write("/etc/passwd"), "allow"),
@@ -97,7 +98,9 @@ def test_what_each_mode_permits(mode: str, tool: str, access: Access, behavior: 
 )
 def test_files_that_make_other_programs_run_are_not_edited_as_a_matter_of_course(path: str) -> None:
     assert decide(policy("acceptEdits"), "Write", write(path)).behavior == "ask"
-    assert decide(policy("acceptEdits", allow="Edit"), "Write", write(path)).behavior == "allow"
+    assert decide(policy("acceptEdits", allow="Edit"), "Write", write(path)).behavior == "ask"
+    named = policy(allow=f"Edit(/{path.casefold()}) Edit(/{path})")
+    assert decide(named, "Write", write(path)).behavior == "allow"
 
 
 @pytest.mark.parametrize("mode", ["default", "acceptEdits", "bypassPermissions", "plan"])
@@ -130,7 +133,8 @@ ALLOWED = "Bash(git diff:*) Bash(npm test) Bash(make *) Bash(python3 -m unittest
         ("npm test", "allow"),
         ("npm test --force", "ask"),
         ("make all", "allow"),
-        ("make", "ask"),
+        ("make", "allow"),
+        ("makefile", "ask"),
         ("cd sub && git diff", "allow"),
         ("git diff && npm test", "allow"),
         ("git diff; npm test", "allow"),
@@ -298,7 +302,7 @@ def test_where_a_command_runs_decides_what_it_touches(
         ("git diff < in.txt", "allow"),
         ("git diff < /etc/passwd", "ask"),
         ('echo "$(< /etc/passwd)"', "ask"),
-        ('echo "$(< secrets/key)"', "ask"),
+        ('echo "$(< secrets/key)"', "deny"),
         ("git diff <> in.txt", "ask"),
     ],
 )
