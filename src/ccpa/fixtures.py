@@ -21,8 +21,17 @@ from msgspec import Struct
 
 from ccpa import trace
 from ccpa.errors import CcpaError
-from ccpa.layout import BEFORE, FIXTURE_FILE, LEGACY_FILE, STUDENT_TRACE, TEACHER_TRACE, WORKSPACE
+from ccpa.layout import (
+    BEFORE,
+    FIXTURE_FILE,
+    LEGACY_FILE,
+    STUDENT_TRACE,
+    TEACHER_TRACE,
+    WEB_FILE,
+    WORKSPACE,
+)
 from ccpa.process import clean_environment
+from ccpa.web import Web
 
 Kind = Literal["canonical", "regression", "legacy"]
 PermissionMode = Literal["default", "acceptEdits", "plan", "bypassPermissions", "dontAsk"]
@@ -96,6 +105,8 @@ class Fixture(Struct, frozen=True, kw_only=True):
     """The drifts that a regression pair must show, in the terms of `ccpa diff --json`."""
     before: "Fixture | None" = None
     """The session that this one goes on with: a fixture of its own, in `before/`."""
+    web: Web | None = None
+    """What its session met on the web: `web.toml`."""
 
     @property
     def teacher_trace(self) -> Path:
@@ -192,6 +203,7 @@ def _load_current(directory: Path) -> Fixture:
         checks=file.check,
         expect=file.expect,
         before=load_fixture(earlier) if (earlier / FIXTURE_FILE).exists() else None,
+        web=_parse(directory / WEB_FILE, Web) if (directory / WEB_FILE).exists() else None,
     )
 
 

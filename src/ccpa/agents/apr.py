@@ -1,7 +1,9 @@
 """`apr code`, of the same Python that runs the meter."""
 
+import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -29,7 +31,20 @@ class Apr(Struct, frozen=True):
         words, talk = stream_json.options(task)
         argv += ["--output-format", "stream-json" if talk else "json"]
         rest = words if talk else ["--", *task.prompts]
-        return Command(argv=(*argv, *rest), environment=environment(task), talk=talk)
+        return Command(
+            argv=(*argv, *rest),
+            environment=environment(task),
+            files=_user_settings(task),
+            talk=talk,
+        )
+
+
+def _user_settings(task: Task) -> dict[Path, str]:
+    """Return what only the user can say: where searches go."""
+    if task.search_url is None:
+        return {}
+    settings = {"apr": {"webSearch": {"url": task.search_url}}}
+    return {task.home / ".apr" / "settings.json": json.dumps(settings)}
 
 
 def _options(settings: Settings) -> list[str]:

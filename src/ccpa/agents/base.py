@@ -24,6 +24,9 @@ KEY = "scripted"
 """The API key that agents are given: servers on loopback want none, clients want to send one."""
 
 
+_TRUST = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+
+
 class Task(Struct, frozen=True, kw_only=True):
     """What an agent is to do, and where. All paths are as the agent sees them.
 
@@ -37,6 +40,8 @@ class Task(Struct, frozen=True, kw_only=True):
         settings: how it is to be started.
         person: who is there to be asked, if anybody is.
         goes_on: whether this goes on with the last session in the directory.
+        search_url: where a SearXNG is, if there is one.
+        certificate: a file with the certificate that servers show, if there are any.
     """
 
     prompts: tuple[str, ...]
@@ -48,6 +53,8 @@ class Task(Struct, frozen=True, kw_only=True):
     settings: Settings = Settings()
     person: Person | None = None
     goes_on: bool = False
+    search_url: str | None = None
+    certificate: Path | None = None
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -131,7 +138,10 @@ def environment(task: Task, **more: str) -> dict[str, str]:
     Proxies are switched off for loopback, which is where the model is.
     """
     loopback = "127.0.0.1,localhost"
-    return clean_environment(task.home) | {"NO_PROXY": loopback, "no_proxy": loopback} | more
+    known = {"NO_PROXY": loopback, "no_proxy": loopback}
+    if task.certificate is not None:
+        known |= dict.fromkeys(_TRUST, str(task.certificate))
+    return clean_environment(task.home) | known | more
 
 
 def host(base_url: str) -> str:

@@ -14,7 +14,11 @@ are equal if the rules make the same of them:
 | Bash in the background | that it was started |
 | BashOutput | whether the command runs on, and its output |
 | Agent | the last words of the subagent |
+| AskUserQuestion | what was answered to each question |
+| WebSearch | which pages were found, in any order |
+| WebFetch | nothing: what a page says is told in an agent's own words |
 | Write, Edit, NotebookEdit, KillShell, Skill, TodoWrite | nothing: whether it was done |
+| ExitPlanMode | nothing: whether it was agreed to |
 | any other | the text |
 
 A refusal counts as one, in whatever words, if it is marked as one (`<tool_use_error>`) on both
@@ -28,6 +32,7 @@ from typing import Any
 from msgspec import Struct
 
 from ccpa.paths import Root, relative
+from ccpa.person import answers
 from ccpa.rerun.compare import VOLATILE
 from ccpa.trace import AssistantTurn, Record, ToolResult, ToolUseBlock
 
@@ -38,6 +43,7 @@ _NUMBERED = re.compile(r"^ *(\d+)\t(.*)$", re.MULTILINE)
 _NOTHING = re.compile(
     r"[\[(]?[\w ]*\bno (?:new )?(?:output|files|matches)\b[\w ]*[\])]?", re.IGNORECASE
 )
+_URL = re.compile(r"https?://[^\s<>\"')\]]+")
 _COUNT = re.compile(r"Found \d+ (?:files?|matches|lines?).*|\[.*\b(?:more|narrower)\b.*\]")
 _LINE = re.compile(r"(?P<path>.*?)(?P<rest>[:-]\d+[:-].*|:\d+)?")
 
@@ -138,11 +144,21 @@ def _agent(use: Use) -> Reduced:
     return words.strip()
 
 
+def _answered(use: Use) -> Reduced:
+    return answers(use.block.input, use.result.content)
+
+
+def _found(use: Use) -> Reduced:
+    return sorted({url.rstrip("/.,;") for url in _URL.findall(use.result.content)})
+
+
 _RULES: dict[str, Callable[[Use], Reduced]] = {
     "Agent": _agent,
+    "AskUserQuestion": _answered,
     "Bash": _bash,
     "BashOutput": _bash_output,
     "Edit": _own_words,
+    "ExitPlanMode": _own_words,
     "Glob": _glob,
     "Grep": _grep,
     "KillShell": _own_words,
@@ -153,6 +169,8 @@ _RULES: dict[str, Callable[[Use], Reduced]] = {
     "TaskOutput": _bash_output,
     "TaskStop": _own_words,
     "TodoWrite": _own_words,
+    "WebFetch": _own_words,
+    "WebSearch": _found,
     "Write": _own_words,
 }
 

@@ -10,6 +10,7 @@ A session that goes on with an earlier one is played after that, in the same pla
 
 import json
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from msgspec import Struct
@@ -24,6 +25,7 @@ from ccpa.person import Person
 from ccpa.record.recording import Recording, Subject
 from ccpa.record.start import names_of
 from ccpa.replay.pace import paced
+from ccpa.replay.web import PORTS, SEARCH_URL, hosts, recorded_web
 from ccpa.sandbox import Attempt, Place, Sandbox, Streams, Unconfined
 from ccpa.scripted.adapt import Adaptation
 from ccpa.scripted.play import Finding
@@ -119,7 +121,12 @@ def _session(
     if not agent.writes_trace:
         recording = Recording(_subject(agent, stage, student, prompts), handler, _warn)
         handler = recording.recorder
-    with place, serving(handler, listener=place.listener) as base_url:
+    with place, ExitStack() as served:
+        base_url = served.enter_context(serving(handler, listener=place.listener))
+        certificate = None
+        if fixture.web is not None and isinstance(place, Sandbox):
+            met = recorded_web(fixture.web, place, leave)
+            certificate = served.enter_context(met)
         command = agent.command(
             Task(
                 prompts=prompts,
@@ -131,6 +138,8 @@ def _session(
                 settings=fixture.settings,
                 person=Person.of(recorded) if fixture.settings.person else None,
                 goes_on=before is not None,
+                search_url=SEARCH_URL if fixture.web is not None else None,
+                certificate=certificate,
             )
         )
         for path, text in command.files.items():
@@ -192,14 +201,17 @@ def can_stand(path: str) -> bool:
 
 
 def _place(fixture: Fixture, stage: _Stage, scratch: Path, streams: Streams) -> Place:
-    managed = fixture.settings.managed
+    managed, web = fixture.settings.managed, fixture.web
     if not stage.sandboxed:
-        if managed is not None:
-            raise Unsuited("its managed policy can be put in place only inside a sandbox")
+        for what, given in (("managed policy", managed), ("recorded web", web)):
+            if given is not None:
+                raise Unsuited(f"its {what} can be put in place only inside a sandbox")
         return Unconfined(Path(stage.here), streams)
     policy = {} if managed is None else dict.fromkeys(_POLICIES, json.dumps(managed))
     binds = {} if stage.here == str(stage.files) else {stage.files: stage.here}
-    return Sandbox(scratch, stage.here, streams, binds=binds, etc=policy)
+    names = () if web is None else hosts(web)
+    ports = () if web is None else PORTS
+    return Sandbox(scratch, stage.here, streams, binds=binds, etc=policy, hosts=names, ports=ports)
 
 
 def _recorded_cwd(fixture: Fixture, recorded: list[trace.Record]) -> str:

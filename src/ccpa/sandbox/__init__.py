@@ -40,6 +40,7 @@ __all__ = [
 
 _ANSWER_TIMEOUT_S = 20.0
 _NO_COMMAND = 127
+_SOCKETS = 3
 _SWITCHES = (
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),  # Ubuntu
     ("kernel/unprivileged_userns_clone", "0", "1"),  # Debian
@@ -178,12 +179,15 @@ class Sandbox:
         binds: directories, and the absolute paths that they are at inside. A path whose first
             segment the machine does not have is made; any other must be a directory already.
         etc: files to be seen under `/etc`, by relative path, in place of the machine's own.
+        hosts: names that lead to loopback.
+        ports: of loopback, for which there are listening sockets in `ports` then.
 
     Raises:
         SandboxUnavailable: on entry, if the machine does not let us.
     """
 
     listener: socket.socket
+    ports: tuple[socket.socket, ...]
     process_id: int | None = None
 
     def __init__(
@@ -194,12 +198,15 @@ class Sandbox:
         *,
         binds: Mapping[Path, str] | None = None,
         etc: Mapping[str, str] | None = None,
+        hosts: Sequence[str] = (),
+        ports: Sequence[int] = (),
     ) -> None:
         self._scratch = scratch
         self._cwd = cwd
         self._streams = streams
         self._binds = dict(binds or {})
-        self._etc = _own_etc() | dict(etc or {})
+        self._etc = _own_etc(hosts) | dict(etc or {})
+        self._ports = list(ports)
 
     def __enter__(self) -> Self:
         """Make the namespaces and take over their sockets."""
@@ -219,10 +226,11 @@ class Sandbox:
                 pass_fds=[theirs.fileno()],
             )
         try:
-            self.listener, names, packets = self._set_up(spec)
+            self.listener, names, packets, *ports = self._set_up(spec)
         except BaseException:
             self._end()
             raise
+        self.ports = tuple(ports)
         self._watch = Watch(names, packets)
         self.process_id = self._process.pid
         return self
@@ -260,7 +268,8 @@ class Sandbox:
         """End every process in the sandbox."""
         self._end()
         self._watch.stop()
-        self.listener.close()
+        for one in (self.listener, *self.ports):
+            one.close()
 
     def _prepare(self) -> dict[str, Any]:
         root, etc = self._scratch / "root", self._scratch / "etc"
@@ -269,7 +278,8 @@ class Sandbox:
             (etc / name).parent.mkdir(parents=True, exist_ok=True)
             (etc / name).write_text(text)
         binds = [[str(source), place] for source, place in self._binds.items()]
-        return {"root": str(root), "etc": str(etc), "binds": binds, "cwd": self._cwd}
+        places = {"root": str(root), "etc": str(etc), "binds": binds, "cwd": self._cwd}
+        return places | {"ports": self._ports}
 
     def _set_up(self, spec: dict[str, Any]) -> list[socket.socket]:
         self._tell(spec)
@@ -277,7 +287,7 @@ class Sandbox:
             answer, sockets = self._answer()
         except TimeoutError:
             answer, sockets = None, []
-        if answer is None or len(sockets) != 3:
+        if answer is None or len(sockets) != _SOCKETS + len(self._ports):
             said = (answer or {}).get("error")
             raise SandboxUnavailable(
                 (said or "the sandbox's first process ended or hangs") + _hint()
@@ -291,7 +301,7 @@ class Sandbox:
             self._control.sendall(json.dumps(message).encode() + b"\n")
 
     def _answer(self) -> tuple[dict[str, Any] | None, list[socket.socket]]:
-        data, descriptors, _, _ = socket.recv_fds(self._control, 65536, 3)
+        data, descriptors, _, _ = socket.recv_fds(self._control, 65536, _SOCKETS + len(self._ports))
         sockets = [socket.socket(fileno=one) for one in descriptors]
         return (json.loads(data) if data else None), sockets
 
@@ -300,8 +310,8 @@ class Sandbox:
         self._process.wait()
 
 
-def _own_etc() -> dict[str, str]:
-    name = socket.gethostname()
+def _own_etc(hosts: Sequence[str]) -> dict[str, str]:
+    name = " ".join([socket.gethostname(), *hosts])
     return {
         "resolv.conf": "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n",
         "hosts": f"127.0.0.1 localhost {name}\n::1 localhost\n",

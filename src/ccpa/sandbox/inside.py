@@ -3,7 +3,7 @@
 It is run as a script, by a bare interpreter, so that it is one thread (which a user namespace
 demands) and starts in a few milliseconds: nothing but the standard library is imported. It is told
 what to do in one JSON message on a Unix socket whose descriptor is its only argument, and answers
-there: `{"ready": true}` with three sockets, or `{"error": ...}`, or `{"no_command": ...}`.
+there: `{"ready": true}` with its sockets, or `{"error": ...}`, or `{"no_command": ...}`.
 
 The command keeps the caller's user id and gets no privileges: it can change neither routes nor
 mounts. Sockets belong to the network namespace they were made in, whoever holds them; so the
@@ -84,6 +84,7 @@ def _first_process(control: socket.socket, spec: dict[str, Any]) -> int:
     try:
         _network()
         sockets = [_listener(), _names(), _packets()]
+        sockets += [_listener(port) for port in spec["ports"]]
         step = "files"
         _files(spec)
         os.chdir(spec["cwd"])
@@ -137,9 +138,9 @@ def _netlink(kind: int, body: bytes) -> None:
         raise OSError(-code, os.strerror(-code))
 
 
-def _listener() -> socket.socket:
-    """Return where the model is to be served."""
-    return socket.create_server(("127.0.0.1", 0))
+def _listener(port: int = 0) -> socket.socket:
+    """Return where something is to be served: the model, on any port."""
+    return socket.create_server(("127.0.0.1", port))
 
 
 def _names() -> socket.socket:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 
@@ -48,7 +49,11 @@ Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 async def listen(
-    handler: Handler, *, port: int = 0, listener: socket.socket | None = None
+    handler: Handler,
+    *,
+    port: int = 0,
+    listener: socket.socket | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> asyncio.Server:
     """Listen on loopback, or on a socket that listens already. Port 0: see `server.sockets`."""
 
@@ -58,8 +63,8 @@ async def listen(
         writer.close()
 
     if listener is not None:
-        return await asyncio.start_server(on_connection, sock=listener)
-    return await asyncio.start_server(on_connection, "127.0.0.1", port)
+        return await asyncio.start_server(on_connection, sock=listener, ssl=tls)
+    return await asyncio.start_server(on_connection, "127.0.0.1", port, ssl=tls)
 
 
 async def _converse(

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -315,7 +316,11 @@ _MODELS = {
 
 @contextmanager
 def serving(
-    model: Handler, *, port: int = 0, listener: socket.socket | None = None
+    model: Handler,
+    *,
+    port: int = 0,
+    listener: socket.socket | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[str]:
     """Serve the model from a thread of its own; yields the base URL (`http://127.0.0.1:PORT/v1`).
 
@@ -328,7 +333,7 @@ def serving(
     thread = threading.Thread(target=loop.run_forever, name="scripted-model", daemon=True)
     thread.start()
     try:
-        started = listen(model, port=port, listener=listener)
+        started = listen(model, port=port, listener=listener, tls=tls)
         server = asyncio.run_coroutine_threadsafe(started, loop).result()
         try:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
