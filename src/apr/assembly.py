@@ -33,7 +33,7 @@ from apr.tools.exit_plan_mode import ExitPlanMode
 from apr.tools.files import FileLedger
 from apr.tools.monitor import Monitor
 from apr.tools.notebook_edit import NotebookEdit
-from apr.tools.registry import BUILTIN, find, specs
+from apr.tools.registry import builtin, find, specs
 from apr.tools.shells import Shells
 from apr.tools.task_create import TaskCreate
 from apr.tools.task_get import TaskGet
@@ -74,6 +74,8 @@ class Options(Struct, frozen=True, kw_only=True):
     append_system: str | None = None
     max_tokens: int | None = None
     temperature: float | None = None
+    vision: bool = False
+    """Whether the model can be shown pictures."""
     limits: Limits = Limits()
     trace: Path | None = None
     """The file that the trace goes to."""
@@ -199,7 +201,7 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     tasks = Tasks()
     agent.window = Compactor(lambda: agent.provider.context, tasks.open)
     preface = legible(first_prompt(look_around(options.root), ""))
-    assembled = Assembled(agent=agent, preface=preface, offered=list(BUILTIN))
+    assembled = Assembled(agent=agent, preface=preface, offered=builtin(sees=options.vision))
     assembled.closing += [agent.provider.close, shells.close]
     assembled.notices += options.settings.notices
     brought = bring_plugins(assembled, options)

@@ -12,6 +12,7 @@ from apr.agent.events import Event, Notice, ToolProgress, ToolStarted
 from apr.agent.gate import Gate
 from apr.agent.parts import Footnotes
 from apr.hooks.base import Fired
+from apr.providers.base import Image
 from apr.tools.base import Context
 from ccpa.trace import ToolResult, ToolUseBlock
 
@@ -49,6 +50,8 @@ class Batch:
         self.results: dict[str, ToolResult] = {}
         self.told: dict[str, str] = {}
         """By id, the whole answer for the model: the result, and what hooks and notes add."""
+        self.images: dict[str, tuple[Image, ...]] = {}
+        """By id, what the model is shown besides."""
         self.stop: str | None = None
         """Why a hook has ended the run."""
         self._calls = calls
@@ -129,6 +132,7 @@ class Batch:
         if isinstance(came_to, Refused):
             return
         outcome = came_to.outcome
+        self.images[call.id] = outcome.images
         if outcome.directory is not None:
             self.context = msgspec.structs.replace(self.context, cwd=outcome.directory)
         for record in outcome.records:

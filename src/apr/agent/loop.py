@@ -20,6 +20,7 @@ from apr.providers.base import (
     AssistantMessage,
     Completion,
     ContextOverflow,
+    Image,
     Message,
     Provider,
     ProviderError,
@@ -93,7 +94,11 @@ class Agent:
         self._interrupted = False
 
     def interrupt(self) -> None:
-        """End the work on the prompt at hand; the conversation goes on with the next one."""
+        """End the work on the prompt at hand; the conversation goes on with the next one.
+
+        It cancels the task that iterates over the events, which must await nothing else: the
+        cancellation would hit that instead.
+        """
         if self._working is not None:
             self._interrupted = True
             self._working.cancel()
@@ -292,6 +297,7 @@ class Agent:
         turn = self.session.next_turn()
         results: dict[str, ToolResult] = {}
         told: dict[str, str] = {}
+        images: dict[str, tuple[Image, ...]] = {}
         stop: str | None = None
         try:
             for some in batches(calls, self.tools):
@@ -313,6 +319,7 @@ class Agent:
                     self.context = batch.context
                     results |= batch.results
                     told |= batch.told
+                    images |= batch.images
                     stop = stop or batch.stop
         except asyncio.CancelledError:
             for call in calls:
@@ -321,13 +328,13 @@ class Agent:
                     results[call.id] = report(turn, call, refused, self.session.root)
                     told[call.id] = results[call.id].content
                     yield results[call.id]
-            yield self._remember(_answers(calls, results, told))
+            yield self._remember(_answers(calls, results, told, images))
             raise
         ordered = [results[call.id] for call in calls]
         if self.brakes is not None and (warning := self.brakes.turn(asked, ordered)):
             self.inbox.append(warning)
         told[calls[-1].id] = "\n\n".join([told[calls[-1].id], *self._news()])
-        yield self._remember(_answers(calls, results, told))
+        yield self._remember(_answers(calls, results, told, images))
         if stop is not None:
             raise Stopped(stop)
 
@@ -352,10 +359,16 @@ class Agent:
 
 
 def _answers(
-    calls: list[ToolUseBlock], results: Mapping[str, ToolResult], told: Mapping[str, str]
+    calls: list[ToolUseBlock],
+    results: Mapping[str, ToolResult],
+    told: Mapping[str, str],
+    images: Mapping[str, tuple[Image, ...]],
 ) -> ToolMessage:
     return ToolMessage(
-        tuple(ToolAnswer(call.id, call.name, told[call.id], results[call.id].ok) for call in calls)
+        tuple(
+            ToolAnswer(c.id, c.name, told[c.id], results[c.id].ok, images.get(c.id, ()))
+            for c in calls
+        )
     )
 
 

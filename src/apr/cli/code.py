@@ -159,6 +159,7 @@ def _options(args: argparse.Namespace) -> Options:
         only_mcp=args.strict_mcp_config,
         max_tokens=args.max_tokens,
         temperature=args.temperature,
+        vision=args.vision,
         limits=Limits(
             turns=args.max_turns or settings.apr.max_turns,
             tokens=args.max_tokens_total,

@@ -20,6 +20,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="NAME", help="demo, a .gguf file, or a name (see: apr models)")
     add("--base-url", metavar="URL", help="use this server (OpenAI chat completions) instead")
     add("--api-key-env", metavar="VAR", help="environment variable that holds the server's key")
+    add("--vision", action="store_true", help="the model of --base-url can be shown pictures")
     add("--ctx", metavar="N", type=positive, help="tokens of context that a conversation has")
     add(
         "--keep-alive",
@@ -57,6 +58,8 @@ def provider_of(args: argparse.Namespace, *, setting: str | None = None) -> tupl
             raise AprError(f"--base-url: {error}") from None
     if args.api_key_env:
         raise AprError("--api-key-env goes with --base-url: a local model needs no key")
+    if args.vision:
+        raise AprError("--vision goes with --base-url: the local engine shows no pictures")
     from apr.models.resolve import choose
     from apr.providers.local import LocalModel
 

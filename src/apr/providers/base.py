@@ -52,6 +52,8 @@ class ToolAnswer(Struct, frozen=True):
     name: str
     content: str
     ok: bool = True
+    images: tuple[Image, ...] = ()
+    """What it has to show besides."""
 
 
 class ToolMessage(Struct, frozen=True, tag_field="role", tag="tool"):

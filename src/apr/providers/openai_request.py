@@ -16,6 +16,7 @@ from apr.providers.base import (
     Image,
     Message,
     Request,
+    ToolAnswer,
     ToolChoice,
     ToolMessage,
     UserMessage,
@@ -132,6 +133,18 @@ def _message(message: Message, family: Family | None) -> Iterator[dict[str, Any]
                     "tool_call_id": _id(answer.tool_use_id, family),
                     "content": answer.content,
                 }
+            if any(answer.images for answer in answers):
+                yield _shown(answers)
+
+
+def _shown(answers: tuple[ToolAnswer, ...]) -> dict[str, Any]:
+    """Return the images of answers as a user's message: a tool's may hold text alone."""
+    parts: list[dict[str, Any]] = []
+    for answer in answers:
+        if answer.images:
+            text = f"[to see, from the result of {answer.name}: {answer.content}]"
+            parts += [*map(_image, answer.images), {"type": "text", "text": text}]
+    return {"role": "user", "content": parts}
 
 
 def _image(image: Image) -> dict[str, Any]:

@@ -1,21 +1,23 @@
-"""Read: a file's lines, numbered."""
+"""Read: a file's lines, numbered; a notebook's cells, a PDF's text, a picture."""
 
 import asyncio
 import io
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+import msgspec
 from msgspec import Meta, Struct
 
-from apr.tools import text
+from apr.tools import images, notebook, text
 from apr.tools.base import Access, Context, Outcome
+from apr.tools.documents import extract
 from apr.tools.errors import ToolError
-from apr.tools.files import decode, detect, look, open_file
+from apr.tools.files import WHOLE, Snapshot, decode, detect, look, open_file
 from apr.tools.paths import explain, not_found, resolve
 
 LINES = 2000
@@ -37,7 +39,11 @@ class ReadInput(Struct, forbid_unknown_fields=True):
 
 
 class Read:
-    """Shows lines of a text file."""
+    """Shows lines of a text file, or of what a notebook or PDF says as text.
+
+    Args:
+        sees: whether the model can be shown pictures.
+    """
 
     name: ClassVar[str] = "Read"
     description: ClassVar[str] = (
@@ -45,6 +51,9 @@ class Read:
     )
     Input = ReadInput
     read_only: ClassVar[bool] = True
+
+    def __init__(self, *, sees: bool = False) -> None:
+        self._sees = sees
 
     def access(self, call: ReadInput, context: Context) -> Access:
         """Read the file."""
@@ -55,20 +64,58 @@ class Read:
         name, path = call.file_path, resolve(call.file_path, context.root)
         try:
             file = look(path, name)
-            if file.size > WITHOUT_RANGE and call.offset is None and call.limit is None:
-                raise ToolError(
-                    f"{name} has {file.size:,} bytes. Give offset and limit, or use Grep."
-                )
-            if file.data is None:
-                content = await _page_of_large(path, call)
-            else:
-                content = page_of(file.data, call)
+            outcome = await self._special(file.data, path, call) if file.data else None
+            if outcome is None:
+                outcome = Outcome(content=await _text(file, path, call))
         except FileNotFoundError:
             raise not_found(name, path, context.root, context.cwd) from None
         except OSError as error:
             raise explain(error, name) from None
         context.files.note(path, file.stamp)
-        return Outcome(content=content, files_read=(path,))
+        return msgspec.structs.replace(outcome, files_read=(path,))
+
+    async def _special(self, data: bytes, path: Path, call: ReadInput) -> Outcome | None:
+        """Show what is not to be read as it stands: a picture, a PDF, a notebook."""
+        if kind := images.kind_of(data):
+            return images.show(data, kind, call.file_path, sees=self._sees)
+        if data.startswith(b"%PDF-"):
+            return Outcome(content=await _pdf(data, call))
+        if path.suffix == ".ipynb":
+            shown = notebook.lines(decode(data, call.file_path)[1])
+            return None if shown is None else Outcome(content=lines_of(shown, call))
+        return None
+
+
+async def _text(file: Snapshot, path: Path, call: ReadInput) -> str:
+    """Return the page of a text file that the call asks for."""
+    if file.size > WITHOUT_RANGE and call.offset is None and call.limit is None:
+        raise ToolError(
+            f"{call.file_path} has {file.size:,} bytes. Give offset and limit, or use Grep."
+        )
+    if file.data is None and path.suffix.lower() == ".pdf":
+        raise ToolError(f"{call.file_path} is larger than {WHOLE:,} bytes. Take its text by Bash.")
+    if file.data is None:
+        return await _page_of_large(path, call)
+    return page_of(file.data, call)
+
+
+async def _pdf(data: bytes, call: ReadInput) -> str:
+    """Return the page of a PDF's text that the call asks for."""
+    found = await extract(data, "pdf")
+    if not found.text:
+        raise ToolError(f"{call.file_path} is a PDF that cannot be read: {found.problem}.")
+    note = f"\n[{found.problem}]" if found.problem else ""
+    return lines_of(found.text.split("\n"), call) + note
+
+
+def lines_of(lines: Sequence[str], call: ReadInput, *, guessed: bool = False) -> str:
+    """Return the part of some lines that the call asks for, numbered, with notes in brackets.
+
+    Raises:
+        ToolError: they end before the first line asked for.
+    """
+    shown = (_shown(line, len(line)) for line in lines[_first(call) - 1 :])
+    return _page(shown, call, guessed=guessed, total=len(lines))
 
 
 def page_of(data: bytes, call: ReadInput) -> str:
@@ -83,8 +130,7 @@ def page_of(data: bytes, call: ReadInput) -> str:
         lines.pop()
     if not lines:
         return "[the file is empty]"
-    shown = (_shown(line, len(line)) for line in lines[_first(call) - 1 :])
-    return _page(shown, call, encoding, total=len(lines))
+    return lines_of(lines, call, guessed=encoding.guessed)
 
 
 async def _page_of_large(path: Path, call: ReadInput) -> str:
@@ -97,7 +143,7 @@ async def _page_of_large(path: Path, call: ReadInput) -> str:
             file.seek(len(encoding.mark))
             reader = io.TextIOWrapper(file, encoding.codec, errors="replace", newline="\n")
             lines = islice(_lines(reader, stop), _first(call) - 1, None)
-            return _page(lines, call, encoding, total=None)
+            return _page(lines, call, guessed=encoding.guessed, total=None)
 
     try:
         return await asyncio.to_thread(page)
@@ -114,9 +160,7 @@ def _lines(reader: io.TextIOWrapper, stop: threading.Event) -> Iterator[str]:
         yield _shown(piece.removesuffix("\n"), length - rest.endswith("\n"))
 
 
-def _page(
-    lines: Iterable[str], call: ReadInput, encoding: text.Encoding, *, total: int | None
-) -> str:
+def _page(lines: Iterable[str], call: ReadInput, *, guessed: bool, total: int | None) -> str:
     """Return lines, of which the first is the one asked for, numbered, with notes in brackets.
 
     Raises:
@@ -136,7 +180,7 @@ def _page(
         has = "" if total is None else f": it has {total} lines"
         raise ToolError(f"offset {first} is past the end of {call.file_path}{has}.")
     next_line = first + len(shown)
-    if encoding.guessed:
+    if guessed:
         shown.append("[not UTF-8: shown as Latin-1]")
     if more:
         of = "" if total is None else f" of {total}"

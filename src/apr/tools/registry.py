@@ -29,6 +29,11 @@ ALIASES = {"TaskOutput": "BashOutput", "TaskStop": "KillShell"}
 """Names by which tools are also called."""
 
 
+def builtin(*, sees: bool) -> list[Tool[Any]]:
+    """Return the core tools, for a model that can or cannot be shown pictures."""
+    return [Read(sees=sees) if tool.name == Read.name else tool for tool in BUILTIN]
+
+
 def find(name: str, tools: Mapping[str, Tool[Any]]) -> Tool[Any] | None:
     """Return the tool of this name or alias, None if it is not among them."""
     return tools.get(name) or tools.get(ALIASES.get(name, ""))
