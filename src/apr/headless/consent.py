@@ -37,9 +37,9 @@ class Update(Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: Literal[
         "addRules", "replaceRules", "removeRules", "setMode", "addDirectories", "removeDirectories"
     ]
-    destination: Destination = "session"
+    destination: Destination
     rules: tuple[RuleValue, ...] = ()
-    behavior: Behavior = "allow"
+    behavior: Behavior | None = None
     mode: str | None = None
     directories: tuple[str, ...] = ()
 
@@ -136,6 +136,8 @@ def with_mode(policy: Policy, mode: str | None, settings: Settings) -> Policy:
 def _with_rules(policy: Policy, update: Update, settings: Settings) -> Policy:
     if settings.allow_managed_permission_rules_only and update.behavior == "allow":
         raise AprError("only the organisation's rules may allow something")
+    if update.behavior is None:
+        raise AprError(f"{update.type} says no behavior")
     try:
         given = parse_rules(_written(rule) for rule in update.rules)
     except BadRule as error:
@@ -183,7 +185,7 @@ def _kept(update: Update, known: dict[str, Any]) -> tuple[str, Any]:
     """Return the key that changes in a file's `permissions`, and its new value."""
     if update.type == "setMode":
         return "defaultMode", update.mode
-    key = "additionalDirectories" if update.type.endswith("Directories") else update.behavior
+    key = update.behavior or "additionalDirectories"
     given = list(update.directories) or [_written(rule) for rule in update.rules]
     before = list(known.get(key, []))
     if update.type.startswith("add"):
@@ -210,8 +212,10 @@ def _suggestions(question: Question) -> list[Update]:
     """Return what a person could allow besides, so as not to be asked again."""
     access = question.access
     if access.kind == "write":
-        return [Update(type="setMode", mode="acceptEdits")]
+        return [Update(type="setMode", destination="session", mode="acceptEdits")]
     if access.kind == "execute" and access.command is not None:
         rule = RuleValue(question.call.name, access.command.strip())
-        return [Update(type="addRules", rules=(rule,), destination="localSettings")]
+        return [
+            Update(type="addRules", destination="localSettings", rules=(rule,), behavior="allow")
+        ]
     return []

@@ -192,12 +192,13 @@ class _Conversation:
                 self._state.become("idle")
             line = await self._prompts.get()
             if line is None:
-                return
+                break
             self._state.become("running")
             self._stream.prompt_id = line.uuid
             if self._plan.replay:
                 self._stream.replay = msgspec.to_builtins(line)
             yield prompt_of(line)
+        self._state.become("idle")
 
     def _waiting(self, ask: Asker) -> Asker:
         """Return an asker that lets it be known that something is wanted of the program."""
