@@ -16,9 +16,14 @@ def lines(text: str) -> list[str] | None:
     A cell begins with a line in brackets, which has the id that NotebookEdit takes.
     """
     import nbformat  # 0.1 s
+    from nbformat import reader
 
     try:
-        notebook = nbformat.reads(text, as_version=4)
+        notebook = reader.reads(text)
+        if notebook.nbformat < 4:
+            notebook = nbformat.convert(notebook, 4)
+            for cell in notebook.cells:
+                cell.pop("id", None)  # made up just now
         shown = [line for index, cell in enumerate(notebook.cells) for line in _cell(index, cell)]
     except Exception:  # whatever a file that is no notebook makes of it
         return None
@@ -49,10 +54,9 @@ def _output(output: Any) -> Iterator[str]:
         case _:
             data = output.get("data", {})
             yield "[output]"
+            yield from _cut(str(data["text/plain"])) if "text/plain" in data else ()
             for kind, value in data.items():
-                if kind == "text/plain":
-                    yield from _cut(str(value))
-                elif not (kind == "text/html" and "text/plain" in data):
+                if kind != "text/plain":
                     yield f"[{kind}: {len(str(value)):,} characters, not shown]"
 
 

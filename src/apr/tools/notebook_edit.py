@@ -1,12 +1,15 @@
 """NotebookEdit: one cell of a notebook replaced, inserted or deleted."""
 
+import json
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
+from apr.tools import notebook
 from apr.tools.base import Access, Context, Outcome
 from apr.tools.errors import ToolError
-from apr.tools.files import WHOLE, decode, look, replace, stamp_of
+from apr.tools.files import WHOLE, decode, encode, look, replace, stamp_of
 from apr.tools.paths import not_found, resolve
 
 
@@ -37,9 +40,7 @@ class NotebookEdit:
         return Access(kind="write", paths=(resolve(call.notebook_path, context.root),))
 
     async def run(self, call: NotebookEditInput, context: Context) -> Outcome:
-        """Change the cell; all other cells stay as they are."""
-        import nbformat  # 0.1 s
-
+        """Change the cell; all other cells, and the form of the file, stay as they are."""
         name, path = call.notebook_path, resolve(call.notebook_path, context.root)
         if path.suffix != ".ipynb":
             raise ToolError(f"{name} is not a notebook (.ipynb). Use Edit.")
@@ -50,61 +51,91 @@ class NotebookEdit:
         context.files.check(path, before.stamp, name)
         if before.data is None:
             raise ToolError(f"{name} has more than {WHOLE:,} bytes.")
-        _, text = decode(before.data, name)
-        try:
-            notebook = nbformat.reads(text, as_version=nbformat.NO_CONVERT)
-        except Exception as error:  # whatever a file that is no notebook makes of it
-            raise ToolError(f"{name} is not a notebook that can be read: {error}") from None
-        if notebook.get("nbformat") != 4:
-            raise ToolError(f"{name} has the notebook format {notebook.get('nbformat')}, not 4.")
-        _change(notebook, call)
-        data = (nbformat.writes(notebook).rstrip("\n") + "\n").encode()
+        encoding, text = decode(before.data, name)
+        whole = _parsed(text, name)
+        done = _change(whole, call)
+        data = encode(encoding, _written(whole, like=text), name)
         replace(path, name, data, before.status)
         context.files.note(path, stamp_of(data))
-        return Outcome(content=f"Edited {name}.", files_written=(path,))
+        return Outcome(content=f"{name}: {done}.", files_written=(path,))
 
 
-def _change(notebook: Any, call: NotebookEditInput) -> None:
-    """Make the change in the notebook itself."""
-    from nbformat import v4
+def _parsed(text: str, name: str) -> dict[str, Any]:
+    """Return a notebook's JSON as it stands.
 
-    cells = notebook.cells
+    Raises:
+        ToolError: it is none that can be edited.
+    """
+    from nbformat import reader  # 0.1 s
+
+    try:
+        reader.reads(text)
+        whole: dict[str, Any] = json.loads(text)
+    except Exception as error:  # whatever a file that is no notebook makes of it
+        raise ToolError(f"{name} is not a notebook that can be read: {error}") from None
+    if whole.get("nbformat") != 4:
+        raise ToolError(f"{name} has the notebook format {whole.get('nbformat')}, not 4.")
+    return whole
+
+
+def _written(whole: dict[str, Any], *, like: str) -> str:
+    """Return a notebook in the form of a text: its indentation, line ends, and last line's end."""
+    indented = re.match(r"\s*\{\r?\n([ \t]+)", like)
+    text = json.dumps(whole, indent=indented[1] if indented else 1, ensure_ascii=False)
+    text += "\n" if like.endswith("\n") else ""
+    return text.replace("\n", "\r\n") if "\r\n" in like else text
+
+
+def _change(whole: dict[str, Any], call: NotebookEditInput) -> str:
+    """Make the change in the notebook itself, and say what it was."""
+    cells = whole["cells"]
+    source = call.new_source.splitlines(keepends=True) if _in_lines(cells) else call.new_source
     at = None if call.cell_id is None else _find(cells, call.cell_id)
     if call.edit_mode == "insert":
-        make = v4.new_markdown_cell if call.cell_type == "markdown" else v4.new_code_cell
-        cell = make(call.new_source)
-        if notebook.nbformat_minor < 5:
-            cell.pop("id", None)  # ids came with format 4.5
-        cells.insert(0 if at is None else at + 1, cell)
-        return
+        at = 0 if at is None else at + 1
+        cells.insert(at, _new(whole, call.cell_type or "code") | {"source": source})
+        return f"inserted the cell {notebook.name_of(at, cells[at])}"
     if at is None:
         raise ToolError(f"to {call.edit_mode} a cell, give its cell_id. {_known(cells)}")
+    named = notebook.name_of(at, cells[at])
     if call.edit_mode == "delete":
         del cells[at]
-        return
-    cell = cells[at]
-    cell.source = call.new_source
-    if call.cell_type not in {None, cell.cell_type}:
-        make = v4.new_markdown_cell if call.cell_type == "markdown" else v4.new_code_cell
-        given = {"id": cell.id} if "id" in cell else {}
-        cells[at] = make(call.new_source, metadata=cell.metadata, **given)
-        if not given:
-            cells[at].pop("id", None)
-    elif cell.cell_type == "code":  # what it printed was the old one's
-        cell.outputs, cell.execution_count = [], None
+        return f"deleted the cell {named}"
+    if call.cell_type not in {None, cells[at]["cell_type"]}:
+        kept = {key: cells[at][key] for key in ("id", "metadata") if key in cells[at]}
+        cells[at] = {**_new(whole, call.cell_type or "code"), **kept}
+    cells[at]["source"] = source
+    if cells[at]["cell_type"] == "code":  # what it printed was the old one's
+        cells[at] |= {"outputs": [], "execution_count": None}
+    return f"replaced the cell {named}"
 
 
-def _find(cells: Any, cell_id: str) -> int:
+def _new(whole: dict[str, Any], cell_type: str) -> dict[str, Any]:
+    """Return an empty cell, as this notebook's format has them."""
+    from nbformat import v4
+
+    cell = dict(v4.new_markdown_cell() if cell_type == "markdown" else v4.new_code_cell())
+    if whole.get("nbformat_minor", 0) < 5:
+        del cell["id"]  # ids came with format 4.5
+    return cell
+
+
+def _in_lines(cells: list[dict[str, Any]]) -> bool:
+    """Whether sources are lists of lines, as Jupyter writes them, or strings as a whole."""
+    return not cells or any(isinstance(cell.get("source"), list) for cell in cells)
+
+
+def _find(cells: list[dict[str, Any]], cell_id: str) -> int:
     """Return which cell is meant: by its id, or as `cell-N` counted from 0."""
     for index, cell in enumerate(cells):
         if cell.get("id") == cell_id:
             return index
-    number = cell_id.removeprefix("cell-")
-    if number.isdecimal() and int(number) < len(cells):
-        return int(number)
+    number = re.fullmatch(r"(?:cell-)?([0-9]{1,9})", cell_id)
+    if number is not None and int(number[1]) < len(cells):
+        return int(number[1])
     raise ToolError(f"there is no cell {cell_id!r}. {_known(cells)}")
 
 
-def _known(cells: Any) -> str:
-    names = [cell.get("id") or f"cell-{index}" for index, cell in enumerate(cells)]
+def _known(cells: list[dict[str, Any]]) -> str:
+    names = [notebook.name_of(index, cell) for index, cell in enumerate(cells)]
     return f"The cells are: {', '.join(names[:50]) or 'none'}."
