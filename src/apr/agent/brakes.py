@@ -1,11 +1,12 @@
 """Notices a model that goes in circles, tells it so, and ends the run if it goes on.
 
-Small models fall into loops: the same call again and again, or two calls in turn. What repeats is
-compared with its result: the same call with another result is work (waiting for a build, say).
+Small models fall into loops: the same call again and again, or a few calls in turn. What repeats is
+compared with its result: the same call with another result is work (waiting for a build, say). So
+is the same call after something new has happened: a check after every change.
 """
 
 import hashlib
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -13,19 +14,16 @@ import msgspec
 from apr.agent.parts import GoingInCircles
 from ccpa.trace import AssistantTurn, TextBlock, ToolResult, ToolUseBlock
 
-WINDOW = 12
-"""How many of the last turns are looked at."""
 WARN_AT = 3
-"""Times that a turn is there, with the same results, when the model is told."""
+"""Times that a turn is there, with the same results and nothing new, when the model is told."""
 END_AT = 6
 """Times that a turn is there when the run ends."""
 FAILURES = 10
 """Turns one after another in which every call fails, whatever they are, when the model is told."""
 MOST_FAILURES = 20
 """The same, when the run ends."""
-
 MOST_EMPTY = 2
-"""Empty answers that it is asked to mend."""
+"""Empty answers one after another that it is asked to mend."""
 
 _CIRCLE = (
     "You have made this call {times} times with the same result. Repeating it changes nothing: "
@@ -35,7 +33,6 @@ _FAILING = (
     "Your last {times} turns had only failing calls. Read the messages, try another way, or say "
     "what keeps you from going on."
 )
-
 _EMPTY = "Your answer was empty. Go on with the task, or say in a sentence what came of it."
 
 
@@ -43,7 +40,11 @@ class Repetition:
     """The brakes of one conversation."""
 
     def __init__(self) -> None:
-        self._last: deque[bytes] = deque(maxlen=WINDOW)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew; see `Brakes.begin`. Who asks for the same again is to get it."""
+        self._times: Counter[bytes] = Counter()
         self._failures = 0
         self._empty = 0
 
@@ -51,13 +52,15 @@ class Repetition:
         """Take a turn into account; see `Brakes.turn`."""
         self._empty = 0
         seen = _digest(turn, results)
-        self._last.append(seen)
-        times = Counter(self._last)[seen]
+        if seen not in self._times:
+            self._times = Counter(dict.fromkeys(self._times, 0))
+        self._times[seen] += 1
+        times = self._times[seen]
         self._failures = 0 if any(result.ok for result in results) else self._failures + 1
         if times >= END_AT:
             raise GoingInCircles(
-                f"going in circles: the model made the same call {times} times in its last "
-                f"{len(self._last)} turns, with the same result"
+                f"going in circles: the model made the same call {times} times with the same "
+                "result, and did nothing new in between"
             )
         if self._failures >= MOST_FAILURES:
             raise GoingInCircles(
@@ -73,6 +76,7 @@ class Repetition:
         """Take an answer without calls into account; see `Brakes.answer`."""
         said = any(isinstance(b, TextBlock) and b.text.strip() for b in turn.blocks)
         if said or turn.stop_reason == "max_tokens":
+            self._empty = 0
             return None
         self._empty += 1
         if self._empty > MOST_EMPTY:

@@ -9,10 +9,11 @@ from apr.agent.session import Session
 MAX_TURNS = "max_turns"
 MAX_TOKENS = "max_tokens"
 TIMEOUT = "timeout"
+TIME_IS_UP = f"{TIMEOUT}: the session has used the time it was given"
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """None for no limit."""
+    """None for no limit. Subagents have those of the session that they work for."""
 
     turns: int | None = None
     """Answers of the model to one prompt."""
@@ -26,7 +27,7 @@ class LimitReached(Exception):
     """The model wanted to go on. `kind` is one of the names above."""
 
     def __init__(self, kind: str, message: str) -> None:
-        super().__init__(f"{kind}: {message}")
+        super().__init__(message)
         self.kind = kind
 
 
@@ -37,9 +38,11 @@ def check(limits: Limits, answers: int, session: Session) -> None:
         LimitReached: naming the limit.
     """
     if answers == limits.turns:
-        raise LimitReached(MAX_TURNS, f"the task was not done after {answers} turns of the model")
-    spent = session.tokens_in + session.tokens_out
-    if limits.tokens is not None and spent >= limits.tokens:
-        raise LimitReached(MAX_TOKENS, f"the session has used {spent:,} tokens")
+        raise LimitReached(
+            MAX_TURNS, f"{MAX_TURNS}: the task was not done after {answers} turns of the model"
+        )
+    if limits.tokens is not None and session.spent >= limits.tokens:
+        used = f"{MAX_TOKENS}: the session has used {session.spent:,} tokens"
+        raise LimitReached(MAX_TOKENS, used)
     if limits.deadline is not None and time.monotonic() >= limits.deadline:
-        raise LimitReached(TIMEOUT, "the session has used the time it was given")
+        raise LimitReached(TIMEOUT, TIME_IS_UP)

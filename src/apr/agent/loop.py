@@ -1,32 +1,38 @@
 """The agent: what happens in a turn, in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
 import msgspec
 
-from apr.agent.batch import Batch, heard
-from apr.agent.calls import Refused, batches, report
-from apr.agent.events import Event, Notice, PromptDone, Remembered
+from apr.agent.batch import NOT_RUN, Batch, heard
+from apr.agent.calls import batches
+from apr.agent.events import (
+    Event,
+    Notice,
+    PromptDone,
+    Remembered,
+    Retracted,
+    TextDelta,
+    ThinkingDelta,
+)
 from apr.agent.gate import Gate
-from apr.agent.limits import MAX_TOKENS, LimitReached, Limits, check
+from apr.agent.history import Answers, alternating
+from apr.agent.limits import MAX_TOKENS, TIME_IS_UP, LimitReached, Limits, check
 from apr.agent.parts import Background, Brakes, Footnotes, GoingInCircles, Library, Window
-from apr.agent.prompt import Prompt
+from apr.agent.prompt import Prompt, each
 from apr.agent.session import Session
 from apr.hooks.base import Fired, HookName
 from apr.providers.base import (
     AssistantMessage,
     Completion,
     ContextOverflow,
-    Image,
     Message,
     Provider,
     ProviderError,
     Request,
-    ToolAnswer,
-    ToolMessage,
     UserMessage,
 )
 from apr.tools.base import Context, Tool
@@ -35,12 +41,13 @@ from ccpa.trace import (
     SessionStop,
     SkillInvocation,
     TextBlock,
-    ToolResult,
     ToolUseBlock,
     UserPrompt,
 )
 
 INTERRUPTED = "interrupted"
+MOST_HELD = 8
+"""How often in a row hooks may keep a model from ending that uses no tool meanwhile."""
 
 
 class Stopped(Exception):
@@ -91,7 +98,8 @@ class Agent:
         self.inbox: list[str] = []
         """What the model is to read before its next answer, from others than the user."""
         self._working: asyncio.Task[Any] | None = None
-        self._interrupted = False
+        self._cut: str | None = None
+        """Why the work on the prompt at hand is being cut short."""
 
     def interrupt(self) -> None:
         """End the work on the prompt at hand; the conversation goes on with the next one.
@@ -99,8 +107,11 @@ class Agent:
         It cancels the task that iterates over the events, which must await nothing else: the
         cancellation would hit that instead.
         """
-        if self._working is not None:
-            self._interrupted = True
+        self._cut_short(INTERRUPTED)
+
+    def _cut_short(self, why: str) -> None:
+        if self._working is not None and self._cut is None:
+            self._cut = why
             self._working.cancel()
 
     async def converse(
@@ -117,7 +128,7 @@ class Agent:
         work on its prompt; the last prompt's is the `error` of the `SessionEnd`. So is a cancelled
         run, which stays cancelled.
         """
-        yield self.session.start()
+        yield self.session.start(await self.session.tree())
         done = PromptDone("end_turn")
         cancelled: asyncio.CancelledError | None = None
         try:
@@ -125,7 +136,7 @@ class Agent:
             for event in heard(opening, self.session.turn + 1):
                 yield event
             preface += "".join(f"{text}\n\n" for text in opening.context)
-            async for prompt in _each(prompts):
+            async for prompt in each(prompts):
                 async for event in self._worked(prompt, preface):
                     if isinstance(event, PromptDone):
                         done = event
@@ -134,16 +145,22 @@ class Agent:
         except asyncio.CancelledError as error:
             done, cancelled = PromptDone("error", INTERRUPTED), error
         reason = "other" if cancelled else "prompt_input_exit"
-        closing = await self.gate.hooks.fire("SessionEnd", subject=reason, reason=reason)
-        for event in heard(closing, self.session.turn):
-            yield event
-        yield self.session.end(done.stop_reason, done.error)
+        tree: str | None = None
+        try:
+            closing = await self.gate.hooks.fire("SessionEnd", subject=reason, reason=reason)
+            for event in heard(closing, self.session.turn):
+                yield event
+            tree = await self.session.tree()
+        except asyncio.CancelledError as error:  # whoever asks again will not wait
+            cancelled = error
+        yield self.session.end(done.stop_reason, done.error, tree)
         if cancelled is not None:
             raise cancelled
 
     async def _worked(self, prompt: str | Prompt, preface: str) -> AsyncIterator[Event]:
         """Work on a prompt; how that ended is the last event."""
-        self._working = asyncio.current_task()
+        self._working, self._cut = asyncio.current_task(), None
+        timer = self._timer()
         done = PromptDone("end_turn")
         try:
             async for event in self.run(prompt, preface=preface):
@@ -155,13 +172,22 @@ class Agent:
         except (ProviderError, GoingInCircles, Stopped) as failure:
             done = PromptDone("error", str(failure))
         except asyncio.CancelledError:
-            if not self._interrupted or self._working is None:
+            task = self._working
+            if self._cut is None or task is None or task.uncancel():  # the run itself is cancelled
                 raise
-            self._working.uncancel()
-            done = PromptDone("error", INTERRUPTED)
+            done = PromptDone("error", self._cut)
         finally:
-            self._working, self._interrupted = None, False
+            self._working = None
+            if timer is not None:
+                timer.cancel()
         yield done
+
+    def _timer(self) -> asyncio.TimerHandle | None:
+        """Have the work cut short at the deadline, whatever it is doing then."""
+        deadline = self.limits.deadline
+        if deadline is None:
+            return None
+        return asyncio.get_running_loop().call_at(deadline, self._cut_short, TIME_IS_UP)
 
     async def run(self, prompt: str | Prompt, *, preface: str = "") -> AsyncIterator[Event]:
         """Work on one prompt until the model is done with it. Yields everything that happens.
@@ -177,26 +203,27 @@ class Agent:
         async for event in self._take(given, preface):
             taken = isinstance(event, Remembered)
             yield event
-        answers, continued = 0, False
+        answers, held, continued = 0, 0, False
         while taken:
             check(self.limits, answers, self.session)
             answers += 1
             for event in self.background.heard() if self.background is not None else ():
                 yield event
-            turn: AssistantTurn | None = None
-            malformed: dict[str, str] = {}
+            completion: Completion | None = None
             async for said in self._ask():
                 if isinstance(said, Completion):
-                    turn, malformed = self._answered(said), said.malformed
-                    yield turn
-                    yield Remembered(self.messages[-1])
+                    completion = said
                 else:
                     yield said
-            if turn is None:
+            if completion is None:
                 raise ProviderError("the model's server has ended its answer without a word")
+            turn = self._answered(completion)
+            yield turn
+            yield Remembered(self.messages[-1])
             calls = [block for block in turn.blocks if isinstance(block, ToolUseBlock)]
             if calls:
-                async for event in self._use_tools(turn, calls, malformed):
+                held = 0
+                async for event in self._use_tools(turn, calls, completion.malformed):
                     yield event
                 continue
             if self.brakes is not None and (nudge := self.brakes.answer(turn)):
@@ -212,13 +239,21 @@ class Agent:
                 yield event
             if fired.behavior != "deny":
                 return
-            continued = True
-            self.inbox.append(fired.reason)
+            held, continued = held + 1, True
+            if held > MOST_HELD:
+                yield Notice(
+                    f"Hooks have kept the model from ending {MOST_HELD} times in a row, and it has "
+                    "used no tool since. It ends now."
+                )
+                return
+            self.inbox.append(fired.reason or "A hook wants you to go on.")
 
     async def _take(self, prompt: Prompt, preface: str) -> AsyncIterator[Event]:
         """Take a prompt into the history, unless a hook refuses it."""
         yield UserPrompt(v=1, turn=self.session.next_turn(), text=prompt.text)
         self.gate.granted = ()
+        if self.brakes is not None:
+            self.brakes.begin()
         fired = await self.gate.hooks.fire("UserPromptSubmit", prompt=prompt.text)
         for event in self._heard(fired):
             yield event
@@ -248,12 +283,16 @@ class Agent:
             yield self._remember(UserMessage("\n\n".join(self._news())))
         async for event in self._make_room():
             yield event
+        shown = False
         try:
             async for said in self._stream():
+                shown |= isinstance(said, TextDelta | ThinkingDelta)
                 yield said
         except ContextOverflow:
             if self.window is None:
                 raise
+            if shown:
+                yield Retracted()
             async for event in self._make_room(overflowed=True):
                 yield event
             async for said in self._stream():
@@ -265,7 +304,7 @@ class Agent:
                 yield event
 
     async def _stream(self) -> AsyncIterator[Event | Completion]:
-        request = msgspec.structs.replace(self.request, messages=tuple(self.messages))
+        request = msgspec.structs.replace(self.request, messages=alternating(self.messages))
         self._asked = asyncio.get_running_loop().time()
         async with aclosing(self.provider.stream(request)) as events:
             async for event in events:
@@ -293,50 +332,48 @@ class Agent:
     async def _use_tools(
         self, asked: AssistantTurn, calls: list[ToolUseBlock], malformed: dict[str, str]
     ) -> AsyncIterator[Event]:
-        """Answer every call of a turn, an interrupted one too: the history stays whole."""
-        turn = self.session.next_turn()
-        results: dict[str, ToolResult] = {}
-        told: dict[str, str] = {}
-        images: dict[str, tuple[Image, ...]] = {}
-        stop: str | None = None
+        """Answer every call of a turn, also of one that is cut short: the history stays whole."""
+        answers = Answers(self.session.next_turn(), calls, self.session.root)
+        batch: Batch | None = None
         try:
             for some in batches(calls, self.tools):
                 batch = Batch(
                     some,
                     malformed,
-                    turn=turn,
+                    answers=answers,
                     tools=self.tools,
                     gate=self.gate,
                     context=self.context,
-                    root=self.session.root,
                     footnotes=self.footnotes,
                     interrupt=self.interrupt,
                 )
-                try:
-                    async for event in batch.run():
-                        yield event
-                finally:
-                    self.context = batch.context
-                    results |= batch.results
-                    told |= batch.told
-                    images |= batch.images
-                    stop = stop or batch.stop
-        except asyncio.CancelledError:
-            for call in calls:
-                if call.id not in results:
-                    refused = Refused("Interrupted by the user before it was done.")
-                    results[call.id] = report(turn, call, refused, self.session.root)
-                    told[call.id] = results[call.id].content
-                    yield results[call.id]
-            yield self._remember(_answers(calls, results, told, images))
+                async for event in batch.run():
+                    yield event
+                self.context = batch.context
+                if batch.stop is not None:
+                    break
+        except (asyncio.CancelledError, Exception):
+            for event in batch.cut_short() if batch is not None else ():
+                yield event
+            for result in answers.rest(self._why()):
+                yield result
+            yield self._remember(answers.message())
             raise
-        ordered = [results[call.id] for call in calls]
-        if self.brakes is not None and (warning := self.brakes.turn(asked, ordered)):
-            self.inbox.append(warning)
-        told[calls[-1].id] = "\n\n".join([told[calls[-1].id], *self._news()])
-        yield self._remember(_answers(calls, results, told, images))
-        if stop is not None:
-            raise Stopped(stop)
+        for result in answers.rest(NOT_RUN):
+            yield result
+        try:
+            if self.brakes is not None and (warning := self.brakes.turn(asked, answers.ordered())):
+                self.inbox.append(warning)
+        finally:
+            yield self._remember(answers.message(self._news()))
+        if batch is not None and batch.stop is not None:
+            raise Stopped(batch.stop)
+
+    def _why(self) -> str:
+        """Return what the model is told of a call that was cut short."""
+        if self._cut == TIME_IS_UP:
+            return "The time of the session was up before it was done."
+        return "Interrupted by the user before it was done."
 
     def _news(self) -> list[str]:
         """Return what is in the inbox, and empty it."""
@@ -358,30 +395,5 @@ class Agent:
             raise Stopped(fired.stop)
 
 
-def _answers(
-    calls: list[ToolUseBlock],
-    results: Mapping[str, ToolResult],
-    told: Mapping[str, str],
-    images: Mapping[str, tuple[Image, ...]],
-) -> ToolMessage:
-    return ToolMessage(
-        tuple(
-            ToolAnswer(c.id, c.name, told[c.id], results[c.id].ok, images.get(c.id, ()))
-            for c in calls
-        )
-    )
-
-
 def _session_stop(turn: AssistantTurn) -> SessionStop:
     return "end_turn" if turn.stop_reason == "tool_use" else turn.stop_reason
-
-
-async def _each(
-    prompts: Iterable[str | Prompt] | AsyncIterator[str | Prompt],
-) -> AsyncIterator[str | Prompt]:
-    if isinstance(prompts, AsyncIterator):
-        async for prompt in prompts:
-            yield prompt
-    else:
-        for prompt in prompts:
-            yield prompt

@@ -56,6 +56,10 @@ class Window(Protocol):
 class Brakes(Protocol):
     """Notices a model that goes in circles."""
 
+    def begin(self) -> None:
+        """Begin anew: there is a new prompt."""
+        ...
+
     def turn(self, turn: AssistantTurn, results: Sequence[ToolResult]) -> str | None:
         """Take a turn and its results into account; return what the model should be told.
 

@@ -7,6 +7,7 @@ stands before the first user prompt instead.
 
 import datetime
 import sys
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from msgspec import Struct
@@ -32,6 +33,18 @@ class Prompt(Struct, frozen=True):
     images: tuple[Image, ...] = ()
     verbatim: bool = False
     """Whether it is taken as it is written: no `/command` and no `@file` in it is looked up."""
+
+
+async def each(
+    prompts: Iterable[str | Prompt] | AsyncIterator[str | Prompt],
+) -> AsyncIterator[str | Prompt]:
+    """Yield prompts as they are there."""
+    if isinstance(prompts, AsyncIterator):
+        async for prompt in prompts:
+            yield prompt
+    else:
+        for prompt in prompts:
+            yield prompt
 
 
 class Environment(Struct, frozen=True, kw_only=True):

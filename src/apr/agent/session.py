@@ -1,5 +1,6 @@
 """What a session counts as it goes: its id, its turns, its tokens, its time."""
 
+import asyncio
 import datetime
 import os
 import time
@@ -54,6 +55,8 @@ class Session:
         self.permission_mode = permission_mode
         self.tokens_in = 0
         self.tokens_out = 0
+        self.spent = 0
+        """Tokens that were evaluated or generated: those in and out, but for cached ones."""
         self.turn = turn
         self._trace = trace
         self._started = time.monotonic()
@@ -71,21 +74,29 @@ class Session:
         """Add what a model call cost."""
         self.tokens_in += usage.input_tokens
         self.tokens_out += usage.output_tokens
+        self.spent += usage.input_tokens - usage.cache_read_tokens + usage.output_tokens
 
     @property
     def elapsed_ms(self) -> int:
         """Milliseconds since the session began."""
         return int((time.monotonic() - self._started) * 1000)
 
-    def start(self) -> SessionStart:
-        """Return the trace's first record."""
+    async def tree(self) -> str | None:
+        """Name the working tree as it is now; None where no trace wants that, or it is gone.
+
+        It is read in a thread: 50,000 files take seconds, in which other things must go on.
+        """
+        return None if self._trace is None else await asyncio.to_thread(self._tree, self._trace)
+
+    def start(self, tree: str | None) -> SessionStart:
+        """Return the trace's first record. `tree` names the working tree."""
         return SessionStart(
             v=1,
             session_id=self._trace_id,
             ts=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
             actor="apr-code",
             model=self.model,
-            cwd_sha256=self._tree() or "0" * 64,
+            cwd_sha256=tree or "0" * 64,
             agent_version=__version__,
             schema_version=3,
             cwd=legible(str(self.root)),
@@ -93,8 +104,8 @@ class Session:
             parent_session_id=self.parent,
         )
 
-    def end(self, stop_reason: SessionStop, error: str | None = None) -> SessionEnd:
-        """Return the trace's last record."""
+    def end(self, stop_reason: SessionStop, error: str | None, tree: str | None) -> SessionEnd:
+        """Return the trace's last record. `tree` names the working tree."""
         return SessionEnd(
             v=1,
             turn=max(self.turn, FIRST_PROMPT_TURN),
@@ -102,20 +113,17 @@ class Session:
             elapsed_ms=self.elapsed_ms,
             tokens_in=self.tokens_in,
             tokens_out=self.tokens_out,
-            cwd_sha256_after=self._tree(),
+            cwd_sha256_after=tree,
             error=error,
         )
 
-    def _tree(self) -> str | None:
-        """Name the working tree; None where that is not wanted, or the project is gone."""
-        if self._trace is None:
-            return None
+    def _tree(self, trace: Path) -> str | None:
         try:
             entries = dict(snapshot(self.root).entries)
         except OSError:
             return None
-        if self._trace.is_relative_to(self.root):
-            entries.pop(self._trace.relative_to(self.root).as_posix(), None)
+        if trace.is_relative_to(self.root):
+            entries.pop(trace.relative_to(self.root).as_posix(), None)
         return tree_of(entries)
 
 

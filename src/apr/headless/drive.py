@@ -49,7 +49,8 @@ async def drive(
                     sinks.remove(sink)
                     broken = error
                     cancel()
-            failed = isinstance(event, SessionEnd) and event.stop_reason == "error"
+            if isinstance(event, SessionEnd):  # a limit has a stop reason of its own, and an error
+                failed = event.stop_reason == "error" or event.error is not None
     except asyncio.CancelledError:
         raise broken or KeyboardInterrupt from None
     finally:

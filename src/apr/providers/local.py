@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
@@ -9,14 +10,20 @@ import msgspec
 from msgspec import Struct
 
 from apr.agent.events import Notice
+from apr.engine import process
 from apr.engine.client import Endpoint, attach
-from apr.engine.state import EngineError
+from apr.engine.state import EngineError, directory, identity
 from apr.providers.base import ModelEvent, ProviderError, Request
 from apr.providers.openai_chat import OpenAIChat
 from apr.providers.toolcalls import family_of
 
 _OPENER = "<think>"
 _LARGEST = 1 << 20
+
+RESTARTS = 1
+"""How often an engine that ends in the middle of an answer is started again for that answer."""
+_GONE_WITHIN_S = 0.5
+"""How long after its connections a killed process may seem to be there."""
 
 
 class LocalModel:
@@ -39,6 +46,8 @@ class LocalModel:
         self._keep_alive = keep_alive
         self._endpoint: Endpoint | None = None
         self._chat: OpenAIChat | None = None
+        self._lost = 0
+        """How many engines in a row have ended in the middle of an answer."""
         self._thinks = False
         """Whether the model's template opens its reasoning itself."""
 
@@ -60,9 +69,36 @@ class LocalModel:
             attaching.cancel()
         if self._thinks:
             request = msgspec.structs.replace(request, reasoning_begun=True)
-        async with contextlib.aclosing(chat.stream(request)) as events:
-            async for event in events:
-                yield event
+        try:
+            async with contextlib.aclosing(chat.stream(request)) as events:
+                async for event in events:
+                    yield event
+        except ProviderError as error:
+            if error.retryable and await self._engine_is_gone():
+                self._lost += 1
+                if self._lost > RESTARTS:
+                    raise ProviderError(self._gone()) from error
+            raise
+        self._lost = 0
+
+    async def _engine_is_gone(self) -> bool:
+        if self._endpoint is None:
+            return False
+        deadline = time.monotonic() + _GONE_WITHIN_S
+        while process.started(self._endpoint.pid) is not None:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.01)
+        return True
+
+    def _gone(self) -> str:
+        times, self._lost = self._lost, 0
+        log = directory() / f"{identity(self._path)}.log"
+        return (
+            f"The engine has ended in the middle of the answer, {times} times in a row. The system "
+            "ends a process when memory runs out: a smaller --ctx or a smaller model needs less. "
+            f"The end of its log may say more: {log}"
+        )
 
     async def close(self) -> None:
         """Give back the connection; the engine stays warm."""

@@ -12,7 +12,6 @@ LEAST_TIMES = 16
 """How often at least the same must come."""
 _EVERY = 256
 """Characters after which it is looked again."""
-_PROBE = 48
 
 
 class Unlooping:
@@ -59,13 +58,10 @@ class Unlooping:
 def period_of(text: str) -> int:
     """Return the length of what `text` repeats from its start to its end; 0 if it does not.
 
-    It must be `LOOKED_AT` characters and come `LEAST_TIMES` at least. White space alone counts.
+    The text must have `LOOKED_AT` characters, and the same come in it `LEAST_TIMES` at least. White
+    space alone counts.
     """
     if len(text) < LOOKED_AT:
         return 0
-    probe = text[-_PROBE:]
-    before = text.rfind(probe, 0, -1)
-    period = len(text) - _PROBE - before
-    if before < 0 or period * LEAST_TIMES > len(text):
-        return 0
-    return period if text[period:] == text[:-period] else 0
+    periods = range(1, len(text) // LEAST_TIMES + 1)
+    return next((period for period in periods if text.startswith(text[period:])), 0)

@@ -7,8 +7,18 @@ from contextlib import aclosing
 
 from msgspec import Struct
 
-from apr.agent.events import Notice, Retracted, TextDelta, ThinkingDelta
-from apr.providers.base import ModelEvent, Provider, ProviderError, Request, Unreachable
+from apr.agent.events import Notice, PrefillProgress, Retracted, TextDelta, ThinkingDelta
+from apr.providers.base import (
+    Completion,
+    ModelEvent,
+    Provider,
+    ProviderError,
+    Request,
+    Unreachable,
+)
+
+_FROM_THE_MODEL = (TextDelta, ThinkingDelta, PrefillProgress, Completion)
+"""What shows that there is a server: a notice may come from this side."""
 
 
 class Patience(Struct, frozen=True, kw_only=True):
@@ -73,7 +83,7 @@ class Retrying:
                 async with aclosing(self.inner.stream(request)) as events:
                     async for event in events:
                         shown |= isinstance(event, TextDelta | ThinkingDelta)
-                        self._answered = True
+                        self._answered |= isinstance(event, _FROM_THE_MODEL)
                         yield event
                 return
             except ProviderError as error:
@@ -98,6 +108,6 @@ class Retrying:
 
 def _for_good(error: ProviderError, attempts: int) -> ProviderError:
     """Return the error that ends the run: what it was, and how often it was."""
-    if not attempts:
+    if not attempts or not error.retryable:
         return error
     return ProviderError(f"{error} That was attempt {attempts + 1}; giving up.")

@@ -5,7 +5,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-from apr.agent.events import Event, Notice, PrefillProgress, TextDelta, ToolStarted
+from apr.agent.events import Event, Notice, PrefillProgress, Retracted, TextDelta, ToolStarted
 from apr.agent.loop import INTERRUPTED
 from apr.ui.terminal import coloured, plain
 from ccpa.trace import AssistantTurn, SessionEnd, ToolResult, ToolUseBlock
@@ -40,6 +40,8 @@ class TextPrinter:
                 self._note(f"● {summary(call)}", _DIM)
             case ToolResult(ok=False, content=content):
                 self._note(f"  ✗ {_first_line(content)}", _RED)
+            case Retracted():
+                self._note("the answer broke off, and comes again:", "")
             case Notice(text):
                 self._note(text, "")
             case SessionEnd(error=str(error)) if error != INTERRUPTED:  # they know

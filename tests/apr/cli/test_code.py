@@ -537,7 +537,7 @@ def test_escape_sequences_of_a_model_stay_out_of_the_notes(home: Path, project: 
 
 
 def test_the_reader_of_our_output_may_leave(home: Path, project: Path) -> None:
-    with serving(ScriptedModel([says("word " * 50_000)])) as url:
+    with serving(ScriptedModel([says("word " + " ".join(map(str, range(50_000))))])) as url:
         command = f"apr code --base-url {url} go | head -c 5"
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", command],
