@@ -7,6 +7,7 @@ are equal if the rules make the same of them:
 | tool | what counts |
 |---|---|
 | Read | the numbered lines; no notes before or after them |
+| Read of a notebook | nothing: each agent shows cells in its own form |
 | Glob | which files are found; not their order, nor whether paths are absolute |
 | Grep | the lines, without a count of files before them; not the order of files |
 | Bash | the output; not times, addresses, names of temporary files |
@@ -108,6 +109,9 @@ def _own_words(_use: Use) -> Reduced:
 
 
 def _read(use: Use) -> Reduced:
+    path = use.block.input.get("file_path", use.block.input.get("path"))
+    if str(path).endswith(".ipynb"):
+        return None
     return [f"{number}\t{line}" for number, line in _NUMBERED.findall(use.result.content)]
 
 

@@ -50,6 +50,12 @@ def test_words_of_the_agents_own_do_not_count(tool: str, left: str, right: str) 
     assert same(tool, left, right)
 
 
+def test_each_agent_shows_a_notebook_in_its_own_form() -> None:
+    left, right = '1\t{\n2\t "cells": []', "1\t[the notebook has no cells]"
+    assert same("Read", left, right, given={"file_path": "/workspace/a.ipynb"})
+    assert not same("Read", left, right, given={"file_path": "/workspace/a.json"})
+
+
 @pytest.mark.parametrize(
     ("tool", "left", "right"),
     [
