@@ -14,6 +14,7 @@ from apr.errors import AprError
 from apr.ui.terminal import plain
 
 COMMANDS = {
+    "acp": "serve the agent to an editor (Agent Client Protocol)",
     "bench": "measure how fast a model is here, and what apr adds to llama.cpp",
     "code": "work on a task in a project, with a model on this machine",
     "config": "show the settings and who set them; read or change one",
