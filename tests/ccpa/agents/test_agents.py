@@ -4,13 +4,16 @@ import json
 import tomllib
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from ccpa.agents import AGENTS, find_agent
 from ccpa.agents.base import Agent, Command, Task
 from ccpa.errors import CcpaError
 from ccpa.fixtures import Settings
+from ccpa.person import Person
 
 PROGRAMS = {
     "claude": "claude",
@@ -66,10 +69,54 @@ def test_every_agent_gets_prompt_model_and_a_clean_environment(name: str, instal
         assert command.argv[0] == str(installed / PROGRAMS[name])
 
 
+DRIVEN = ("apr", "claude")
+"""Agents that are told more than one prompt, over their standard input."""
+
+
+@pytest.mark.parametrize("name", [name for name in AGENTS if name not in DRIVEN])
+@pytest.mark.parametrize(
+    ("more", "lacks"),
+    [
+        ({"prompts": ("Fix it.", "Go on.")}, "2 prompts in one session; .* takes one"),
+        ({"person": Person({})}, "a person is asked in it; .* has nobody to ask"),
+        ({"goes_on": True}, "it goes on with an earlier session"),
+    ],
+)
+def test_an_agent_says_what_it_cannot_be_given(
+    name: str, more: dict[str, Any], lacks: str, installed: Path
+) -> None:
+    with pytest.raises(CcpaError, match=lacks):
+        find_agent(name).command(msgspec.structs.replace(task(), **more))
+
+
+@pytest.mark.parametrize("name", DRIVEN)
+def test_several_prompts_and_a_person_are_a_conversation(name: str, installed: Path) -> None:
+    assert find_agent(name).command(task()).talk is None
+    command = find_agent(name).command(
+        msgspec.structs.replace(task("Fix it.", "Go on."), person=Person({}), goes_on=True)
+    )
+    assert command.talk is not None
+    assert b"Fix it." in command.talk.first()
+    assert "Fix it." not in command.argv
+    assert "--continue" in command.argv
+    pairs = list(pairwise(command.argv))
+    assert ("--input-format", "stream-json") in pairs
+    assert ("--output-format", "stream-json") in pairs
+    assert ("--permission-prompt-tool", "stdio") in pairs
+
+
 @pytest.mark.parametrize("name", AGENTS)
-def test_an_agent_says_that_it_takes_one_prompt(name: str, installed: Path) -> None:
-    with pytest.raises(CcpaError, match=r"2 prompts in one session; .* takes one"):
-        find_agent(name).command(task("Fix it.", "Go on."))
+def test_a_certificate_is_trusted(name: str, installed: Path) -> None:
+    given = msgspec.structs.replace(task(), certificate=Path("/scratch/web.pem"))
+    assert find_agent(name).command(given).environment["SSL_CERT_FILE"] == "/scratch/web.pem"
+    assert "SSL_CERT_FILE" not in find_agent(name).command(task()).environment
+
+
+def test_apr_is_told_by_the_users_settings_where_to_search() -> None:
+    given = msgspec.structs.replace(task(), search_url="http://searxng.test")
+    ((path, text),) = files(find_agent("apr").command(given)).items()
+    assert path == "/scratch/home/.apr/settings.json"
+    assert json.loads(text) == {"apr": {"webSearch": {"url": "http://searxng.test"}}}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
