@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING
 
 from apr.agent.calls import Checked
 from apr.agent.prompt import first_prompt, look_around
+from apr.legible import legible
 from apr.tools.base import Outcome
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from apr.agent.loop import Agent
+    from apr.agent.parts import Footnotes
     from apr.assembly import Assembled, Options
     from apr.plugins.enabled import Brought
+    from apr.skills.found import Skill
+    from apr.subagents.company import Outfit
+    from apr.subagents.kinds import Kind
 
 
 def bring_plugins(assembled: "Assembled", options: "Options") -> "Brought | None":
@@ -47,12 +55,16 @@ def add_hooks(assembled: "Assembled", options: "Options", brought: "Brought | No
             "cwd": str(agent.context.cwd),
         }
 
-    agent.gate.hooks = HookRunner(hooks, options.root, facts, environment=options.settings.env)
+    confine = assembled.sandbox.confine if assembled.sandbox else None
+    agent.gate.hooks = HookRunner(
+        hooks, options.root, facts, environment=options.settings.env, confine=confine
+    )
 
 
 def add_memory(assembled: "Assembled", options: "Options") -> None:
     """Have the model read the instruction files: now, and those of a directory when it is there."""
-    from apr.memory import BUDGET, load, nested, render
+    from apr.memory import BUDGET, load, render
+    from apr.memory.notes import Notes
 
     budget = options.settings.apr.memory_budget or BUDGET
     memory = load(
@@ -66,13 +78,7 @@ def add_memory(assembled: "Assembled", options: "Options") -> None:
     assembled.notices += memory.notices
     if text := render(memory.pieces):
         assembled.preface += f"{text}\n\n"
-    agent = assembled.agent
-
-    def footnotes(checked: Checked, outcome: Outcome) -> str:
-        touched = (*outcome.files_read, *outcome.files_written)
-        return render(piece for path in touched for piece in nested(memory, path, budget=budget))
-
-    agent.footnotes = footnotes
+    assembled.agent.footnotes = Notes(memory, budget)
 
 
 def add_library(assembled: "Assembled", options: "Options", brought: "Brought | None") -> None:
@@ -83,38 +89,90 @@ def add_library(assembled: "Assembled", options: "Options", brought: "Brought | 
     from apr.subagents.company import Company
     from apr.subagents.kinds import listing as listing_of_kinds
     from apr.subagents.kinds import roster
+    from apr.subagents.tasks import TaskOutput, TaskStop
     from apr.tools.agent import Agent as AgentTool
+    from apr.tools.skill import Skill as SkillTool
 
     agent = assembled.agent
     where = places(options.root, os.environ, options.sources)
     where += brought.places if brought else ()
-    own, notices = definitions.read(where)
-    given = definitions.given(options.agents) if options.agents else {}
+    own, said = definitions.read(definitions.ranked(where))
+    given, also = definitions.given(options.agents) if options.agents else ({}, [])
     kinds = roster({**own, **given})
-    memory = assembled.preface.partition("</environment>\n\n")[2]
-    company = Company(
-        lambda: agent, lambda there: first_prompt(look_around(there.root), "") + memory
-    )
-    assembled.closing.append(company.close)
-    agent.background = company
-    (assembled.known if options.core_tools else assembled.offered).append(AgentTool(company, kinds))
-    if not options.core_tools:
-        assembled.preface += f"Agents for the Agent tool:\n{listing_of_kinds(kinds)}\n\n"
     skills, more = discover(where)
     if options.skills is not None:
         skills = {
             name: s for name, s in skills.items() if s.kind != "skill" or name in options.skills
         }
-    assembled.kinds, assembled.skills = kinds, skills
-    prompts = assembled.servers.expand if assembled.servers is not None else None
-    agent.library = library = SkillLibrary(skills, lambda: agent, prompts)
     listed, cut = listing(skills)
-    assembled.notices += [*notices, *more, *cut]
+    assembled.kinds, assembled.skills = kinds, skills
+    assembled.notices += [*said, *also, *more, *cut]
+    grants = not options.settings.allow_managed_permission_rules_only
+    company = Company(lambda: agent, _outfit(assembled, skills, listed, kinds, grants=grants))
+    assembled.closing.append(company.close)
+    agent.background = company
+    of_tasks = {tool.name: tool for tool in (TaskOutput(company), TaskStop(company))}
+    assembled.offered = [of_tasks.get(tool.name, tool) for tool in assembled.offered]
+    (assembled.known if options.core_tools else assembled.offered).append(AgentTool(company, kinds))
+    if not options.core_tools:
+        assembled.preface += f"Agents for the Agent tool:\n{listing_of_kinds(kinds)}\n\n"
+    prompts = assembled.servers.expand if assembled.servers is not None else None
+    agent.library = library = SkillLibrary(skills, lambda: agent, prompts, grants=grants)
+    agent.footnotes = _with_skills(agent.footnotes, options.root, skills)
+    skill_tool = SkillTool(library, agent.gate, company, kinds)
+    (assembled.offered if listed else assembled.known).append(skill_tool)
     if listed:
-        from apr.tools.skill import Skill as SkillTool
-
-        assembled.offered.append(SkillTool(library, agent.gate, company, kinds))
         assembled.preface += f"Skills:\n{listed}\n\n"
+
+
+def _outfit(
+    assembled: "Assembled",
+    skills: "dict[str, Skill]",
+    listed: str,
+    kinds: "dict[str, Kind]",
+    *,
+    grants: bool,
+) -> "Outfit":
+    """Return what gives each subagent its own notes and skills, and what it reads first."""
+    from apr.memory.notes import Notes
+    from apr.skills.found import named
+    from apr.skills.library import SkillLibrary
+    from apr.tools.skill import Skill as SkillTool
+
+    memory = assembled.preface.partition("</environment>\n\n")[2]
+    notes = assembled.agent.footnotes
+
+    async def fit_out(agent: "Agent", kind: "Kind") -> str:
+        root = agent.context.root
+        apart = notes.apart(root) if isinstance(notes, Notes) and kind.memory else None
+        agent.footnotes = _with_skills(apart, root, skills)
+        library = SkillLibrary(skills, lambda: agent, grants=grants)
+        if SkillTool.name in agent.tools:
+            agent.tools[SkillTool.name] = SkillTool(library, agent.gate, None, kinds)
+        parts = [legible(first_prompt(look_around(root), "")), memory if kind.memory else ""]
+        if SkillTool.name in agent.tools and listed:
+            parts.append(f"Skills:\n{listed}\n\n")
+        wanted = (named(skills, name) for name in kind.skills)
+        parts += [f"{await library.text(skill, '')}\n\n" for skill in wanted if skill is not None]
+        return "".join(parts)
+
+    return fit_out
+
+
+def _with_skills(
+    notes: "Footnotes | None", root: "Path", skills: "dict[str, Skill]"
+) -> "Footnotes":
+    """Have the model hear of skills beside what it reads anyway of the files it touches."""
+    from apr.skills.nearby import Nearby
+
+    nearby = Nearby(root, skills)
+
+    def footnotes(checked: Checked, outcome: Outcome) -> str:
+        said = [notes(checked, outcome)] if notes is not None else []
+        said.append(nearby.told((*outcome.files_read, *outcome.files_written)))
+        return "\n\n".join(filter(None, said))
+
+    return footnotes
 
 
 def add_servers(assembled: "Assembled", options: "Options", brought: "Brought | None") -> None:

@@ -1,18 +1,35 @@
 """What stands for something else in a skill or command: arguments, commands, files. Pure parts.
 
-`$ARGUMENTS` is all that was given, `$1` the first word, `$ARGUMENTS[0]` too. Text in which nothing
-of that stands gets what was given behind it. `` !`command` `` is its output, `@file` its content.
+Everything is found in one pass over the text as its author wrote it: what comes in is never looked
+through again, so neither an argument nor the output of a command can bring in a command.
 """
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-_PLACE = re.compile(r"\$(?:ARGUMENTS\[(\d{1,3})\]|(ARGUMENTS)\b|(\d{1,3})(?!\d))")
-_NAMED = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
-_SHELL = re.compile(r"!`([^`\n]+)`")
-_FILE = re.compile(r"(?<![\w`@/.\\])@((?:~?[\w.@+-]*/)?[\w./@+-]*[\w/])")
+from msgspec import Struct
+
+_COMMAND = re.compile(
+    r"^```![ \t]*\n(?P<block>.*?)\n```[ \t]*$|(?<!\S)!`(?P<inline>[^`\n]+)`",
+    re.DOTALL | re.MULTILINE,
+)
+_PLACE = (
+    r"(?P<escape>\\)?\$(?:ARGUMENTS\[(?P<index>\d{{1,3}})\]|(?P<all>ARGUMENTS)\b"
+    r"|(?P<number>\d{{1,3}})(?!\d)|\{{(?P<variable>[A-Z][A-Z0-9_]*)\}}{names})"
+)
+_FROM_ZERO = re.compile(r"(?<!\\)\$(?:0(?!\d)|ARGUMENTS\[)")
+_FILE = re.compile(
+    r"(?<![\w`@/.\\])@(?:\"(?P<quoted>[^\"\n]+)\"|(?P<plain>(?:~?[\w.@+-]*/)?[\w./@+-]*[\w/]))"
+)
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
+
+
+class Part(Struct, frozen=True):
+    """A piece of a text: words, or a command whose output stands in its place."""
+
+    text: str
+    command: bool = False
 
 
 def words(arguments: str) -> list[str]:
@@ -23,40 +40,60 @@ def words(arguments: str) -> list[str]:
         return arguments.split()
 
 
-def fill(body: str, arguments: str, names: Mapping[str, str]) -> str:
-    """Put in what was given, and `${NAMES}`."""
+def filled(
+    body: str, arguments: str, variables: Mapping[str, str], named: Sequence[str] = ()
+) -> list[Part]:
+    r"""Return the parts of a text, with what was given in its place.
+
+    `$ARGUMENTS` is all of it, `$ARGUMENTS[0]` its first word, `$name` the word at that name's place
+    in `named`, `${NAME}` a variable. `$0` is the first word and `$1` the second; where a text
+    counts with neither `$0` nor `$ARGUMENTS[N]`, `$1` is the first, as commands were written
+    before. What has no value, and what stands behind `\`, stays. Text in which nothing of that
+    stands gets what was given behind it.
+    """
     given = words(arguments)
+    first = 0 if _FROM_ZERO.search(body) else 1
+    names = {name: index for index, name in enumerate(named) if re.fullmatch(r"[A-Za-z_]\w*", name)}
+    longest = sorted(names, key=len, reverse=True)
+    more = rf"|(?P<name>{'|'.join(longest)})\b" if names else ""
+    place = re.compile(_PLACE.format(names=more))
     used = False
 
-    def place(match: re.Match[str]) -> str:
+    def put(match: re.Match[str]) -> str:
         nonlocal used
-        used = True
-        if match[2]:
+        found = match.groupdict()
+        if found["escape"]:
+            return match[0][1:]
+        if found["variable"]:
+            return variables.get(found["variable"], match[0])
+        if found["all"]:
+            used = True
             return arguments
-        index = int(match[1]) if match[1] is not None else int(match[3]) - 1
-        return given[index] if 0 <= index < len(given) else ""
+        if found["index"]:
+            index = int(found["index"])
+        elif found["number"]:
+            index = int(found["number"]) - first
+        else:
+            index = names[found["name"]]
+        used = used or bool(given)
+        return given[index] if 0 <= index < len(given) else match[0]
 
-    filled = _NAMED.sub(lambda match: names.get(match[1], match[0]), _PLACE.sub(place, body))
+    parts = [Part(place.sub(put, part.text), part.command) for part in _parts(body)]
     if arguments.strip() and not used:
-        filled = f"{filled.rstrip()}\n\nARGUMENTS: {arguments}"
-    return filled
-
-
-def commands(text: str) -> list[str]:
-    """Return the commands whose output stands in a text, each once."""
-    return list(dict.fromkeys(match[1] for match in _SHELL.finditer(text)))
-
-
-def put_output(text: str, outputs: Mapping[str, str]) -> str:
-    """Put the output of commands in their place."""
-    return _SHELL.sub(lambda match: outputs.get(match[1], match[0]), text)
+        parts.append(Part(f"\n\nARGUMENTS: {arguments}"))
+    return parts
 
 
 def files(text: str) -> list[str]:
-    """Return what `@` names in a text, each once, outside code."""
-    return list(dict.fromkeys(_named(_CODE.sub(" ", text))))
+    """Return what `@` names in a text, each once, outside code. `@"a name"` may hold spaces."""
+    found = _FILE.finditer(_CODE.sub(" ", text))
+    return list(dict.fromkeys(match["quoted"] or match["plain"].rstrip(".") for match in found))
 
 
-def _named(text: str) -> Iterator[str]:
-    for match in _FILE.finditer(text):
-        yield match[1].rstrip(".")
+def _parts(body: str) -> Iterable[Part]:
+    at = 0
+    for match in _COMMAND.finditer(body):
+        yield Part(body[at : match.start()])
+        yield Part(match["block"] if match["inline"] is None else match["inline"], command=True)
+        at = match.end()
+    yield Part(body[at:])

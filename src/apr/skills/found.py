@@ -1,10 +1,12 @@
 """Which skills and commands there are: the user's, the project's, and those of plugins."""
 
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from apr.legible import legible
@@ -14,16 +16,19 @@ from apr.settings.ladder import user_folders
 from apr.skills import frontmatter
 
 SKILL_FILE = "SKILL.md"
+FOLDERS = (".apr", ".claude")
+"""Where a directory keeps its own, the one that counts first before."""
 _MOST = 1000
 """Folders that are looked at in one place."""
-_LONGEST_DESCRIPTION = 1024
+_LONGEST_DESCRIPTION = 1536
+_NO_NAME = re.compile(r"[\s/\\\x00-\x1f\x7f]+")
 
 
 class Skill(Struct, frozen=True, kw_only=True):
     """Instructions with a name. A command is one that a person starts."""
 
     name: str
-    """How it is called: of a plugin's, `plugin:name`."""
+    """How it is called: `deploy`, `folder:deploy` in a folder, `plugin:deploy` of a plugin."""
     description: str
     path: Path
     kind: Literal["skill", "command"]
@@ -34,36 +39,69 @@ class Skill(Struct, frozen=True, kw_only=True):
     allowed: tuple[str, ...] = ()
     """Permission rules that hold while it is in use."""
     argument_hint: str = ""
+    arguments: tuple[str, ...] = ()
+    """Names of the words that it is given, in their order."""
     by_model: bool = True
     """Whether the model may use it on its own."""
     by_user: bool = True
     """Whether a person can call it."""
     agent: str | None = None
     """The kind of subagent that works on it, where it is not for the conversation itself."""
+    globs: tuple[str, ...] = ()
+    """The files it is for, from `base`: the model hears of it when it touches one. None: all."""
+    base: Path = Path()
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """A folder that may hold `skills` and `commands`."""
+    """A folder that may hold `skills`, `commands` and `agents`."""
 
     folder: Path
     source: str
     prefix: str = ""
     """What comes before its names: `plugin:`."""
+    within: tuple[Path, ...] | None = None
+    """Where its files must be, links followed; None for anywhere: the user's own."""
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file of this place is where it must be."""
+        real = os.path.realpath(path)
+        return self.within is None or any(Path(real).is_relative_to(one) for one in self.within)
 
 
 def places(root: Path, env: Mapping[str, str], sources: Collection[str] = SOURCES) -> list[Place]:
-    """Return where the user's and the project's are, the ones that count first."""
-    found: list[Place] = []
+    """Return where the user's and the project's are, the ones that count first.
+
+    The project's are those of its directory, and of those above it in the same repository. What is
+    a link out of the repository is not used, unless it leads to the user's own folders.
+    """
     claude, apr = user_folders(env)
-    if "user" in sources:
-        found += [Place(folder=folder, source="user") for folder in (apr, claude)]
+    found = [Place(folder=folder, source="user") for folder in (apr, claude)]
+    if "user" not in sources:
+        found = []
     if "project" in sources:
-        found += [
-            Place(folder=root / name, source="project")
-            for name in (".apr", ".claude")
-            if root / name not in (apr, claude)
-        ]
+        top = _top(root)
+        for directory in (root, *(one for one in root.parents if one.is_relative_to(top))):
+            found += places_of(directory, top, env)
     return found
+
+
+def places_of(directory: Path, top: Path, env: Mapping[str, str]) -> list[Place]:
+    """Return the places of one directory of a project."""
+    own = user_folders(env)
+    return [
+        Place(
+            folder=directory / name,
+            source="project",
+            within=(top, *(Path(os.path.realpath(one)) for one in own)),
+        )
+        for name in FOLDERS
+        if directory / name not in own
+    ]
+
+
+def _top(root: Path) -> Path:
+    """Return the repository that a directory is in; itself where it is in none."""
+    return next((one for one in (root, *root.parents) if (one / ".git").exists()), root)
 
 
 def discover(where: Iterable[Place]) -> tuple[dict[str, Skill], list[str]]:
@@ -79,56 +117,105 @@ def discover(where: Iterable[Place]) -> tuple[dict[str, Skill], list[str]]:
     return skills, notices
 
 
+def nested(root: Path, directory: Path, env: Mapping[str, str]) -> Iterator[Skill]:
+    """Yield the skills of a directory in the project, as they are called from elsewhere.
+
+    Their names are their own; `callable_as` says what to do where one is taken.
+    """
+    found, _ = discover(places_of(directory, _top(root), env))
+    yield from found.values()
+
+
+def callable_as(skill: Skill, taken: Collection[str], directory: str) -> Skill:
+    """Return a skill under a name that is free: its own, or with its directory before it."""
+    if skill.name not in taken:
+        return skill
+    return msgspec.structs.replace(skill, name=f"{directory}:{skill.name}")
+
+
+def named(skills: Mapping[str, Skill], name: str) -> Skill | None:
+    """Return the skill of this name, or the only one whose name ends in it behind a `:`."""
+    name = name.strip().removeprefix("/")
+    if name in skills:
+        return skills[name]
+    meant = [skill for known, skill in skills.items() if known.rpartition(":")[2] == name]
+    return meant[0] if len(meant) == 1 else None
+
+
 def _skills(place: Place, notices: list[str]) -> Iterator[Skill]:
     for folder in _folders(place.folder / "skills"):
         path = folder / SKILL_FILE
-        if (head := _head(path, notices)) is not None:
-            yield _skill(path, head, place, "skill", folder.name, root=folder)
+        if (read := _read(place, path, notices)) is not None:
+            yield _skill(path, read, place, "skill", folder.name)
 
 
 def _commands(place: Place, notices: list[str]) -> Iterator[Skill]:
     commands = place.folder / "commands"
     for path in markdown_in(commands) if commands.is_dir() else ():
-        if (head := _head(path, notices)) is not None:
-            yield _skill(path, head, place, "command", path.stem, root=place.folder)
+        if (read := _read(place, path, notices)) is not None:
+            name = ":".join(path.relative_to(commands).with_suffix("").parts)
+            yield _skill(path, read, place, "command", name)
 
 
 def _skill(
     path: Path,
-    head: frontmatter.Head,
+    read: tuple[frontmatter.Head, str],
     place: Place,
     kind: Literal["skill", "command"],
     name: str,
-    *,
-    root: Path,
 ) -> Skill:
+    head, body = read
     own = frontmatter.text_in(head, "name") if kind == "skill" else ""
-    description = frontmatter.text_in(head, "description")[:_LONGEST_DESCRIPTION]
+    own = name if _NO_NAME.search(own) else own
+    given = frontmatter.text_in(head, "description")
+    when = frontmatter.text_in(head, "when_to_use")
+    described = bool(given) or kind == "skill"
+    description = f"{given or _first_paragraph(body)} {when}".strip()[:_LONGEST_DESCRIPTION]
+    disabled = frontmatter.truth_in(head, "disable-model-invocation", False)
     forked = frontmatter.text_in(head, "context") == "fork"
     return Skill(
-        name=legible(place.prefix + (own or name)),
-        description=legible(description),
+        name=legible(place.prefix + _NO_NAME.sub("-", own or name)),
+        description=legible(" ".join(description.split())),
         path=path,
         kind=kind,
         source=place.source,
-        root=place.folder if place.prefix else root,
+        root=place.folder if place.prefix or kind == "command" else path.parent,
         allowed=frontmatter.names_in(head, "allowed-tools") or (),
         argument_hint=legible(frontmatter.text_in(head, "argument-hint")),
-        by_model=bool(description)
-        and not frontmatter.truth_in(head, "disable-model-invocation", False),
+        arguments=frontmatter.names_in(head, "arguments") or (),
+        by_model=described and bool(description) and not disabled,
         by_user=frontmatter.truth_in(head, "user-invocable", True),
         agent=(frontmatter.text_in(head, "agent") or "general-purpose") if forked else None,
+        globs=frontmatter.names_in(head, "paths") or (),
+        base=place.folder.parent,
     )
 
 
-def _head(path: Path, notices: list[str]) -> frontmatter.Head | None:
+def _first_paragraph(body: str) -> str:
+    """Return the first paragraph that is no heading."""
+    for paragraph in re.split(r"\n\s*\n", body):
+        lines = [line for line in paragraph.strip().splitlines() if not line.startswith("#")]
+        if lines:
+            return " ".join(lines)
+    return ""
+
+
+def _read(place: Place, path: Path, notices: list[str]) -> tuple[frontmatter.Head, str] | None:
+    """Return the head and the body of a file, None where it is not to be used."""
     try:
-        return frontmatter.split(text_of(path))[0]
-    except FileNotFoundError:
+        if not place.holds(path):
+            if os.path.lexists(path):
+                notices.append(f"{path} is not used: it leads out of the project")
+            return None
+        head, body = frontmatter.split(text_of(path))
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, Unreadable) as error:
         notices.append(f"{path} is not used: {getattr(error, 'strerror', None) or error}")
         return None
+    if "hooks" in head:
+        notices.append(f"{path}: its hooks are not run; put them in the settings")
+    return head, body
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -7,6 +7,8 @@ Head = dict[str, str | list[str]]
 _FRONTMATTER = re.compile(r"\A---[ \t]*\n(.*?)(?:^---[ \t]*(?:\n|\Z))", re.DOTALL | re.MULTILINE)
 _KEY = re.compile(r"([A-Za-z][\w-]*)[ \t]*:(?:[ \t]+(.*)|[ \t]*)\Z")
 _ITEM = re.compile(r"[ \t]*-[ \t]+(.*)")
+_COMMENT = re.compile(r"(?:^|\s)# .*")
+_BLOCKS = frozenset({"|", ">", "|-", ">-", "|+", ">+"})
 
 
 def split(text: str) -> tuple[Head, str]:
@@ -27,11 +29,11 @@ def split(text: str) -> tuple[Head, str]:
         if found := _KEY.match(line):
             key = found[1].lower()
             value = (found[2] or "").strip()
-            head[key] = "" if value in {"|", ">", "|-", ">-"} else _unquoted(value)
+            head[key] = "" if value in _BLOCKS else _value(value)
         elif key and (item := _ITEM.fullmatch(line)):
             before = head[key]
             items = before if isinstance(before, list) else [before] if before else []
-            head[key] = [*items, _unquoted(item[1].strip())]
+            head[key] = [*items, _value(item[1].strip())]
         elif key and line[0] in " \t" and isinstance(before := head[key], str):
             head[key] = f"{before} {line.strip()}".strip()
     return head, text[match.end() :]
@@ -49,18 +51,36 @@ def truth_in(head: Head, key: str, default: bool) -> bool:
     return value in {"true", "yes", "on", "1"} if value else default
 
 
+def number_in(head: Head, key: str) -> int | None:
+    """Return a value as a positive whole number; None where it is none."""
+    value = text_in(head, key)
+    return int(value) if value.isascii() and value.isdigit() and 0 < len(value) < 10 else None
+
+
 def names_in(head: Head, key: str) -> tuple[str, ...] | None:
-    """Return a list, or what stands between commas outside brackets; None where there is none."""
+    """Return a list, or what stands between commas or spaces outside brackets; None: not there."""
     value = head.get(key)
     if value is None:
         return None
     if isinstance(value, str):
         inner = value[1:-1] if value[:1] == "[" and value[-1:] == "]" else value
-        value = re.split(r",(?![^(]*\))", inner)
-    return tuple(name for name in (_unquoted(one.strip()) for one in value) if name)
+        value = _items(inner)
+    return tuple(name for name in (_value(one.strip()) for one in value) if name)
 
 
-def _unquoted(value: str) -> str:
+def _items(text: str) -> list[str]:
+    items, depth = [""], 0
+    for char in text:
+        depth += (char in "({") - (char in ")}")
+        if depth <= 0 and (char == "," or char.isspace()):
+            items.append("")
+        else:
+            items[-1] += char
+    return items
+
+
+def _value(value: str) -> str:
+    """Return a value without the quotes around it, or the comment behind it."""
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         return value[1:-1]
-    return value
+    return value if value[:1] in {"'", '"'} else _COMMENT.sub("", value)

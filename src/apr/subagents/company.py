@@ -1,7 +1,8 @@
 """Runs subagents: beside each other, within bounds, and in the background if that is wanted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
@@ -11,25 +12,40 @@ from apr.agent.batch import heard
 from apr.agent.brakes import Repetition
 from apr.agent.compaction import Compactor
 from apr.agent.events import Event, Notice, ToolStarted
-from apr.agent.gate import Gate
 from apr.agent.limits import LimitReached
 from apr.agent.loop import Agent, Stopped
 from apr.agent.parts import GoingInCircles
+from apr.agent.permissions import Rule, hidden
+from apr.agent.prompt import Prompt
 from apr.providers.base import ProviderError
+from apr.subagents.borrowed import BorrowedGate, TheirHooks
 from apr.subagents.kinds import Kind
 from apr.subagents.place import Place, here
 from apr.tools.base import Context, Outcome, Tool
+from apr.tools.errors import ToolError
 from apr.tools.files import FileLedger
 from apr.tools.registry import specs
-from ccpa.trace import AssistantTurn, HookEvent, SkillInvocation, TextBlock, ToolResult
+from ccpa.trace import (
+    AssistantTurn,
+    Compaction,
+    HookEvent,
+    SkillInvocation,
+    TextBlock,
+    ToolResult,
+)
 
 MOST_AT_ONCE = 4
 """Subagents that work at a time; more wait for their turn."""
 MOST = 64
 """Subagents that one session may have in all."""
-_NOT_FOR_THEM = frozenset({"Agent", "AskUserQuestion", "ExitPlanMode"})
-"""Tools that a subagent does not have: it has nobody to ask, and no subagents of its own."""
-_RECORDS = (AssistantTurn, ToolResult, HookEvent, SkillInvocation)
+_NOT_FOR_THEM = frozenset({"Agent", "AskUserQuestion", "ExitPlanMode", "StructuredOutput"})
+"""Tools that a subagent does not have: it has nobody to ask, no subagents of its own, and its last
+words are for its chief."""
+_RECORDS = (AssistantTurn, ToolResult, HookEvent, SkillInvocation, Compaction)
+
+Outfit = Callable[[Agent, Kind], Awaitable[str]]
+"""Gives an agent what belongs to it alone: notes on the files it touches, its skills. Returns what
+it reads before its task."""
 
 
 class Task(Struct, frozen=True, kw_only=True):
@@ -40,6 +56,20 @@ class Task(Struct, frozen=True, kw_only=True):
     prompt: str
     isolated: bool = False
     """Whether it works in a worktree of its own."""
+    allow: tuple[Rule, ...] = ()
+    """What it may do without asking, besides."""
+
+
+class Worker(Struct, kw_only=True):
+    """A subagent in the background."""
+
+    description: str
+    doing: "asyncio.Task[None]"
+    said: str = ""
+    """Its last words so far."""
+    outcome: Outcome | None = None
+    """What it came to; None while it works."""
+    stopped: bool = False
 
 
 class Company:
@@ -47,55 +77,53 @@ class Company:
 
     Args:
         chief: returns the agent they work for.
-        preface: what a subagent reads before its prompt, for the directory it works in.
+        outfit: fits out each of them.
     """
 
-    def __init__(self, chief: Callable[[], Agent], preface: Callable[[Context], str]) -> None:
+    def __init__(self, chief: Callable[[], Agent], outfit: Outfit) -> None:
+        self.background: dict[str, Worker] = {}
+        """By name, those that were begun in the background."""
         self._chief = chief
-        self._preface = preface
+        self._outfit = outfit
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
         self._count = 0
-        self._background: dict[str, asyncio.Task[None]] = {}
         self._events: list[Event] = []
         self._news = asyncio.Event()
 
     async def run(self, task: Task, context: Context) -> Outcome:
-        """Have a task done, and return what the subagent said at its end."""
-        self._count += 1
-        if self._count > MOST:
-            return Outcome(content=f"This session has had {MOST} agents: no more.", ok=False)
+        """Have a task done, and return what the subagent said at its end.
+
+        Raises:
+            ToolError: there are too many, or there is no place for it to work in.
+        """
+        name = self._name()
         async with self._room:
-            return await self._work(task, context, context.emit)
+            return await self._work(name, task, context, context.emit)
 
     def start(self, task: Task, context: Context) -> Outcome:
-        """Have a task done in the background: the chief reads of its end in its inbox."""
-        self._count += 1
-        if self._count > MOST:
-            return Outcome(content=f"This session has had {MOST} agents: no more.", ok=False)
-        name = f"agent-{self._count}"
-        self._background[name] = asyncio.create_task(self._behind(name, task, context))
+        """Have a task done in the background: the chief reads of its end in its inbox.
+
+        Raises:
+            ToolError: there are too many.
+        """
+        name = self._name()
+        doing = asyncio.create_task(self._behind(name, task, context))
+        self.background[name] = Worker(description=task.description, doing=doing)
         return Outcome(
             content=f"{name} works in the background. You will be told what it came to; go on with "
             "something else, or end your turn to wait for it."
         )
 
-    async def _behind(self, name: str, task: Task, context: Context) -> None:
-        try:
-            async with self._room:
-                outcome = await self._work(task, context, self._hear)
-        finally:
-            self._background.pop(name, None)
-        ended = "is done" if outcome.ok else "has failed"
-        self._chief().inbox.append(f"{name} ({task.description}) {ended}:\n{outcome.content}")
-        self._news.set()
-
-    def _hear(self, event: Event) -> None:
-        self._events.append(event)
-        self._news.set()
+    async def stop(self, name: str) -> None:
+        """End a subagent that works in the background."""
+        worker = self.background[name]
+        worker.stopped = True
+        worker.doing.cancel()
+        await asyncio.wait([worker.doing])
 
     async def news(self) -> AsyncIterator[Event]:
         """Yield what happens in the background, until one is done or there is none."""
-        while self._background and not self._chief().inbox:
+        while self._at_work() and not self._chief().inbox:
             await self._news.wait()
             self._news.clear()
             for event in self.heard():
@@ -110,72 +138,150 @@ class Company:
 
     async def close(self) -> None:
         """End those that are still at work."""
-        tasks = list(self._background.values())
+        tasks = self._at_work()
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _work(self, task: Task, context: Context, emit: Callable[[Event], None]) -> Outcome:
-        chief = self._chief()
-        place = await here(context.root, isolated=task.isolated)
-        agent = self._hire(task, context, place, chief)
-        hooks = chief.gate.hooks
-        for event in heard(
-            await hooks.fire("SubagentStart", subject=task.kind.name, agent_type=task.kind.name),
-            chief.session.turn,
-        ):
-            emit(event)
+    def _at_work(self) -> "list[asyncio.Task[None]]":
+        return [w.doing for w in self.background.values() if not w.doing.done()]
+
+    def _name(self) -> str:
+        """Take a new one on.
+
+        Raises:
+            ToolError: there are too many.
+        """
+        if self._count >= MOST:
+            raise ToolError(f"this session has had {MOST} agents: do the rest yourself")
+        self._count += 1
+        return f"agent-{self._count}"
+
+    async def _behind(self, name: str, task: Task, context: Context) -> None:
+        """Have a task done, tell the chief, and fail in no other way."""
+
+        def emit(event: Event) -> None:
+            if isinstance(event, AssistantTurn):
+                worker.said = _text(event) or worker.said
+            self._events.append(event)
+            self._news.set()
+
+        await asyncio.sleep(0)  # whoever has started this writes it down first
+        worker = self.background[name]
+        outcome = Outcome(content="It was stopped.", ok=False)
         try:
-            said, ok = await _follow(agent, task, self._preface(agent.context), context, emit)
+            async with self._room:
+                outcome = await self._work(name, task, context, emit)
+        except ToolError as error:
+            outcome = Outcome(content=str(error), ok=False)
+        except Exception as error:
+            outcome = Outcome(content=f"It broke ({type(error).__name__}: {error})", ok=False)
         finally:
-            await agent.context.shells.close() if place.own else None
-            left = await place.leave()
+            worker.outcome = outcome
+            if not worker.stopped:
+                ended = "is done" if outcome.ok else "has failed"
+                self._chief().inbox.append(
+                    f"{name} ({task.description}) {ended}:\n{outcome.content}"
+                )
+            self._news.set()
+
+    async def _work(
+        self, name: str, task: Task, context: Context, emit: Callable[[Event], None]
+    ) -> Outcome:
+        place = await here(context.root, isolated=task.isolated)
+        left = ""
+        try:
+            agent = self._hire(name, task, context, place)
+            try:
+                said, ok = await self._follow(agent, task, context, emit)
+            finally:
+                await agent.context.shells.close()
+        finally:
+            if left := await place.leave():
+                emit(Notice(f"{name} ({task.description}): {left}"))
         return Outcome(content="\n\n".join(filter(None, [said, left])), ok=ok)
 
-    def _hire(self, task: Task, context: Context, place: Place, chief: Agent) -> Agent:
+    def _hire(self, name: str, task: Task, context: Context, place: Place) -> Agent:
         """Return an agent for a task: what it has of its own, and what of its chief."""
-        names = task.kind.tools
-        wanted = None if names is None else {name.partition("(")[0] for name in names}
-        tools: list[Tool[Any]] = [
-            tool
-            for name, tool in chief.tools.items()
-            if name not in _NOT_FOR_THEM and (wanted is None or name in wanted)
-        ]
-        policy = msgspec.structs.replace(chief.gate.policy, root=place.root)
+        chief, kind = self._chief(), task.kind
+        hooks = TheirHooks(lambda: chief.gate.hooks, name, kind.name, lambda: agent.context.cwd)
+        gate = BorrowedGate(chief.gate, place.root, kind, hooks, task.allow)
+        tools = chosen(kind, list(chief.tools.values()))
         request = msgspec.structs.replace(chief.request, messages=())
-        if names is not None or task.kind.prompt is not None:
-            system = task.kind.prompt or chief.request.system
-            request = msgspec.structs.replace(request, system=system, tools=specs(tools))
+        if kind.tools is not None or kind.without or kind.prompt is not None:
+            known = {spec.name for spec in request.tools if not spec.shown}
+            shown = [t for t in tools if t.name not in known or kind.tools is not None]
+            request = msgspec.structs.replace(
+                request,
+                system=kind.prompt or request.system,
+                tools=specs(shown, [t for t in tools if t not in shown]),
+            )
+        limits = chief.limits
+        if kind.turns is not None:
+            turns = min(kind.turns, limits.turns or kind.turns)
+            limits = msgspec.structs.replace(limits, turns=turns)
         agent = Agent(
             chief.provider,
             tools,
-            Gate(policy, hooks=chief.gate.hooks, ask=chief.gate.ask),
-            msgspec.structs.replace(context, root=place.root, cwd=place.root, files=FileLedger()),
+            gate,
+            msgspec.structs.replace(
+                context,
+                root=place.root,
+                cwd=place.root,
+                files=FileLedger(),
+                shells=context.shells.apart(),
+                hidden=hidden(gate.policy),
+            ),
             chief.session.child(),
             request,
-            limits=chief.limits,
+            limits=limits,
             stop_event="SubagentStop",
         )
         agent.brakes = Repetition()
         agent.window = Compactor(lambda: agent.provider.context)
-        agent.footnotes = chief.footnotes
         return agent
 
+    async def _follow(
+        self, agent: Agent, task: Task, context: Context, emit: Callable[[Event], None]
+    ) -> tuple[str, bool]:
+        """Let an agent work; pass its records on. Return its last words, and whether it is done."""
+        began = await agent.gate.hooks.fire("SubagentStart")
+        for event in heard(began, self._chief().session.turn):
+            emit(event)
+        preface = await self._outfit(agent, task.kind)
+        preface += "".join(f"{text}\n\n" for text in began.context)
+        said = ""
+        try:
+            async for event in agent.run(Prompt(task.prompt, verbatim=True), preface=preface):
+                if isinstance(event, AssistantTurn):
+                    said = _text(event) or said
+                if isinstance(event, _RECORDS) and not event.parent_tool_use_id:
+                    event = msgspec.structs.replace(event, parent_tool_use_id=context.call_id)
+                if isinstance(event, (*_RECORDS, Notice, ToolStarted)):
+                    emit(event)
+        except (ProviderError, LimitReached, GoingInCircles, Stopped) as error:
+            return f"The agent could not finish: {error}\n\nIts last words: {said or 'none'}", False
+        return said or "The agent ended without a word.", True
 
-async def _follow(
-    agent: Agent, task: Task, preface: str, context: Context, emit: Callable[[Event], None]
-) -> tuple[str, bool]:
-    """Let an agent work; pass its records on. Return what it said last, and whether it is done."""
-    said = ""
-    try:
-        async for event in agent.run(task.prompt, preface=preface):
-            if isinstance(event, AssistantTurn):
-                said = "".join(b.text for b in event.blocks if isinstance(b, TextBlock))
-            if isinstance(event, _RECORDS) and not event.parent_tool_use_id:
-                event = msgspec.structs.replace(event, parent_tool_use_id=context.call_id)
-            if isinstance(event, (*_RECORDS, Notice, ToolStarted)):
-                emit(event)
-    except (ProviderError, LimitReached, GoingInCircles, Stopped) as error:
-        return f"The agent could not finish: {error}\n\nIts last words: {said or 'none'}", False
-    return said or "The agent ended without a word.", True
+
+def chosen(kind: Kind, tools: Sequence[Tool[Any]]) -> list[Tool[Any]]:
+    """Return the tools that a kind of subagent has, of those there are."""
+
+    def named(names: Sequence[str], tool: Tool[Any]) -> bool:
+        return any(
+            fnmatchcase(tool.name, name) or tool.name.startswith(f"{name}__")
+            for name in (one.partition("(")[0] for one in names)
+        )
+
+    return [
+        tool
+        for tool in tools
+        if tool.name not in _NOT_FOR_THEM
+        and (kind.tools is None or named(kind.tools, tool))
+        and not named(kind.without, tool)
+    ]
+
+
+def _text(turn: AssistantTurn) -> str:
+    return "".join(block.text for block in turn.blocks if isinstance(block, TextBlock))

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from apr.agent.permissions import Mode
+
 
 class Kind(Struct, frozen=True, kw_only=True):
     """What one kind of subagent is told and given."""
@@ -14,7 +16,23 @@ class Kind(Struct, frozen=True, kw_only=True):
     prompt: str | None = None
     """Its system prompt; None for that of the agent it works for."""
     tools: tuple[str, ...] | None = None
-    """The names of its tools; None for all."""
+    """The names of its tools, which may have wildcards; None for all."""
+    without: tuple[str, ...] = ()
+    """The names of tools that it does not have."""
+    mode: Mode | None = None
+    """The permission mode it is meant for; see `apr.subagents.borrowed`."""
+    own: bool = False
+    """Whether the user has written it, who may give it more than a project may."""
+    turns: int | None = None
+    """Answers of the model that it may take at most."""
+    skills: tuple[str, ...] = ()
+    """Skills that it reads before its task."""
+    background: bool = False
+    """Whether nobody ever waits for it."""
+    isolated: bool = False
+    """Whether it always works in a worktree of its own."""
+    memory: bool = True
+    """Whether it reads the instruction files."""
     model: str | None = None
     """The model it is meant for. It runs on the session's own: one model is loaded."""
     source: str = "built-in"

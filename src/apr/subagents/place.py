@@ -1,6 +1,7 @@
 """Where a subagent works: in the project, or in a git worktree of its own.
 
-A worktree is removed only when nothing in it would be lost: no changed or new file, no commit.
+A worktree is removed only when nothing in it would be lost: no changed, new or ignored file, no
+commit. Where that cannot be told, it stays.
 """
 
 import asyncio
@@ -13,54 +14,87 @@ from apr.tools.errors import ToolError
 
 WORKTREES = ".claude/worktrees"
 
+# What programs make anew. Anything else that git ignores may be somebody's work.
+_CACHES = frozenset(
+    {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "node_modules"}
+)
+
 
 class Place(Struct, frozen=True, kw_only=True):
     """A directory to work in."""
 
     root: Path
-    own: bool = False
-    """Whether it is a worktree for this subagent alone."""
     project: Path
+    worktree: Path | None = None
+    """The worktree that is for this subagent alone; `root` is in it as the project in its own."""
     branch: str = ""
     start: str = ""
     """The commit it began at."""
 
     async def leave(self) -> str:
         """Give the place back; return what the chief must know of what was left there."""
-        if not self.own:
+        if self.worktree is None:
             return ""
-        changed = await _git(self.root, "status", "--porcelain", "--ignored=no")
-        commit = await _git(self.root, "rev-parse", "HEAD")
-        if changed or commit != self.start:
-            return f"Worktree: {self.root}, branch {self.branch}"
-        await _git(self.project, "worktree", "remove", str(self.root))
-        await _git(self.project, "branch", "--delete", self.branch)
+        kept = f"Worktree: {self.root}, branch {self.branch}"
+        try:
+            if await self._holds_work(self.worktree):
+                return kept
+            await _git(self.project, "worktree", "remove", str(self.worktree))
+        except ToolError as error:
+            return f"{kept}\nIt stays, for it could not be removed: {error}"
+        try:
+            await _git(self.project, "branch", "--quiet", "-d", self.branch)
+        except ToolError as error:
+            return f"The branch {self.branch} stays: {error}"
         return ""
+
+    async def _holds_work(self, worktree: Path) -> bool:
+        changed = await _git(worktree, "status", "--porcelain", "--ignored", "-z")
+        lines = [line for line in changed.split("\0") if line]
+        if any(not line.startswith("!! ") or not _is_cache(line[3:]) for line in lines):
+            return True
+        tips = await _git(worktree, "rev-parse", "HEAD", f"refs/heads/{self.branch}")
+        return set(tips.split()) != {self.start}
 
 
 async def here(root: Path, *, isolated: bool) -> Place:
     """Return the project itself, or a new worktree of it.
 
     Raises:
-        ToolError: the project is no git repository, or git fails.
+        ToolError: the project is no git repository, has no commit, or git fails.
     """
     if not isolated:
         return Place(root=root, project=root)
+    inner = await _git(root, "rev-parse", "--show-prefix")
+    try:
+        start = await _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    except ToolError:
+        raise ToolError(f"a worktree begins with a commit, and {root} has none yet") from None
     name = f"agent-{os.urandom(4).hex()}"
-    path = root / WORKTREES / name
+    worktree = root / WORKTREES / name
     branch = f"worktree-{name}"
-    await _exclude(root)
-    start = await _git(root, "rev-parse", "HEAD")
-    await _git(root, "worktree", "add", "-q", "-b", branch, str(path), start)
-    return Place(root=path.resolve(), own=True, project=root, branch=branch, start=start)
+    await _exclude(root, inner)
+    await _git(root, "worktree", "add", "-q", "-b", branch, str(worktree), start)
+    worktree = worktree.resolve()
+    place = Place(
+        root=worktree / inner, project=root, worktree=worktree, branch=branch, start=start
+    )
+    if not place.root.is_dir():
+        await place.leave()
+        raise ToolError(f"nothing of {root} is in the last commit, so a worktree would be empty")
+    return place
 
 
-async def _exclude(root: Path) -> None:
+def _is_cache(path: str) -> bool:
+    return not _CACHES.isdisjoint(Path(path).parts)
+
+
+async def _exclude(root: Path, inner: str) -> None:
     """Keep the worktrees out of the project's own status, for this clone alone."""
     folder = Path(await _git(root, "rev-parse", "--path-format=absolute", "--git-common-dir"))
     file = folder / "info" / "exclude"
-    line = f"/{WORKTREES}/"
-    known = file.read_text().splitlines() if file.is_file() else []
+    line = f"/{inner}{WORKTREES}/"
+    known = file.read_text(errors="replace").splitlines() if file.is_file() else []
     if line not in known:
         file.parent.mkdir(exist_ok=True)
         with file.open("a") as out:
@@ -73,18 +107,22 @@ async def _git(folder: Path, *words: str) -> str:
     Raises:
         ToolError: it failed; the message has its own words.
     """
-    process = await asyncio.create_subprocess_exec(
-        "git",
-        "-c",
-        "core.hooksPath=/dev/null",
-        *words,
-        cwd=folder,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            "-c",
+            "core.hooksPath=/dev/null",
+            *words,
+            cwd=folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us: half a removal would be worse than none
+        )
+    except OSError as error:
+        raise ToolError(f"git cannot be run in {folder}: {error.strerror}") from None
     out, err = await process.communicate()
     if process.returncode:
         said = err.decode(errors="replace").strip() or f"exit code {process.returncode}"
         raise ToolError(f"git {words[0]} failed in {folder}: {said}")
-    return out.decode(errors="replace").strip()
+    return out.decode(errors="replace").removesuffix("\n")

@@ -1,5 +1,6 @@
 """Agent: a task for a subagent."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
@@ -34,26 +35,34 @@ class Agent:
     Input = AgentInput
     read_only: ClassVar[bool] = True  # several work beside each other
 
-    def __init__(self, company: Company, kinds: dict[str, Kind]) -> None:
+    def __init__(self, company: Company, kinds: Mapping[str, Kind]) -> None:
         self._company = company
         self._kinds = kinds
 
     def access(self, call: AgentInput, context: Context) -> Access:
-        """Nothing by itself: what the subagent does is decided on when it does it."""
-        return Access(kind="none", name=call.subagent_type)
+        """Nothing by itself: what the subagent does is decided on then. A rule may name its kind.
+
+        Raises:
+            ToolError: there is no such kind.
+        """
+        return Access(kind="none", name=self._kind(call).name)
 
     async def run(self, call: AgentInput, context: Context) -> Outcome:
-        """Have the task done, or begun."""
-        kind = find(self._kinds, call.subagent_type)
-        if kind is None:
-            names = ", ".join(self._kinds)
-            raise ToolError(f"there is no agent {call.subagent_type!r}. There are: {names}")
+        """Have the task done, or begun. `model` chooses nothing: there is one."""
+        kind = self._kind(call)
         task = Task(
             kind=kind,
             description=call.description,
             prompt=call.prompt,
-            isolated=call.isolation == "worktree",
+            isolated=call.isolation == "worktree" or kind.isolated,
         )
-        if call.run_in_background:
+        if call.run_in_background or kind.background:
             return self._company.start(task, context)
         return await self._company.run(task, context)
+
+    def _kind(self, call: AgentInput) -> Kind:
+        kind = find(self._kinds, call.subagent_type)
+        if kind is None:
+            names = ", ".join(self._kinds)
+            raise ToolError(f"there is no agent {call.subagent_type!r}. There are: {names}")
+        return kind

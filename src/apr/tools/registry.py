@@ -25,7 +25,7 @@ BUILTIN: tuple[Tool[Any], ...] = (
     KillShell(),
 )
 
-ALIASES = {"TaskOutput": "BashOutput", "TaskStop": "KillShell"}
+ALIASES = {"Task": "Agent", "TaskOutput": "BashOutput", "TaskStop": "KillShell"}
 """Names by which tools are also called."""
 
 
