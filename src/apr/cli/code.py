@@ -104,7 +104,8 @@ def _serve(args: argparse.Namespace, options: Options) -> int:
 
     def open_model(name: str | None) -> tuple[Provider, str]:
         chosen = args.model if name is None else name
-        return provider_of(argparse.Namespace(**{**vars(args), "model": chosen}))
+        named = argparse.Namespace(**{**vars(args), "model": chosen})
+        return provider_of(named, setting=options.settings.model)
 
     plan = Plan(
         options=options,
@@ -122,7 +123,7 @@ def _serve(args: argparse.Namespace, options: Options) -> int:
 
 def _begin(args: argparse.Namespace, options: Options) -> Assembled:
     """Put the session together, and say what there is to say of it."""
-    provider, model = provider_of(args)
+    provider, model = provider_of(args, setting=options.settings.model)
     from apr.models.resolve import DEMO
 
     if model == DEMO and args.base_url is None:  # it was trained on these
@@ -155,6 +156,7 @@ def _options(args: argparse.Namespace) -> Options:
         agents=args.agents,
         tools=compatible.tools(args),
         request=compatible.request_options(args),
+        schema=compatible.schema(args),
         mcp=tuple(args.mcp_config or ()),
         only_mcp=args.strict_mcp_config,
         max_tokens=args.max_tokens,

@@ -53,6 +53,7 @@ def add_compatible_options(parser: argparse.ArgumentParser) -> None:
     add("--thinking", choices=("adaptive", "enabled", "disabled"), help="whether the model reasons")
     add("--max-thinking-tokens", metavar="N", type=natural, help="0: the model does not reason")
     add("--thinking-display", choices=("summarized", "omitted"), help="stream-json: show reasoning")
+    add("--json-schema", metavar="SCHEMA", help="the form of the answer: JSON, or a file")
     add("--effort", choices=_EFFORTS, help="how much a model that knows this reasons")
     for name in _REFUSED:
         add(name, nargs="?", const="", help=argparse.SUPPRESS)
@@ -95,6 +96,21 @@ def check(args: argparse.Namespace) -> None:
         )
     if args.base_url and args.fallback_model:
         raise AprError("--fallback-model is for models on this disk; --base-url has the one")
+
+
+def schema(args: argparse.Namespace) -> dict[str, Any] | None:
+    """Return what the answer must be of.
+
+    Raises:
+        AprError: it is no schema, or nobody would see the answer.
+    """
+    if args.json_schema is None:
+        return None
+    if args.output_format == "text":
+        raise AprError("--json-schema goes with --output-format json or stream-json")
+    from apr.structured import read_schema
+
+    return read_schema(args.json_schema)
 
 
 def permission_mode(args: argparse.Namespace) -> str | None:

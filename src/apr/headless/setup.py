@@ -31,6 +31,8 @@ class Initialize(Struct, rename="camel"):
     """They never are in the system prompt."""
     system_prompt_snapshot: bool = False
     forward_subagent_text: bool = False
+    json_schema: dict[str, Any] | None = None
+    """What every answer must be of."""
 
 
 def initialize(arrival: Arrival | None) -> Initialize | None:
@@ -73,8 +75,17 @@ def applied(wanted: Initialize, options: Options, host: Host) -> tuple[Options, 
         skills=wanted.skills,
         system=wanted.system_prompt or options.system,
         append_system=wanted.append_system_prompt or options.append_system,
+        schema=_schema(wanted) or options.schema,
     )
     return options, notices
+
+
+def _schema(wanted: Initialize) -> dict[str, Any] | None:
+    if wanted.json_schema is None:
+        return None
+    from apr.structured import read_schema
+
+    return read_schema(msgspec.json.encode(wanted.json_schema).decode())
 
 
 def welcome(assembled: Assembled) -> dict[str, Any]:

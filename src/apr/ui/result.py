@@ -11,6 +11,18 @@ from apr.agent.limits import MAX_TURNS
 from apr.agent.loop import INTERRUPTED
 from ccpa.trace import AssistantTurn, SessionEnd, TextBlock, ToolResult, ToolUseBlock, Usage
 
+STRUCTURED = "StructuredOutput"
+"""The tool that an answer in a form is given with."""
+NO_STRUCTURE = "no_structured_output"
+"""What the error begins with of a run that ended without such an answer."""
+
+Subtype = Literal[
+    "success",
+    "error_max_turns",
+    "error_max_structured_output_retries",
+    "error_during_execution",
+]
+
 
 class Denial(Struct, frozen=True):
     """A tool use that was not permitted."""
@@ -38,7 +50,7 @@ class TotalUsage(Struct):
 class Result(Struct, kw_only=True, tag_field="type", tag="result"):
     """What a prompt came to."""
 
-    subtype: Literal["success", "error_max_turns", "error_during_execution"] = "success"
+    subtype: Subtype = "success"
     is_error: bool = False
     result: str = ""
     error: str | None = None
@@ -51,6 +63,8 @@ class Result(Struct, kw_only=True, tag_field="type", tag="result"):
     stop_reason: str | None = None
     terminal_reason: Literal["completed", "max_turns", "aborted_streaming", "error"] = "completed"
     usage: TotalUsage = msgspec.field(default_factory=TotalUsage)
+    structured_output: dict[str, Any] | None = None
+    """The answer in the form that was asked for."""
     permission_denials: list[Denial] = msgspec.field(default_factory=list)
     total_cost_usd: float | None = None
     """None: what the server's tokens cost is not known here."""
@@ -69,6 +83,12 @@ class Tally:
         self.result = Result(session_id=session_id, model=model, total_cost_usd=cost)
         self._calls: dict[str, ToolUseBlock] = {}
         self._began = time.monotonic()
+        self._ended = False
+
+    def finish(self) -> None:
+        """Nothing more happens. If it was not over, it has failed."""
+        if not self._ended:
+            self._end(PromptDone("error", "the run broke off"))
 
     def take(self, event: Event) -> bool:
         """Take an event into account; return whether it is the last one for the prompt."""
@@ -85,6 +105,11 @@ class Tally:
             case ToolResult(denied_by=str(), tool_use_id=use) if use in self._calls:
                 call = self._calls[use]
                 result.permission_denials.append(Denial(call.name, call.id, call.input))
+            case ToolResult(ok=True, parent_tool_use_id=None, tool_use_id=use) if (
+                use in self._calls
+            ):
+                if self._calls[use].name == STRUCTURED:
+                    result.structured_output = self._calls[use].input
             case PromptDone() | SessionEnd():
                 self._end(event)
                 return True
@@ -93,10 +118,11 @@ class Tally:
         return False
 
     def _end(self, event: PromptDone | SessionEnd) -> None:
+        self._ended = True
         result = self.result
         result.stop_reason = event.stop_reason
         result.duration_ms = int((time.monotonic() - self._began) * 1000)
-        if event.stop_reason != "error":
+        if event.stop_reason != "error" and event.error is None:
             return
         error = event.error or "the run failed"
         result.is_error = True
@@ -104,6 +130,8 @@ class Tally:
         result.subtype, result.terminal_reason = "error_during_execution", "error"
         if error.startswith(MAX_TURNS):
             result.subtype, result.terminal_reason = "error_max_turns", "max_turns"
+        elif error.startswith(NO_STRUCTURE):
+            result.subtype = "error_max_structured_output_retries"
         elif error == INTERRUPTED:
             result.terminal_reason = "aborted_streaming"
 
@@ -120,6 +148,7 @@ class ResultPrinter:
         self._tally.take(event)
 
     def close(self) -> None:
-        """Print the result."""
+        """Print the result; of a run that has broken off, that it has."""
+        self._tally.finish()
         self._out.write(msgspec.json.encode(self._tally.result).decode() + "\n")
         self._out.flush()
