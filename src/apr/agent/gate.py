@@ -42,6 +42,9 @@ class Gate:
     async def admit(self, checked: Checked, tools: Tools, context: Context) -> Admitted:
         """Decide on a call that could run, as far as its input goes."""
         call = checked.call
+        for name in checked.access.reserved:
+            if call.input.get(name):
+                return Admitted(Refused(f"`{name}` is for the user to give: leave it out."))
         fired = await self.hooks.fire(
             "PreToolUse",
             subject=checked.tool.name,

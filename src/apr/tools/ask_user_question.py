@@ -24,8 +24,8 @@ class Question(Struct, forbid_unknown_fields=True, rename={"multi_select": "mult
     multi_select: bool = False
 
 
-class AskUserQuestionInput(Struct, forbid_unknown_fields=True):
-    """What AskUserQuestion takes."""
+class AskUserQuestionInput(Struct):
+    """What AskUserQuestion takes. Who answers may put notes beside the answers."""
 
     questions: Annotated[list[Question], Meta(min_length=1, max_length=4)]
     answers: Annotated[
@@ -45,7 +45,7 @@ class AskUserQuestion:
 
     def access(self, call: AskUserQuestionInput, context: Context) -> Access:
         """A person has to answer; what they answer comes back in the input."""
-        return Access(kind="consent")
+        return Access(kind="consent", reserved=("answers",))
 
     async def run(self, call: AskUserQuestionInput, context: Context) -> Outcome:
         """Tell the model what was answered."""

@@ -37,6 +37,8 @@ class Access(Struct, frozen=True, kw_only=True):
     domain: str | None = None
     name: str | None = None
     """The kind of agent, or the skill and its arguments, that a rule may name."""
+    reserved: tuple[str, ...] = ()
+    """Fields of the input that are for the person to fill in: no call may come with them."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

@@ -1,19 +1,18 @@
 """ExitPlanMode: show a plan, and ask whether to go ahead with it."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from apr.agent.gate import Gate
 from apr.tools.base import Access, Context, Outcome
-from apr.tools.errors import ToolError
 
 
 class ExitPlanModeInput(Struct, forbid_unknown_fields=True):
     """What ExitPlanMode takes."""
 
-    plan: str
+    plan: Annotated[str, Meta(min_length=1)]
 
 
 class ExitPlanMode:
@@ -35,10 +34,8 @@ class ExitPlanMode:
         return Access(kind="consent")
 
     async def run(self, call: ExitPlanModeInput, context: Context) -> Outcome:
-        """Leave plan mode: the person has agreed."""
+        """Leave plan mode: the person has agreed, and may have named the mode to go on in."""
         policy = self._gate.policy
         if policy.mode == "plan":
             self._gate.policy = msgspec.structs.replace(policy, mode="default")
-        elif not call.plan.strip():
-            raise ToolError("there is no plan, and plan mode is off")
         return Outcome(content="The user agrees to the plan. Go ahead with it.")

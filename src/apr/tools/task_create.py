@@ -1,22 +1,23 @@
 """TaskCreate: a task for the list."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
-from apr.tools.base import Access, Context, Outcome
-from apr.tools.tasks import Tasks, line
+from apr.tools.base import Context, Outcome
+from apr.tools.tasks import OfTasks, line
 
 
 class TaskCreateInput(Struct, forbid_unknown_fields=True, rename={"active_form": "activeForm"}):
     """What TaskCreate takes."""
 
-    subject: Annotated[str, Meta(description="What is to be done, in a few words")]
+    subject: Annotated[str, Meta(min_length=1, description="What is to be done, in a few words")]
     description: str = ""
     active_form: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
-class TaskCreate:
+class TaskCreate(OfTasks):
     """Adds to the list of a session."""
 
     name: ClassVar[str] = "TaskCreate"
@@ -24,16 +25,12 @@ class TaskCreate:
     Input = TaskCreateInput
     read_only: ClassVar[bool] = False
 
-    def __init__(self, tasks: Tasks) -> None:
-        self._tasks = tasks
-
-    def access(self, call: TaskCreateInput, context: Context) -> Access:
-        """Touch nothing but the list."""
-        return Access(kind="none")
-
     async def run(self, call: TaskCreateInput, context: Context) -> Outcome:
         """Add it."""
         task = self._tasks.add(
-            call.subject, description=call.description, active_form=call.active_form
+            call.subject,
+            description=call.description,
+            active_form=call.active_form,
+            metadata=call.metadata,
         )
         return Outcome(content=f"Added {line(self._tasks, task)}")

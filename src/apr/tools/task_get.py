@@ -2,10 +2,11 @@
 
 from typing import ClassVar
 
+import msgspec
 from msgspec import Struct
 
-from apr.tools.base import Access, Context, Outcome
-from apr.tools.tasks import Tasks, line
+from apr.tools.base import Context, Outcome
+from apr.tools.tasks import OfTasks, line
 
 
 class TaskGetInput(Struct, forbid_unknown_fields=True, rename={"task_id": "taskId"}):
@@ -14,7 +15,7 @@ class TaskGetInput(Struct, forbid_unknown_fields=True, rename={"task_id": "taskI
     task_id: str
 
 
-class TaskGet:
+class TaskGet(OfTasks):
     """Reads the list of a session."""
 
     name: ClassVar[str] = "TaskGet"
@@ -22,15 +23,10 @@ class TaskGet:
     Input = TaskGetInput
     read_only: ClassVar[bool] = True
 
-    def __init__(self, tasks: Tasks) -> None:
-        self._tasks = tasks
-
-    def access(self, call: TaskGetInput, context: Context) -> Access:
-        """Touch nothing."""
-        return Access(kind="none")
-
     async def run(self, call: TaskGetInput, context: Context) -> Outcome:
         """Show it."""
         task = self._tasks.get(call.task_id)
         shown = [line(self._tasks, task), task.description]
+        if task.metadata:
+            shown.append(msgspec.json.encode(task.metadata).decode())
         return Outcome(content="\n\n".join(part for part in shown if part))

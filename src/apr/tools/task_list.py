@@ -4,28 +4,21 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from apr.tools.base import Access, Context, Outcome
-from apr.tools.tasks import Tasks, line
+from apr.tools.base import Context, Outcome
+from apr.tools.tasks import OfTasks, line
 
 
 class TaskListInput(Struct, forbid_unknown_fields=True):
     """TaskList takes nothing."""
 
 
-class TaskList:
+class TaskList(OfTasks):
     """Reads the list of a session."""
 
     name: ClassVar[str] = "TaskList"
     description: ClassVar[str] = "Show your list of tasks."
     Input = TaskListInput
     read_only: ClassVar[bool] = True
-
-    def __init__(self, tasks: Tasks) -> None:
-        self._tasks = tasks
-
-    def access(self, call: TaskListInput, context: Context) -> Access:
-        """Touch nothing."""
-        return Access(kind="none")
 
     async def run(self, call: TaskListInput, context: Context) -> Outcome:
         """Show it."""

@@ -1,11 +1,11 @@
 """TaskUpdate: how far a task is, or what else changes about it."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct, field
 
-from apr.tools.base import Access, Context, Outcome
-from apr.tools.tasks import Status, Tasks, line
+from apr.tools.base import Context, Outcome
+from apr.tools.tasks import OfTasks, Status, line
 
 
 class TaskUpdateInput(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -15,15 +15,18 @@ class TaskUpdateInput(Struct, forbid_unknown_fields=True, rename="camel"):
     status: Annotated[
         Status | Literal["deleted"] | None, Meta(description="deleted: take it off the list")
     ] = None
-    subject: str | None = None
+    subject: Annotated[str, Meta(min_length=1)] | None = None
     description: str | None = None
     active_form: str | None = None
     owner: str | None = None
+    metadata: Annotated[
+        dict[str, Any], Meta(description="Added to what is there; null takes away")
+    ] = field(default_factory=dict)
     add_blocks: list[str] = field(default_factory=list)
     add_blocked_by: list[str] = field(default_factory=list)
 
 
-class TaskUpdate:
+class TaskUpdate(OfTasks):
     """Changes the list of a session."""
 
     name: ClassVar[str] = "TaskUpdate"
@@ -31,27 +34,20 @@ class TaskUpdate:
     Input = TaskUpdateInput
     read_only: ClassVar[bool] = False
 
-    def __init__(self, tasks: Tasks) -> None:
-        self._tasks = tasks
-
-    def access(self, call: TaskUpdateInput, context: Context) -> Access:
-        """Touch nothing but the list."""
-        return Access(kind="none")
-
     async def run(self, call: TaskUpdateInput, context: Context) -> Outcome:
-        """Change it, all at once: a wrong id changes nothing."""
-        task = self._tasks.get(call.task_id)
-        blocked = [self._tasks.get(other) for other in call.add_blocks]
-        blocking = [self._tasks.get(other) for other in call.add_blocked_by]
+        """Change it, all at once: what is wrong with a part of it changes nothing."""
+        tasks, task = self._tasks, self._tasks.get(call.task_id)
+        waits = [(task.id, other) for other in call.add_blocked_by]
+        waits += [(other, task.id) for other in call.add_blocks]
         if call.status == "deleted":
-            self._tasks.remove(task.id)
+            tasks.remove(task.id)
             return Outcome(content=f"Task {task.id} is off the list.")
+        tasks.block(waits)
         task.status = call.status or task.status
         task.subject = call.subject or task.subject
         task.description = task.description if call.description is None else call.description
-        task.active_form = call.active_form or task.active_form
+        task.active_form = task.active_form if call.active_form is None else call.active_form
         task.owner = task.owner if call.owner is None else call.owner
-        for other in blocked:
-            other.blocked_by = [*dict.fromkeys([*other.blocked_by, task.id])]
-        task.blocked_by = [*dict.fromkeys([*task.blocked_by, *(b.id for b in blocking)])]
-        return Outcome(content=line(self._tasks, task))
+        merged = task.metadata | call.metadata
+        task.metadata = {key: value for key, value in merged.items() if value is not None}
+        return Outcome(content=line(tasks, task))

@@ -1,10 +1,11 @@
 """The list of tasks of one session: what is to be done, and how far it is."""
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Self
 
 from msgspec import Struct, field
 
+from apr.tools.base import Access, Context
 from apr.tools.errors import ToolError
 
 Status = Literal["pending", "in_progress", "completed"]
@@ -22,6 +23,7 @@ class Task(Struct, kw_only=True):
     status: Status = "pending"
     owner: str = ""
     blocked_by: list[str] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 class Tasks:
@@ -34,7 +36,14 @@ class Tasks:
     def __iter__(self) -> Iterator[Task]:
         return iter(self._tasks.values())
 
-    def add(self, subject: str, *, description: str = "", active_form: str = "") -> Task:
+    def add(
+        self,
+        subject: str,
+        *,
+        description: str = "",
+        active_form: str = "",
+        metadata: dict[str, Any] | None = None,
+    ) -> Task:
         """Add a task.
 
         Raises:
@@ -44,7 +53,11 @@ class Tasks:
             raise ToolError(f"there are {MOST} tasks already: finish or delete some")
         self._made += 1
         task = Task(
-            id=str(self._made), subject=subject, description=description, active_form=active_form
+            id=str(self._made),
+            subject=subject,
+            description=description,
+            active_form=active_form,
+            metadata=metadata or {},
         )
         self._tasks[task.id] = task
         return task
@@ -68,6 +81,21 @@ class Tasks:
         for task in self._tasks.values():
             task.blocked_by = [other for other in task.blocked_by if other != task_id]
 
+    def block(self, waits: Sequence[tuple[str, str]]) -> None:
+        """Let tasks wait for others: pairs of ids, the one that waits first.
+
+        Raises:
+            ToolError: there is no such task, or one would wait for itself; then nothing changes.
+        """
+        behind = {task.id: dict.fromkeys(task.blocked_by) for task in self}
+        for waiting, other in waits:
+            behind[self.get(waiting).id][self.get(other).id] = None
+        for waiting, other in waits:
+            if waiting in _all_behind(behind, other):
+                raise ToolError(f"task {waiting} would wait for itself: {other} waits for it")
+        for task in self:
+            task.blocked_by = list(behind[task.id])
+
     def replace(self, tasks: Sequence[Task]) -> None:
         """Put another list in the place of this one."""
         if len(tasks) > MOST:
@@ -88,9 +116,34 @@ class Tasks:
         ]
 
 
+class OfTasks:
+    """A tool that works on a list of tasks."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+
+    def on(self, tasks: Tasks) -> Self:
+        """Return the same tool for another list: a subagent has its own."""
+        return type(self)(tasks)
+
+    def access(self, call: Struct, context: Context) -> Access:
+        """Touch nothing but the list."""
+        return Access(kind="none")
+
+
+def _all_behind(behind: Mapping[str, Iterable[str]], start: str) -> set[str]:
+    """Return a task, and all that it waits for, also through others."""
+    found, left = {start}, [start]
+    while left:
+        new = set(behind[left.pop()]) - found
+        found |= new
+        left += new
+    return found
+
+
 def line(tasks: Tasks, task: Task) -> str:
     """Return a task in a line."""
     waits = tasks.blocking(task)
     behind = f" (waits for {', '.join(waits)})" if waits else ""
     owner = f" [{task.owner}]" if task.owner else ""
-    return f"{task.id}. {task.status}: {task.subject}{owner}{behind}"
+    return f"{task.id}. {task.status}: {' '.join(task.subject.split())}{owner}{behind}"

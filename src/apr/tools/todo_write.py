@@ -4,14 +4,14 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from apr.tools.base import Access, Context, Outcome
-from apr.tools.tasks import Status, Task, Tasks
+from apr.tools.base import Context, Outcome
+from apr.tools.tasks import OfTasks, Status, Task
 
 
-class Todo(Struct, forbid_unknown_fields=True, rename={"active_form": "activeForm"}):
-    """One item."""
+class Todo(Struct, rename={"active_form": "activeForm"}):
+    """One item. Ids and priorities, which some models give besides, are not kept."""
 
-    content: str
+    content: Annotated[str, Meta(min_length=1)]
     status: Status
     active_form: str = ""
 
@@ -24,7 +24,7 @@ class TodoWriteInput(Struct, forbid_unknown_fields=True):
     ]
 
 
-class TodoWrite:
+class TodoWrite(OfTasks):
     """Keeps the list of a session."""
 
     name: ClassVar[str] = "TodoWrite"
@@ -34,13 +34,6 @@ class TodoWrite:
     )
     Input = TodoWriteInput
     read_only: ClassVar[bool] = False
-
-    def __init__(self, tasks: Tasks) -> None:
-        self._tasks = tasks
-
-    def access(self, call: TodoWriteInput, context: Context) -> Access:
-        """Touch nothing but the list."""
-        return Access(kind="none")
 
     async def run(self, call: TodoWriteInput, context: Context) -> Outcome:
         """Save the list."""
