@@ -105,6 +105,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """Hooks of the program that drives the session."""
     transports: "Mapping[str, Callable[[], Transport]]" = {}
     """By name, how the MCP servers are reached that live in that program."""
+    schema: dict[str, Any] | None = None
+    """The JSON Schema that each answer must be of; None for free text."""
     request: Mapping[str, Any] = {}
     """Further fields of what a model is asked with, as its server knows them."""
     core_tools: bool = False
@@ -212,6 +214,10 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     add_library(assembled, options, brought)
     if options.tools is not None:
         _keep_only(assembled, options.tools)
+    if options.schema is not None:
+        from apr.headless.structured import demand
+
+        demand(assembled, options.schema)
     assembled.give_tools()
     if stored is not None:
         agent.messages = list(stored.messages)
