@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from apr.hooks.declared import Declared
     from apr.mcp.client import Transport
     from apr.mcp.servers import Servers
+    from apr.sandbox.confinement import Confinement
     from apr.sessions.stored import Stored
     from apr.sessions.writer import SessionWriter
     from apr.skills.found import Skill
@@ -133,6 +134,8 @@ class Assembled(Struct, kw_only=True):
     """The subagents there are."""
     skills: Mapping[str, "Skill"] = msgspec.field(default_factory=dict)
     """The user's skills and commands."""
+    sandbox: "Confinement | None" = None
+    """Where commands are confined."""
     servers: "Servers | None" = None
     """The MCP servers, where there are any."""
     opening: list[Callable[[], Awaitable[None]]] = msgspec.field(default_factory=list)
@@ -172,8 +175,11 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     Raises:
         AprError: the settings forbid it, or a stored session cannot be taken up.
     """
+    notices = list(options.settings.notices)
     policy = _policy(options)
-    shells = Shells(options.settings.env)
+    sandbox = _sandbox(options, policy, notices)
+    policy = policy if sandbox is None else sandbox.policy
+    shells = Shells(options.settings.env, sandbox)
     gate = Gate(policy)
     stored = _stored(options)
     files = FileLedger(stored.seen if stored else None)
@@ -204,8 +210,11 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     agent.window = Compactor(lambda: agent.provider.context, tasks.open)
     preface = legible(first_prompt(look_around(options.root), ""))
     assembled = Assembled(agent=agent, preface=preface, offered=builtin(sees=options.vision))
+    if sandbox is not None:
+        assembled.sandbox = sandbox
+        assembled.closing.append(sandbox.close)
     assembled.closing += [agent.provider.close, shells.close]
-    assembled.notices += options.settings.notices
+    assembled.notices += notices
     brought = bring_plugins(assembled, options)
     add_hooks(assembled, options, brought)
     add_memory(assembled, options)
@@ -244,6 +253,16 @@ def _policy(options: Options) -> Policy:
         )
     except BadRule as error:
         raise AprError(str(error)) from None
+
+
+def _sandbox(options: Options, policy: Policy, notices: list[str]) -> "Confinement | None":
+    """Return what confines commands, where the settings want that."""
+    settings = options.settings
+    if not settings.sandbox.enabled:
+        return None
+    from apr.sandbox.confinement import confinement
+
+    return confinement(settings.sandbox, policy, settings.env, notices)
 
 
 def _add_tools(assembled: Assembled, options: Options, tasks: Tasks) -> None:

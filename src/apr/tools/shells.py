@@ -9,13 +9,19 @@ import asyncio
 import codecs
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from apr.errors import AprError
 from apr.tools.errors import ToolError
 from apr.tools.output import Capture
+
+if TYPE_CHECKING:
+    from apr.sandbox.confinement import Confinement
+    from apr.tools.guardian import Guardian
 
 MARK = "APR_SHELL"
 """The variable by which a process tells which commands it belongs to."""
@@ -177,14 +183,25 @@ class Shells:
 
     Args:
         environment: what commands find in their environment besides ours.
+        sandbox: confines them; None where they are not.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str] | None = None,
+        sandbox: "Confinement | None" = None,
+    ) -> None:
         self._environment = dict(environment or {})
+        self._sandbox = sandbox
+        self._guardian: Guardian | None = None
         self._token = f"{os.urandom(8).hex()}."
         self._count = 0
         self._all: list[Shell] = []
         self._background: dict[str, Shell] = {}
+
+    def apart(self) -> "Shells":
+        """Return shells that end by themselves, and are otherwise as these: a subagent's."""
+        return Shells(self._environment, self._sandbox)
 
     async def start(
         self, command: str, folder: Path, progress: Callable[[str], None] | None = None
@@ -198,11 +215,22 @@ class Shells:
         self._all = [shell for shell in self._all if not shell.gone]
         try:
             token = f"{self._token}{self._count}."
-            shell = await _start(command, folder, token, self._environment, progress)
-        except (OSError, ValueError) as error:  # too long, a NUL, no such folder
+            self._guard()
+            confine = None
+            if self._sandbox is not None and not self._sandbox.excludes(command):
+                confine = self._sandbox.confine
+            shell = await _start(command, folder, token, self._environment, progress, confine)
+        except (OSError, ValueError, AprError) as error:  # too long, a NUL, no such folder
             raise ToolError(f"The shell could not be started: {error}") from None
         self._all.append(shell)
         return shell
+
+    def _guard(self) -> None:
+        """See to it that nothing outlives us, should we be killed."""
+        if self._guardian is None:
+            from apr.tools.guardian import Guardian
+
+            self._guardian = Guardian(self._token)
 
     async def start_in_background(
         self, command: str, folder: Path, progress: Callable[[str], None] | None = None
@@ -233,6 +261,8 @@ class Shells:
         finally:
             if self._count:
                 _signal_marked(self._token, signal.SIGKILL)
+            if self._guardian is not None:
+                self._guardian.dismiss()
 
 
 async def _start(
@@ -241,6 +271,7 @@ async def _start(
     token: str,
     environment: Mapping[str, str],
     progress: Callable[[str], None] | None,
+    confine: Callable[[Sequence[str], Path], Sequence[str]] | None,
 ) -> Shell:
     said, writer = os.pipe()
     try:
@@ -254,13 +285,10 @@ async def _start(
         f"trap '{{ command pwd -P; }} 2>/dev/null >/dev/fd/{place_writer}' EXIT; "
         'APR_COMMAND=$1; shift; eval "$APR_COMMAND"'
     )
+    argv: Sequence[str] = (program(), "-c", script, "bash", command)
     try:
         process = await asyncio.create_subprocess_exec(
-            program(),
-            "-c",
-            script,
-            "bash",
-            command,
+            *(argv if confine is None else confine(argv, folder)),
             cwd=folder,
             env={**_environment(token), **environment},
             stdin=asyncio.subprocess.DEVNULL,

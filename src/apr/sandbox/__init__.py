@@ -1,0 +1,1 @@
+"""Commands confined by the operating system: what they can write, read and reach."""
