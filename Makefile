@@ -37,7 +37,7 @@ types:
 unit:
 	@tools/setup.sh $(VENV) test
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	tools/side_by_side.sh $(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
