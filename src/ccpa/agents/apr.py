@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from ccpa.agents import stream_json
-from ccpa.agents.base import Command, Task, Wire, environment
+from ccpa.agents.base import MCP_TIMEOUT_MS, Command, Task, Wire, environment
 from ccpa.fixtures import Settings
 from ccpa.scripted.adapt import Offered
 
@@ -28,12 +28,12 @@ class Apr(Struct, frozen=True):
         argv += ["--emit-trace", str(task.trace)]
         argv += ["--continue"] if task.goes_on else []
         argv += _options(task.settings)
-        words, talk = stream_json.options(task)
+        words, talk = stream_json.options(task.prompts, task.person)
         argv += ["--output-format", "stream-json" if talk else "json"]
         rest = words if talk else ["--", *task.prompts]
         return Command(
             argv=(*argv, *rest),
-            environment=environment(task),
+            environment=environment(task, MCP_TIMEOUT=MCP_TIMEOUT_MS),
             files=_user_settings(task),
             talk=talk,
         )

@@ -24,6 +24,9 @@ KEY = "scripted"
 """The API key that agents are given: servers on loopback want none, clients want to send one."""
 
 
+MCP_TIMEOUT_MS = "30000"
+"""How long agents that know `MCP_TIMEOUT` wait for servers: a busy machine is no drift."""
+
 _TRUST = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 
 

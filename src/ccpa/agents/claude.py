@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from ccpa.agents import stream_json
-from ccpa.agents.base import KEY, Command, Task, Wire, environment, host, program
+from ccpa.agents.base import KEY, MCP_TIMEOUT_MS, Command, Task, Wire, environment, host, program
 from ccpa.scripted.adapt import Offered
 
 
@@ -44,8 +44,9 @@ class Claude(Struct, frozen=True):
             CLAUDE_CONFIG_DIR=str(task.home / ".claude"),
             CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
             DISABLE_AUTOUPDATER="1",
+            MCP_TIMEOUT=MCP_TIMEOUT_MS,
         )
-        words, talk = stream_json.options(task)
+        words, talk = stream_json.options(task.prompts, task.person)
         rest = words if talk else ["--", *task.prompts]
         return Command(argv=(*argv, *rest), environment=variables, talk=talk)
 

@@ -8,7 +8,6 @@ the recording answers. docs/headless.md has the lines.
 import json
 from typing import Any
 
-from ccpa.agents.base import Task
 from ccpa.person import Allowed, Person
 
 
@@ -53,17 +52,17 @@ class Dialogue:
         return {"behavior": "allow", "updatedInput": updated}
 
 
-def options(task: Task) -> tuple[list[str], Dialogue | None]:
-    """Return the options that a task needs of such an agent, and the other side of the talk.
+def options(prompts: tuple[str, ...], person: Person | None) -> tuple[list[str], Dialogue | None]:
+    """Return the options that such an agent needs, and the other side of the conversation.
 
     A single prompt with nobody to ask goes on the command line; then there is no conversation.
     """
-    if len(task.prompts) == 1 and task.person is None:
+    if len(prompts) == 1 and person is None:
         return [], None
     words = ["--input-format", "stream-json"]
-    if task.person is not None:
+    if person is not None:
         words += ["--permission-prompt-tool", "stdio"]
-    return words, Dialogue(task.prompts, task.person)
+    return words, Dialogue(prompts, person)
 
 
 def _answer(number: Any, response: dict[str, Any] | None) -> bytes:

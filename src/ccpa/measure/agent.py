@@ -10,12 +10,13 @@ from typing import Any
 
 from msgspec import Struct
 
+from ccpa.agents import stream_json
 from ccpa.errors import CcpaError
 from ccpa.fixtures import Fixture, Settings
 from ccpa.measure.plan import Job
 from ccpa.process import clean_environment
 from ccpa.record.upstream import Upstream, where
-from ccpa.sandbox import Attempt, Place, Sandbox, Streams, Unconfined, unavailable
+from ccpa.sandbox import Attempt, Place, Sandbox, Streams, Talk, Unconfined, unavailable
 from ccpa.scripted.server import serving
 
 AGENTS = ("apr",)
@@ -52,19 +53,22 @@ def play(
     Raises:
         CcpaError: the agent cannot be started, or be given the fixture's settings or prompts.
     """
-    if len(prompts) != 1:
-        raise CcpaError(f"{fixture.id}: apr takes one prompt a run; this has {len(prompts)}")
+    if not prompts or (job.at is not None and len(prompts) > 1):
+        raise CcpaError(f"{fixture.id}: has {len(prompts)} prompts; a fork has one, a run at least")
     trace = scratch / "trace.jsonl"
     words = [*_settings(fixture.settings), "--emit-trace", str(trace)]
     if job.at is not None:
         words += ["--fork-trace", str(fixture.teacher_trace), "--fork-at", str(job.at)]
+    more, talk = stream_json.options(tuple(prompts), None)
+    told = [*more, "--output-format", "stream-json"] if talk else ["--", *prompts]
     ran = start(
         "code",
-        [*words, "--", prompts[0]],
+        [*words, *told],
         job,
         cwd=workspace,
         scratch=scratch,
         managed=fixture.settings.managed,
+        talk=talk,
     )
     return ran, trace.read_bytes() if trace.is_file() else b""
 
@@ -77,6 +81,7 @@ def start(
     cwd: Path,
     scratch: Path,
     managed: dict[str, Any] | None = None,
+    talk: Talk | None = None,
 ) -> Ran:
     """Run a subcommand of the agent to its end in an environment of its own.
 
@@ -110,7 +115,7 @@ def start(
                 relay = Upstream(where(job.base_url))
                 url = served.enter_context(serving(relay, listener=place.listener))
             argv += ["--base-url", url]
-        status = place.run([*argv, *words], environment, timeout_s=job.timeout_s)
+        status = place.run([*argv, *words], environment, timeout_s=job.timeout_s, talk=talk)
         attempts = tuple(place.attempts())
     said = streams.stderr.read_bytes()[-_TOLD:].decode("utf-8", "replace").strip()
     return Ran(

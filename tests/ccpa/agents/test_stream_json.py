@@ -1,12 +1,10 @@
 """The other side of a conversation over stream-json lines."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ccpa.agents.base import Task
 from ccpa.agents.stream_json import Dialogue, options
 from ccpa.person import Allowed, Declined, Person
 
@@ -65,21 +63,9 @@ def test_what_is_no_message_is_passed_over(line: bytes) -> None:
     assert Dialogue(("Fix it.",), PERSON).heard(line) == b""
 
 
-def task(*prompts: str, person: Person | None = None) -> Task:
-    return Task(
-        prompts=prompts,
-        cwd="/workspace",
-        home=Path("/scratch/home"),
-        trace=Path("/scratch/run.jsonl"),
-        base_url="http://127.0.0.1:4242/v1",
-        model="scripted",
-        person=person,
-    )
-
-
 def test_there_is_a_conversation_only_where_there_is_something_to_say() -> None:
-    assert options(task("Fix it.")) == ([], None)
-    assert options(task("Fix it.", "Go on."))[0] == ["--input-format", "stream-json"]
-    words, talk = options(task("Fix it.", person=PERSON))
+    assert options(("Fix it.",), None) == ([], None)
+    assert options(("Fix it.", "Go on."), None)[0] == ["--input-format", "stream-json"]
+    words, talk = options(("Fix it.",), PERSON)
     assert words[-2:] == ["--permission-prompt-tool", "stdio"]
     assert talk is not None
