@@ -15,11 +15,13 @@ import msgspec
 
 from apr.agent.batch import heard
 from apr.agent.events import Event, Notice, PrefillProgress, Rewritten
+from apr.agent.history import alternating
 from apr.providers.base import (
     AssistantMessage,
     Completion,
     ContextOverflow,
     Message,
+    ProviderError,
     ToolAnswer,
     ToolMessage,
     UserMessage,
@@ -30,10 +32,11 @@ if TYPE_CHECKING:
     from apr.agent.loop import Agent
 
 FULL = 0.85
-"""The part of the context at which room is made."""
+"""The part of the context at which room is made; earlier where a summary would not fit behind."""
 CHARACTERS_A_TOKEN = 3.0
 """For text that no tokenizer has seen yet: rather too many tokens than too few."""
 SUMMARY_TOKENS = 2048
+_NONE = "It could not be summed up: look again at what you need."
 KEPT_ANSWER = 400
 """Characters that stay of a tool's answer where the history is too long to be summed up whole."""
 _FILES = ("file_path", "notebook_path")
@@ -46,7 +49,7 @@ without the rest of it. Do not call tools. Say, in this order:
 2. what you have done, with the names of files, functions and commands;
 3. what you found out that is still needed: causes, line numbers, error messages;
 4. what is still to be done, and the very next step."""
-_SUMMARY = re.compile(r"<think>.*?</think>", re.DOTALL)
+_SUMMARY = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 
 
 class Compactor:
@@ -67,10 +70,15 @@ class Compactor:
         self._open_tasks = open_tasks
         self._counted = (0, 0)
         """How many messages there were at the last count, and their tokens."""
+        self._not_below = 0.0
+        """Tokens up to which it is not tried again: the last time has brought too little."""
+        self._files: dict[str, None] = {}
+        """Those that were touched in what has been summed up, the last ones last."""
 
     def counted(self, messages: int, tokens: int) -> None:
         """Take over what the model's server has counted for the first `messages` messages."""
-        self._counted = (messages, tokens)
+        if tokens:  # some servers do not count
+            self._counted = (messages, tokens)
 
     def tokens(self, agent: "Agent") -> int:
         """Return the tokens of the next request: counted by the server, and the rest reckoned."""
@@ -81,12 +89,24 @@ class Compactor:
         return tokens + int(sum(map(len, new)) / CHARACTERS_A_TOKEN)
 
     async def fit(self, agent: "Agent", *, overflowed: bool = False) -> AsyncIterator[Event]:
-        """Make room where there is too little; see `Window.fit`."""
+        """Make room where there is too little; see `Window.fit`.
+
+        As long as the server takes the history, a summary that fails is no more than a notice. It
+        is tried again when half of what was left then is used up.
+        """
         context = self._context()
-        full = context is not None and self.tokens(agent) > context * FULL
-        if full or overflowed:
+        full = context is not None and self.tokens(agent) > max(_limit(context), self._not_below)
+        if not (full or overflowed) or not _is_said(agent.messages):
+            return
+        try:
             async for event in self.compact(agent, trigger="auto", shorten=overflowed):
                 yield event
+        except ProviderError as error:
+            if overflowed:
+                raise
+            yield Notice(f"The conversation cannot be summed up now, and goes on whole: {error}")
+        if context is not None:
+            self._not_below = (self.tokens(agent) + context) / 2
 
     async def compact(
         self,
@@ -99,10 +119,11 @@ class Compactor:
         """Put a summary in the place of the history.
 
         `instructions` are a person's wishes for it. `shorten`: the history does not fit as it is,
-        so long answers of tools are cut before it is summed up.
+        so long answers of tools are cut before it is summed up; where even that is too long, the
+        task, the files and what is to be done are all that stays.
 
         Raises:
-            ContextOverflow: even so it is too long.
+            ContextOverflow: it is too long, or the model gives no summary.
             ProviderError: the model's server failed.
         """
         hooks = agent.gate.hooks
@@ -118,11 +139,16 @@ class Compactor:
         history = [_shortened(m) for m in agent.messages] if shorten else agent.messages
         summary = ""
         prompt = "\n\n".join(filter(None, [ASK, instructions, *before.context]))
-        async for said in self._ask(agent, history, prompt):
-            if isinstance(said, str):
-                summary = said
-            else:
-                yield said
+        try:
+            async for said in self._ask(agent, history, prompt):
+                if isinstance(said, str):
+                    summary = said
+                else:
+                    yield said
+        except ContextOverflow as error:
+            if not shorten:
+                raise
+            yield Notice(f"The conversation goes on without a summary: {error}")
         agent.messages = self._after(agent.messages, summary)
         self._counted = (0, 0)
         yield Compaction(
@@ -144,7 +170,7 @@ class Compactor:
         """Ask for the summary; it is the last thing that is yielded."""
         request = msgspec.structs.replace(
             agent.request,
-            messages=(*history, UserMessage(prompt)),
+            messages=alternating((*history, UserMessage(prompt))),
             tool_choice="none",
             max_tokens=SUMMARY_TOKENS,
         )
@@ -164,11 +190,14 @@ class Compactor:
     def _after(self, messages: Sequence[Message], summary: str) -> list[Message]:
         """Return the history that the model goes on with."""
         first = next((m.text for m in messages if isinstance(m, UserMessage)), "")
-        first = first.partition("\n\n<summary>\n")[
-            0
-        ]  # that of an earlier summary is in the new one
-        parts = [first, "<summary>\nThe conversation so far, summed up by you:\n\n" + summary]
-        if files := list(_touched(messages)):
+        if summary:  # an earlier summary is in the new one
+            first = first.partition("\n\n<summary>\n")[0]
+        said = f", summed up by you:\n\n{summary}" if summary else f" is gone. {_NONE}"
+        parts = [first, f"<summary>\nThe conversation so far{said}"]
+        for name in _touched(messages):
+            self._files.pop(name, None)
+            self._files[name] = None
+        if files := list(self._files)[-_MOST_FILES:]:
             parts.append("Files touched:\n" + "\n".join(f"- {name}" for name in files))
         if tasks := self._open_tasks():
             parts.append("Still to be done:\n" + "\n".join(f"- {task}" for task in tasks))
@@ -180,17 +209,23 @@ class Compactor:
 
 
 def _touched(messages: Sequence[Message]) -> Iterator[str]:
-    """Return the files that calls named, each once, the last ones if there are many."""
-    names: dict[str, None] = {}
+    """Yield the files that calls named."""
     for message in messages:
         if isinstance(message, AssistantMessage):
             for block in message.blocks:
                 if isinstance(block, ToolUseBlock):
-                    for key in _FILES:
-                        if isinstance(name := block.input.get(key), str):
-                            names.pop(name, None)
-                            names[name] = None
-    return iter(list(names)[-_MOST_FILES:])
+                    names = (block.input.get(key) for key in _FILES)
+                    yield from (name for name in names if isinstance(name, str))
+
+
+def _limit(context: int) -> float:
+    """Return the tokens of a history that still leave room for a summary of it."""
+    return context - max(context * (1 - FULL), min(SUMMARY_TOKENS, context / 3))
+
+
+def _is_said(messages: Sequence[Message]) -> bool:
+    """Whether there is anything to sum up: the model has said something."""
+    return any(isinstance(message, AssistantMessage) for message in messages)
 
 
 def _shortened(message: Message) -> Message:

@@ -1,170 +1,25 @@
 """The loop, driven by a provider and tools that are written here, as anybody could write them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
-from typing import Any, ClassVar
 
 import msgspec
 import pytest
-from msgspec import Struct
 
-from apr.agent.events import (
-    Event,
-    PromptDone,
-    Remembered,
-    TextDelta,
-    ToolProgress,
-    ToolStarted,
+from apr.agent.events import Event, TextDelta, ToolProgress, ToolStarted
+from apr.providers.base import AssistantMessage, ProviderError, ToolMessage, UserMessage
+from ccpa.trace import AssistantTurn, SessionEnd, TextBlock, ToolResult, UserPrompt
+from tests.apr.agent.scripted import (
+    Meddle,
+    Meet,
+    Script,
+    Speak,
+    agent,
+    answer,
+    converse,
+    results,
+    use,
 )
-from apr.agent.gate import Gate
-from apr.agent.limits import Limits
-from apr.agent.loop import Agent
-from apr.agent.permissions import Policy
-from apr.agent.session import Session
-from apr.providers.base import (
-    AssistantMessage,
-    Completion,
-    ModelEvent,
-    ProviderError,
-    Request,
-    ToolMessage,
-    UserMessage,
-)
-from apr.tools.base import Access, Context, Outcome, Tool, ToolError
-from apr.tools.files import FileLedger
-from apr.tools.shells import Shells
-from ccpa.trace import (
-    AssistantTurn,
-    Block,
-    SessionEnd,
-    TextBlock,
-    ToolResult,
-    ToolUseBlock,
-    Usage,
-    UserPrompt,
-)
-
-
-class Script:
-    """A provider that says what it was given, and remembers what it was asked."""
-
-    def __init__(self, *answers: Completion | Exception) -> None:
-        self._answers = list(answers)
-        self.asked: list[Request] = []
-        self.context = None
-
-    async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
-        self.asked.append(request)
-        answer = self._answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        for block in answer.blocks:
-            if isinstance(block, TextBlock):
-                yield TextDelta(block.text)
-        yield answer
-
-    async def close(self) -> None:
-        pass
-
-
-class Nothing(Struct, forbid_unknown_fields=True):
-    """An input without fields."""
-
-
-class Meet:
-    """A tool that only returns once another call of it runs at the same time."""
-
-    name: ClassVar[str] = "Meet"
-    description: ClassVar[str] = "Wait for the other."
-    Input = Nothing
-    read_only: ClassVar[bool] = True
-
-    def __init__(self, parties: int) -> None:
-        self._barrier = asyncio.Barrier(parties)
-        self._most = self._here = 0
-        self.most = 0
-
-    def access(self, call: Nothing, context: Context) -> Access:
-        return Access(kind="none")
-
-    async def run(self, call: Nothing, context: Context) -> Outcome:
-        self._here += 1
-        self.most = max(self.most, self._here)
-        await asyncio.sleep(0)  # whoever may run at the same time comes in now
-        place = await self._barrier.wait()
-        self._here -= 1
-        return Outcome(content=f"met as number {place}")
-
-
-class Meddle(Meet):
-    """The same, but it changes things."""
-
-    read_only: ClassVar[bool] = False
-
-
-class SpeakInput(Struct, forbid_unknown_fields=True):
-    """How it ends."""
-
-    error: str = ""
-
-
-class Speak:
-    """A tool that says things while it runs, and then fails in the way its input names."""
-
-    name: ClassVar[str] = "Speak"
-    description: ClassVar[str] = "Speak."
-    Input = SpeakInput
-    read_only: ClassVar[bool] = False
-
-    def access(self, call: SpeakInput, context: Context) -> Access:
-        return Access(kind="none")
-
-    async def run(self, call: SpeakInput, context: Context) -> Outcome:
-        context.progress("one ")
-        await asyncio.sleep(0)
-        context.progress("two")
-        errors = {"os": OSError(28, "No space left"), "tool": ToolError("no"), "bug": KeyError("k")}
-        if call.error:
-            raise errors[call.error]
-        return Outcome(content="one two")
-
-
-def answer(*blocks: Block, malformed: dict[str, str] | None = None) -> Completion:
-    wants_tool = any(isinstance(block, ToolUseBlock) for block in blocks)
-    return Completion(
-        blocks=blocks,
-        stop_reason="tool_use" if wants_tool else "end_turn",
-        usage=Usage(input_tokens=10, output_tokens=2),
-        model="script",
-        malformed=malformed or {},
-    )
-
-
-def use(name: str, number: int = 1, **given: Any) -> ToolUseBlock:
-    return ToolUseBlock(f"toolu_{number}", name, given)
-
-
-def agent(root: Path, provider: Script, *tools: Tool[Any], max_turns: int | None = None) -> Agent:
-    return Agent(
-        provider,
-        tools,
-        Gate(Policy(root=root)),
-        Context(root=root, cwd=root, files=FileLedger(), shells=Shells()),
-        Session(root, model="script", permission_mode="default", trace=None),
-        Request(system="You are a test.", messages=()),
-        limits=Limits(turns=max_turns),
-    )
-
-
-async def converse(some_agent: Agent, prompts: Iterable[str] = ("go",)) -> list[Event]:
-    """Return all that happens, but for what only the session's store reads."""
-    seen = [event async for event in some_agent.converse(prompts)]
-    return [event for event in seen if not isinstance(event, Remembered | PromptDone)]
-
-
-def results(events: list[Event]) -> list[ToolResult]:
-    return [event for event in events if isinstance(event, ToolResult)]
 
 
 async def test_a_prompt_an_answer_and_the_end(tmp_path: Path) -> None:
