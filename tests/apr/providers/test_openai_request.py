@@ -8,6 +8,7 @@ import pytest
 
 from apr.providers.base import (
     AssistantMessage,
+    Image,
     Message,
     Request,
     ToolAnswer,
@@ -125,3 +126,24 @@ async def test_a_server_named_without_a_path_is_asked_under_v1() -> None:
     async with RawServer(says(stream(delta("x", finish="stop")))) as server:
         await answer(OpenAIChat(server.url.removesuffix("/v1"), "m"))
         assert server.received[0].line.startswith("POST /v1/chat/completions")
+
+
+@pytest.mark.parametrize("family", [None, "qwen_xml"])
+async def test_pictures_of_results_stand_behind_all_results(family: Any) -> None:
+    pixel = Image("image/png", "AAAA")
+    answers = ToolMessage(
+        (
+            ToolAnswer("t1", "Read", "[a.png]", images=(pixel,)),
+            ToolAnswer("t2", "Bash", "out"),
+        )
+    )
+    (body,) = await sent(family, request(*HISTORY[:2], answers))
+    *_, first, second, see = msgspec.json.decode(body)["messages"]
+    assert (first["content"], second["content"]) == ("[a.png]", "out")
+    assert see == {
+        "role": "user",
+        "content": [
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+            {"type": "text", "text": "[to see, from the result of Read: [a.png]]"},
+        ],
+    }

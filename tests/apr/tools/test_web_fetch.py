@@ -3,7 +3,7 @@
 import gzip
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,6 @@ from apr.tools.web_fetch import WebFetch
 from tests.apr.providers.raw_server import Exchange, RawServer, reply, says
 
 OPEN = ("WebFetch(domain:127.0.0.1)",)
-Fetch = Callable[..., "object"]
 PAGE = (
     "<!doctype html><html><head><title>Mutex</title><script>track()</script></head><body>"
     "<nav><a href='/'>Home</a></nav><article><h1>Mutex</h1>"
@@ -303,7 +302,7 @@ async def test_a_long_page_is_cut_to_what_was_asked(reader: Reader, context: Con
 
 
 @pytest.fixture
-def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[RawServer], None]]:
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Callable[[RawServer], None]:
     def use(server: RawServer) -> None:
         monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
         monkeypatch.setenv("https_proxy", server.url.removesuffix("/v1"))
