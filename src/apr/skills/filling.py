@@ -75,8 +75,10 @@ def filled(
             index = int(found["number"]) - first
         else:
             index = names[found["name"]]
-        used = used or bool(given)
-        return given[index] if 0 <= index < len(given) else match[0]
+        if not 0 <= index < len(given):
+            return match[0]
+        used = True
+        return given[index]
 
     parts = [Part(place.sub(put, part.text), part.command) for part in _parts(body)]
     if arguments.strip() and not used:

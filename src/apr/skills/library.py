@@ -55,7 +55,10 @@ class SkillLibrary:
             arguments = rest[0].strip() if rest else ""
             skill = named(self.skills, name)
             if skill is not None and skill.by_user:
-                text = await self.text(skill, arguments)
+                try:
+                    text = await self.text(skill, arguments)
+                except ToolError as error:
+                    return Expansion(None, f"{prompt}\n\n[{error}]")
                 return Expansion(skill.name, text, self.rules(skill))
             if self._more is not None and (found := await self._more(name, arguments)):
                 return found
