@@ -52,7 +52,8 @@ async def test_a_watch_without_a_line_ends_with_its_time(context: Context) -> No
     outcome = await watch(context, "sleep 100", timeout_ms=1)
     assert outcome.content == "[no line within 1 ms: it was ended]"
     assert not outcome.ok
-    assert context.shells.background("bash_1").gone
+    shell = context.shells.background("bash_1")
+    assert (shell.killed, shell.status is not None) == (True, True)
 
 
 async def test_a_persistent_one_runs_on(root: Path, context: Context, call: Call) -> None:
