@@ -55,36 +55,7 @@ def test_half_a_line_at_the_end_is_left_out(home: Path, project: Path) -> None:
     ("line", "reason"),
     [
         (b"hello", "malformed"),
-        (b"[]", "Expected `object`"),
-        (b"{}", "missing required field `type`"),
-        (b'{"type": "nonsense"}', "nonsense"),
-        (b'{"type": "user"}', "message"),
         (b'{"type": "user", "message": {"role": "user", "content": ""}}', "empty"),
-        (b'{"type": "user", "message": {"role": "user", "content": 5}}', "content"),
-        (
-            b'{"type": "user", "message": {"role": "assistant", "content": "hi"}}',
-            "assistant",
-        ),
-        (
-            json.dumps(
-                prompt(
-                    [
-                        {
-                            "type": "image",
-                            "source": {
-                                "type": "base64",
-                                "media_type": "image/png",
-                                "data": "not base64!",
-                            },
-                        }
-                    ]
-                )
-            ).encode(),
-            "base64",
-        ),
-        (b'{"type": "control_request"}', "request_id"),
-        (b"[" * 100_000, "standard input"),
-        (b'{"type": "\xff"}', "standard input"),
     ],
 )
 def test_a_line_that_is_none_ends_the_run_and_is_shown(
@@ -183,11 +154,6 @@ def test_every_request_is_answered_and_an_unknown_one_refused(home: Path, projec
     ("wanted", "reason"),
     [
         ({"hooks": 5}, "hooks"),
-        ({"systemPromptSnapshot": True}, "systemPromptSnapshot"),
-        (
-            {"agents": {"a": {"description": "d", "prompt": "p", "disallowedTools": ["Bash"]}}},
-            "agents.a.disallowedTools",
-        ),
         ({"agents": {"a": {"prompt": "p"}}}, "description"),
     ],
 )
@@ -232,15 +198,7 @@ def test_a_question_that_is_waited_for_in_vain_is_withdrawn(home: Path, project:
 @pytest.mark.parametrize(
     "answer",
     [
-        {},
         {"behavior": "perhaps"},
-        {"behavior": "allow", "updatedInput": "rm"},
-        {
-            "behavior": "allow",
-            "updatedPermissions": [
-                {"type": "addRules", "destination": "session", "rules": [{"toolName": "Bash("}]}
-            ],
-        },
         {
             "behavior": "allow",
             "updatedPermissions": [{"type": "setMode", "destination": "session", "mode": "auto"}],
@@ -284,7 +242,7 @@ def test_who_reads_no_more_ends_the_run_quietly_and_in_order(
     assert problems(trace) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_session_with_a_result(
     home: Path, project: Path, number: signal.Signals
 ) -> None:

@@ -33,7 +33,8 @@ def calc() -> dict[str, McpSdkServerConfig]:
 
 
 async def test_a_tool_of_the_program_is_offered_and_used(home: Path, project: Path) -> None:
-    model = ScriptedModel([calls((NAME, {"a": 2, "b": 3})), says("Five.")])
+    script = [calls((NAME, {"a": 2, "b": 3}), ("mcp__calc__fail", {})), says("Five.")]
+    model = ScriptedModel(script)
     with serving(model) as url:
         told = await all_of(
             "add", options(url, project, home, mcp_servers=calc(), allowed_tools=[NAME])
@@ -41,54 +42,40 @@ async def test_a_tool_of_the_program_is_offered_and_used(home: Path, project: Pa
     offered = {tool["function"]["name"]: tool["function"] for tool in model.requests[0]["tools"]}
     assert offered[NAME]["description"] == "Adds two numbers"
     assert set(offered[NAME]["parameters"]["properties"]) == {"a", "b"}
-    assert results(told)[0].content == "5"
+    allowed, denied = results(told)
+    assert allowed.content == "5"
+    assert "Permission denied" in str(denied.content)
     init = told[0]
     assert isinstance(init, SystemMessage)
     assert init.data["mcp_servers"] == [{"name": "calc", "status": "connected"}]
     assert NAME in init.data["tools"]
 
 
-async def test_it_needs_consent_as_any_other(home: Path, project: Path) -> None:
-    model = ScriptedModel([calls((NAME, {"a": 2, "b": 3})), says("No.")])
-    with serving(model) as url:
-        told = await all_of("add", options(url, project, home, mcp_servers=calc()))
-    assert results(told)[0].is_error
-
-
-async def test_what_fails_in_the_program_is_an_error_of_the_tool(home: Path, project: Path) -> None:
-    model = ScriptedModel([calls(("mcp__calc__fail", {})), says("It failed.")])
-    allowed = ["mcp__calc__*"]
-    with serving(model) as url:
-        told = await all_of(
-            "go", options(url, project, home, mcp_servers=calc(), allowed_tools=allowed)
-        )
-    assert results(told)[0].is_error
-    assert "out of order" in str(results(told)[0].content)
-
-
 async def test_calls_in_one_turn_go_beside_each_other_over_prompts(
     home: Path, project: Path
 ) -> None:
+    (project / ".mcp.json").write_text('{"mcpServers": {"other": {"command": "false"}}}')
     twice = calls((NAME, {"a": 1, "b": 1}), (NAME, {"a": 2, "b": 2}))
-    script = [twice, says("Two, four."), calls((NAME, {"a": 3, "b": 3}), first=3), says("Six.")]
+    again = calls((NAME, {"a": 3, "b": 3}), ("mcp__calc__fail", {}), first=3)
+    script = [twice, says("Two, four."), again, says("Six, and an error.")]
     with serving(ScriptedModel(script)) as url:
-        given = options(url, project, home, mcp_servers=calc(), allowed_tools=["mcp__calc__*"])
+        given = options(
+            url,
+            project,
+            home,
+            mcp_servers=calc(),
+            strict_mcp_config=True,
+            allowed_tools=["mcp__calc__*"],
+        )
         async with ClaudeSDKClient(given) as client:
             first = await ask(client, "add")
             second = await ask(client, "add")
             status = await client.get_mcp_status()
     assert [result.content for result in results(first)] == ["2", "4"]
-    assert [result.content for result in results(second)] == ["6"]
+    six, failed = results(second)
+    assert six.content == "6"
+    assert failed.is_error
+    assert "out of order" in str(failed.content)
     (server,) = status["mcpServers"]
     assert (server["name"], server["status"]) == ("calc", "connected")
     assert {one["name"] for one in server["tools"]} == {"add", "fail"}
-
-
-async def test_no_other_servers_are_used_where_that_is_wanted(home: Path, project: Path) -> None:
-    (project / ".mcp.json").write_text('{"mcpServers": {"other": {"command": "false"}}}')
-    with serving(ScriptedModel([says("Hello.")])) as url:
-        given = options(url, project, home, mcp_servers=calc(), strict_mcp_config=True)
-        told = await all_of("hi", given)
-    init = told[0]
-    assert isinstance(init, SystemMessage)
-    assert [server["name"] for server in init.data["mcp_servers"]] == ["calc"]
