@@ -10,6 +10,7 @@ import pytest
 from ccpa import trace
 from ccpa.checks import run_checks
 from ccpa.consistency import apply_teacher
+from ccpa.coverage import default_matrix, load_matrix, measure
 from ccpa.fixtures import Fixture, find_fixtures, load_corpus, load_fixture, materialise, read_trace
 from ccpa.validate import check
 
@@ -43,9 +44,33 @@ def test_there_are_at_least_36_and_their_tasks_are_varied() -> None:
     assert {".py", ".js", ".go", ".rs", ".c", ".java", ".sh", ".toml", ".yaml", ".md"} <= suffixes
 
 
+def test_each_observable_row_of_the_matrix_has_two_cases_and_two_fixtures() -> None:
+    rows = measure(load_matrix(default_matrix()), load_corpus(CANONICAL)).rows
+    seen = {
+        row.id: (len(row.cases), len({name for case in row.cases for name in case.fixtures}))
+        for row in rows
+        if row.status != "unobservable"
+    }
+    assert {row: counts for row, counts in seen.items() if min(counts) < 2} == {}
+
+
 def test_its_trace_is_valid(fixture: Fixture) -> None:
-    with fixture.teacher_trace.open("rb") as stream:
-        assert check(stream).problems == []
+    for one in filter(None, (fixture, fixture.before)):
+        with one.teacher_trace.open("rb") as stream:
+            assert check(stream).problems == []
+
+
+def test_whoever_says_something_in_it_is_there(fixture: Fixture) -> None:
+    records = read_trace(fixture.teacher_trace)
+    declined = any(isinstance(r, trace.ToolResult) and r.denied_by == "user" for r in records)
+    assert fixture.settings.person or not declined
+
+
+def test_what_it_fetches_is_in_its_web(fixture: Fixture) -> None:
+    for record in read_trace(fixture.teacher_trace):
+        for block in record.blocks if isinstance(record, trace.AssistantTurn) else ():
+            if isinstance(block, trace.ToolUseBlock) and block.name in {"WebFetch", "WebSearch"}:
+                assert fixture.web is not None
 
 
 def test_its_trace_could_have_happened_and_its_checks_tell_before_from_after(

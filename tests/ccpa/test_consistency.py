@@ -1,6 +1,7 @@
 """A result that could not have happened is found: every test tampers with a sound trace."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -293,3 +294,32 @@ def test_a_path_that_leads_out_of_the_workspace_is_not_touched(
 
     tampered("denied-by-rule", change)
     assert not list(tmp_path.rglob("escaped"))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda r: r[0].update(parent_session_id="another"), "parent_session_id: another, but"),
+        (lambda r: r[0].update(cwd="/elsewhere"), "cwd: /elsewhere, but"),
+    ],
+)
+def test_a_session_goes_on_with_the_one_before_it(
+    change: Callable[[Records], object], problem: str, tmp_path: Path
+) -> None:
+    fixture = tmp_path / "session-resumed"
+    shutil.copytree(CANONICAL / fixture.name, fixture)
+    assert check_teacher(load_fixture(fixture)) == []
+    trace = fixture / "teacher.ccpa-trace.jsonl"
+    records = [json.loads(line) for line in trace.read_text().splitlines()]
+    change(records)
+    trace.write_text("".join(json.dumps(record) + "\n" for record in records))
+    found = check_teacher(load_fixture(fixture))
+    assert any(one.problem.startswith(problem) for one in found), found
+
+
+def test_what_is_wrong_with_the_session_before_is_reported(tmp_path: Path) -> None:
+    fixture = tmp_path / "session-resumed"
+    shutil.copytree(CANONICAL / fixture.name, fixture)
+    (fixture / "before" / "workspace" / "deploy" / "values.yaml").write_text("replicas: 7\n")
+    problems = [one.problem for one in check_teacher(load_fixture(fixture))]
+    assert any(problem.startswith("before: starts from tree") for problem in problems)

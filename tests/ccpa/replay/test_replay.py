@@ -28,6 +28,11 @@ CANONICAL = ROOT / "fixtures" / "canonical"
 EXPECTED = read_expected(ROOT / "contracts" / "expected-drifts.toml")
 SANDBOXED = unavailable() is None
 JOBS = 3
+NEEDS_A_SANDBOX = {
+    one.id
+    for one in load_corpus(CANONICAL)
+    if one.web is not None or one.settings.managed is not None
+}
 
 needs_sandbox = pytest.mark.skipif(not SANDBOXED, reason=f"no sandbox here: {unavailable()}")
 
@@ -65,11 +70,11 @@ def test_apr_does_as_the_teacher_does_and_lacks_what_it_is_known_to_lack(corpus:
     wrong = {
         run.fixture: (judged.outcome, judged.reason, run.drifts, run.calls)
         for run, judged in zip(corpus.values(), gate.fixtures, strict=True)
-        if not judged.passes and (SANDBOXED or run.fixture != "managed-policy")
+        if not judged.passes and (SANDBOXED or run.fixture not in NEEDS_A_SANDBOX)
     }
     assert wrong == {}
     assert gate.score is not None
-    assert gate.score >= 0.95
+    assert gate.score >= 0.98
 
 
 def test_every_expectation_is_of_a_fixture(corpus: Corpus) -> None:
@@ -104,7 +109,15 @@ def test_a_few_fixtures_give_the_same_trace_many_times(corpus: Corpus) -> None:
 
 @needs_sandbox
 def test_it_does_not_matter_where_the_workspace_lies(corpus: Corpus) -> None:
-    names = ("demo-find-port", "git-commit-the-fix", "fix-failing-test-python", "subagent-explores")
+    names = (
+        "demo-find-port",
+        "git-commit-the-fix",
+        "fix-failing-test-python",
+        "session-resumed",
+        "subagent-explores",
+        "user-declines-edit",
+        "worktree-merged",
+    )
     fixtures = [load_fixture(CANONICAL / name) for name in names]
     for name, run in played(fixtures, sandboxed=False).items():
         assert without_chance(run) == without_chance(corpus[name]), name
@@ -286,6 +299,100 @@ for name in "claude-code", "apr":
 """
     run = replay(with_policy(tmp_path), agent(tmp_path, program), sandboxed=True)
     assert run.problem == "exit 0 without a trace"
+
+
+def test_a_recorded_web_needs_a_sandbox() -> None:
+    fixture = load_fixture(CANONICAL / "web-search-and-fetch")
+    run = replay(fixture, find_agent("apr"), sandboxed=False)
+    assert run.not_replayable == "its recorded web can be put in place only inside a sandbox"
+
+
+@needs_sandbox
+def test_a_recorded_web_is_there_and_nothing_else_is(tmp_path: Path) -> None:
+    program = """\
+import json, urllib.error, urllib.request
+def get(url):
+    return urllib.request.urlopen(url, timeout=10).read().decode()
+for scheme in "http", "https":
+    assert "TLS 1.3: recommended" in get(f"{scheme}://www.rfc-editor.org/rfc/rfc8996")
+found = json.loads(get("http://searxng.test/search?q=RFC+deprecating+TLS+1.0+and+TLS+1.1"))
+assert [one["url"] for one in found["results"]] == ["https://www.rfc-editor.org/rfc/rfc8996"]
+try:
+    get("https://www.rfc-editor.org/")
+except urllib.error.HTTPError as error:
+    assert error.code == 404
+try:
+    get("https://elsewhere.example/")
+except urllib.error.URLError:
+    pass
+"""
+    fixture = load_fixture(CANONICAL / "web-search-and-fetch")
+    keep = tmp_path / "kept"
+    run = replay(fixture, agent(tmp_path, program), sandboxed=True, keep=keep)
+    assert (keep / fixture.id / "stderr").read_text() == ""
+    assert {attempt.host for attempt in run.attempts} == {"elsewhere.example"}
+
+
+def without_a_person(directory: Path) -> None:
+    path = directory / FIXTURE_FILE
+    path.write_text(path.read_text().replace("person = true\n", ""))
+
+
+def other_answer(directory: Path) -> None:
+    path = directory / TEACHER_TRACE
+    path.write_text(path.read_text().replace("answered: Staging only", "answered: Both"))
+
+
+def says_no(directory: Path) -> None:
+    path = directory / TEACHER_TRACE
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    agreed = record(records, "tool_result", 1)
+    agreed |= {"ok": False, "denied_by": "user", "content": "No, three are enough."}
+    path.write_text("".join(json.dumps(one) + "\n" for one in records))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "drifts"),
+    [
+        ("user-declines-edit", without_a_person, {"'ok' became 'denied by mode'"}),
+        ("plan-approved", without_a_person, {"'ok' became 'denied by mode'"}),
+        ("plan-approved", says_no, {"'ok' became 'denied by mode'"}),
+    ],
+)
+def test_what_a_person_says_makes_a_difference(
+    name: str, change: Callable[[Path], None], drifts: set[str], tmp_path: Path
+) -> None:
+    directory = tmp_path / name
+    shutil.copytree(CANONICAL / name, directory, symlinks=True)
+    change(directory)
+    run = replay(load_fixture(directory), find_agent("apr"), sandboxed=SANDBOXED)
+    told = {" became ".join(map(repr, drift.values)) for drift in run.drifts if drift.values}
+    assert drifts <= told
+
+
+def test_an_answer_reaches_the_agent(tmp_path: Path) -> None:
+    directory = tmp_path / "asks-before-choosing"
+    shutil.copytree(CANONICAL / directory.name, directory)
+    other_answer(directory)
+    run = replay(load_fixture(directory), find_agent("apr"), sandboxed=SANDBOXED)
+    assert run.score == 1
+    assert b"answered: Both" in run.student
+
+
+def test_a_session_before_that_comes_out_otherwise_is_named(tmp_path: Path) -> None:
+    directory = tmp_path / "session-resumed"
+    shutil.copytree(CANONICAL / directory.name, directory)
+    (directory / "before" / "workspace" / "deploy" / "values.yaml").write_text("replicas: 7\n")
+    run = replay(load_fixture(directory), find_agent("apr"), sandboxed=SANDBOXED)
+    assert run.problem is not None
+    assert run.problem.startswith("the session before shows mismatched_file_state")
+    assert judge_all([run], {}).verdict == "fail"
+
+
+def test_an_agent_that_cannot_go_on_says_so(tmp_path: Path) -> None:
+    fixture = load_fixture(CANONICAL / "session-resumed")
+    run = replay(fixture, agent(tmp_path, "raise SystemExit('no')"), sandboxed=SANDBOXED)
+    assert run.not_replayable is not None or run.problem is not None
 
 
 def test_a_managed_policy_needs_a_sandbox(tmp_path: Path) -> None:
