@@ -21,7 +21,7 @@ from apr.settings import (
     unknown,
     user_folders,
 )
-from apr.ui.terminal import plain
+from apr.ui.terminal import line, plain
 
 EPILOG = """\
 examples:
@@ -148,7 +148,7 @@ def _show(settings: Settings, *, as_json: bool) -> None:
 def _row(entry: Entry) -> tuple[str, str, str, str]:
     state = entry.state if entry.reason is None else f"{entry.state}: {entry.reason}"
     shown = "" if entry.state == "set" else state
-    return _line(dotted(entry.key)), _line(_json(entry.value)), _line(entry.source.name), shown
+    return line(dotted(entry.key)), line(_json(entry.value)), line(entry.source.name), shown
 
 
 def _data(entry: Entry) -> dict[str, object]:
@@ -160,10 +160,6 @@ def _data(entry: Entry) -> dict[str, object]:
         "rung": entry.source.rung,
         "source": legible(entry.source.name),
     }
-
-
-def _line(text: str) -> str:
-    return plain(legible(text)).replace("\n", " ").replace("\t", " ")
 
 
 def _json(value: object) -> str:

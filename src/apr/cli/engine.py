@@ -11,7 +11,7 @@ from apr.cli.options import duration, positive
 from apr.engine import state as engines
 from apr.engine.state import EngineError, EngineState
 from apr.errors import AprError
-from apr.ui.terminal import plain
+from apr.ui.terminal import line, plain
 
 EPILOG = """\
 examples:
@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _configure_serve(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--model", metavar="MODEL", help="demo, a name, or a path; default: APR_MODEL")
+    add("--model", metavar="NAME", help="demo, a .gguf file, or a name (see: apr models)")
     add("--ctx", type=positive, metavar="N", help="tokens of context; default: what memory allows")
     add(
         "--keep-alive",
@@ -69,17 +69,16 @@ def _serve(args: argparse.Namespace) -> int:
     import os
 
     from apr.engine.serve import Options, serve
-    from apr.models.resolve import resolve
+    from apr.models.resolve import choose
 
-    for name in ("ctx", "slots", "threads"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise AprError(f"--{name} must be at least 1")
     if args.private and args.parent_pid is None:
         raise AprError("--private goes with --parent-pid")
+    choice = choose(args.model, os.environ)
+    if choice.notice:
+        print(f"apr: {line(choice.notice)}", file=sys.stderr)
     serve(
         Options(
-            model=resolve(args.model, os.environ),
+            model=choice.path,
             ctx=args.ctx,
             keep_alive=args.keep_alive,
             parent_pid=args.parent_pid,

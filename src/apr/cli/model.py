@@ -5,11 +5,11 @@ import os
 import sys
 from pathlib import Path
 
-from apr.cli.options import duration, positive, temperature
+from apr.cli.options import add_engine_options, positive, temperature
 from apr.errors import AprError
 from apr.legible import legible
 from apr.providers.base import Provider, ProviderError
-from apr.ui.terminal import plain
+from apr.ui.terminal import line
 
 MAX_TOKENS = 8192
 
@@ -21,14 +21,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--base-url", metavar="URL", help="use this server (OpenAI chat completions) instead")
     add("--api-key-env", metavar="VAR", help="environment variable that holds the server's key")
     add("--vision", action="store_true", help="the model of --base-url can be shown pictures")
-    add("--ctx", metavar="N", type=positive, help="tokens of context that a conversation has")
-    add(
-        "--keep-alive",
-        metavar="TIME",
-        type=duration,
-        default="10m",
-        help="how long an idle engine stays: 90s, 10m (default), 1h, never",
-    )
+    add_engine_options(parser)
     add("--max-tokens", metavar="N", type=positive, default=MAX_TOKENS, help="per answer")
     add(
         "--temperature",
@@ -66,8 +59,7 @@ def provider_of(args: argparse.Namespace, *, setting: str | None = None) -> tupl
     root = Path(getattr(args, "project", "."))
     choice = choose(args.model, os.environ, root, setting=setting)
     if choice.notice:
-        notice = plain(legible(choice.notice)).replace("\n", " ")  # a file's name may have any
-        print(f"apr: {notice}", file=sys.stderr)
+        print(f"apr: {line(choice.notice)}", file=sys.stderr)
     name = legible(choice.name)
     provider = LocalModel(choice.path, name, context=args.ctx, keep_alive=args.keep_alive)
     return provider, name

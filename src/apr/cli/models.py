@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from apr.legible import legible
-from apr.ui.terminal import plain
+from apr.ui.terminal import line
 
 if TYPE_CHECKING:
     from apr.models.discovery import Survey
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(ranked: Sequence["Ranked"], chosen: "Ranked | None", *, why: bool) -> None:
-    names = [_printable(one.model.name) for one in ranked]
+    names = [line(one.model.name) for one in ranked]
     width = min(max(map(len, names), default=0), 60)
     for number, (one, name) in enumerate(zip(ranked, names, strict=True), start=1):
         model = one.model
@@ -67,21 +67,21 @@ def _show(ranked: Sequence["Ranked"], chosen: "Ranked | None", *, why: bool) -> 
         size = f"{model.size / 1e9:.1f} GB" if model.size >= 1e8 else f"{model.size / 1e6:.1f} MB"
         print(f"{mark}{number:>3}  {name:<{width}}  {kind:<8} {size:>9}  {model.store}")
         if why:
-            print(f"      {_printable(one.reason)}")
-            print(f"      {_printable(str(model.path))}")
+            print(f"      {line(one.reason)}")
+            print(f"      {line(str(model.path))}")
 
 
 def _show_places(seen: "Survey") -> None:
     if seen.others:
         print("\nNo models to talk to:")
         for other in seen.others:
-            print(f"      {_printable(other.name)}: {_printable(other.problem or '')}")
+            print(f"      {line(other.name)}: {line(other.problem or '')}")
     print("\nLooked in:")
     for place in seen.places:
         what = f"{place.count} found" if place.there else "not there"
-        print(f"      {_printable(str(place.path))}: {what}")
+        print(f"      {line(str(place.path))}: {what}")
         for trouble in place.trouble:
-            print(f"        {_printable(trouble)}")
+            print(f"        {line(trouble)}")
 
 
 def _advise() -> None:
@@ -136,8 +136,3 @@ def _details(one: "Ranked") -> dict[str, Any]:
         "parameters": info.parameters if info else None,
         "context_length": info.context_length if info else None,
     }
-
-
-def _printable(text: str) -> str:
-    """Return text of a file's or a stranger's, on one line and without control characters."""
-    return plain(legible(text)).replace("\n", " ").replace("\t", " ")

@@ -1,4 +1,4 @@
-"""How values on the command line are read."""
+"""How values on the command line are read; options that several commands have."""
 
 import argparse
 import contextlib
@@ -65,3 +65,16 @@ def duration(text: str) -> float | None:
         if seconds >= 0 and math.isfinite(seconds):
             return seconds
     raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 10m, 1h or never")
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Declare how the engine of a local model is loaded, and how long it stays."""
+    add = parser.add_argument
+    add("--ctx", metavar="N", type=positive, help="tokens of context that a conversation has")
+    add(
+        "--keep-alive",
+        metavar="TIME",
+        type=duration,
+        default="10m",
+        help="how long an idle engine stays: 90s, 10m (default), 1h, never",
+    )

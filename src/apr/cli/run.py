@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from apr.answer import Answered, AskingFailed, ask, per_second
-from apr.cli.options import duration, natural, positive, share, temperature
+from apr.cli.options import add_engine_options, natural, positive, share, temperature
 from apr.errors import AprError
 from apr.legible import legible
 from apr.providers.base import Provider, ProviderError, Request, UserMessage
@@ -49,14 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", metavar="N", type=natural, help="sample the same way again")
     add("--max-tokens", metavar="N", type=positive, help="per answer (default: as many as fit)")
-    add("--ctx", metavar="N", type=positive, help="tokens of context")
-    add(
-        "--keep-alive",
-        metavar="TIME",
-        type=duration,
-        default="10m",
-        help="how long an idle engine stays: 90s, 10m (default), 1h, never",
-    )
+    add_engine_options(parser)
     _let_options_stand_between(parser)
 
 

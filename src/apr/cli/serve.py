@@ -14,7 +14,7 @@ from apr.cli.options import duration, positive
 from apr.errors import AprError
 from apr.home import home, open_private
 from apr.legible import legible
-from apr.ui.terminal import plain
+from apr.ui.terminal import line, plain
 
 if TYPE_CHECKING:
     from apr.serve.backend import Served
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         raise AprError(_cannot_listen(args, error)) from error
     choice = choose(args.model, os.environ)
     if choice.notice:
-        print(f"apr: {plain(legible(choice.notice))}", file=sys.stderr)
+        print(f"apr: {line(choice.notice)}", file=sys.stderr)
     if args.mmproj is not None and not args.mmproj.is_file():
         raise AprError(f"--mmproj: there is no file {args.mmproj}")
     options = Options(

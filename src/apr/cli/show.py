@@ -89,7 +89,7 @@ def _show(model: "Found", info: "ModelInfo") -> None:
 
 def _memory(info: "ModelInfo") -> Memory:
     """Return what the engine would load the model with."""
-    from apr.engine.machine import BATCH, LEAST_CONTEXT, OVERHEAD, free_memory, plan
+    from apr.engine.machine import LEAST_CONTEXT, free_memory, needed, plan
     from apr.engine.state import EngineError
 
     free = free_memory()
@@ -97,9 +97,8 @@ def _memory(info: "ModelInfo") -> Memory:
         context, fits = plan(info, free, slots=1).context, True
     except EngineError:
         context, fits = min(LEAST_CONTEXT, info.context_length), False
-    logits = BATCH * info.vocabulary * 4
-    needed = info.size + OVERHEAD + logits + context * info.kv_bytes_per_token
-    return Memory(free=free, needed=needed, context=context, fits=fits)
+    takes = needed(info, context=context)
+    return Memory(free=free, needed=takes, context=context, fits=fits)
 
 
 def _family(info: "ModelInfo") -> str | None:

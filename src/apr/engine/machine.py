@@ -55,7 +55,7 @@ def plan(
     Raises:
         EngineError: the model, or what was wished for, does not fit.
     """
-    left = free - info.size - OVERHEAD - BATCH * info.vocabulary * 4
+    left = free - needed(info, context=0)
     per_token = max(1, info.kv_bytes_per_token)
     if context is None:
         fitting = max(left // 2 // per_token // (slots or 1), 0) // 256 * 256
@@ -73,6 +73,12 @@ def plan(
         slots = 1 + min(most_slots - 1, left // 2 // max(1, context * per_token))
         left -= (slots - 1) * context * per_token
     return Plan(context, slots, min(MOST_CACHE_MIB, left // 2 // MIB))
+
+
+def needed(info: ModelInfo, *, context: int) -> int:
+    """Return the bytes that a loaded model takes, with one conversation of `context` tokens."""
+    logits = BATCH * info.vocabulary * 4
+    return info.size + OVERHEAD + logits + context * info.kv_bytes_per_token
 
 
 def free_memory() -> int:

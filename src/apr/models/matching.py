@@ -3,13 +3,31 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from apr.models.aliases import aliases
 from apr.models.discovery import Found
 from apr.models.ranking import normal
+from apr.models.resolve import ModelNotFound
 from apr.models.stores import quantisation_in
 
 MOST_NEAR = 8
 MOST_COMPARED = 500
 """Models whose names are compared letter by letter."""
+
+
+def called(name: str, models: Sequence[Found]) -> Found | None:
+    """Return the one model that goes by a name or a short name of `apr pull`; None if none does.
+
+    Raises:
+        ModelNotFound: several do.
+    """
+    for wanted in _meanings(name):
+        matches = matching(wanted, models)
+        if len(matches) > 1:
+            names = "".join(f"\n  {model.name}  {model.path}" for model in matches)
+            raise ModelNotFound(f"{name!r} is the name of several models; say which:{names}")
+        if matches:
+            return matches[0]
+    return None
 
 
 def matching(name: str, models: Sequence[Found]) -> list[Found]:
@@ -40,6 +58,18 @@ def near(name: str, models: Sequence[Found]) -> list[str]:
     likest = difflib.get_close_matches(wanted, spelled, n=MOST_NEAR, cutoff=0.5)
     inside = [other for other in spelled if wanted and wanted in other]
     return list(dict.fromkeys(spelled[other] for other in (*likest, *inside)))[:MOST_NEAR]
+
+
+def _meanings(name: str) -> Iterator[str]:
+    """Yield what a name may stand for: itself, and what `apr pull` would fetch by it."""
+    yield name
+    word, _, quantisation = name.partition(":")
+    alias = aliases().get(word.lower())
+    if alias is not None:
+        yield f"{alias.repository}:{quantisation or alias.quantisation}"
+        yield f"{alias.repository}:UD-{quantisation or alias.quantisation}"
+        if not quantisation:
+            yield alias.repository
 
 
 def _full_names(model: Found) -> Iterator[str]:

@@ -16,8 +16,8 @@ from apr.engine import state as engines
 from apr.errors import AprError
 from apr.models.discovery import Found, found
 from apr.models.header import BadModel, check
-from apr.models.matching import matching, near
-from apr.models.resolve import DEMO, ModelNotFound, demo, meanings
+from apr.models.matching import called, near
+from apr.models.resolve import DEMO, ModelNotFound, demo
 
 APRS = "apr's models"
 HUB = "the Hugging Face cache"
@@ -62,13 +62,8 @@ def find(name: str, env: Mapping[str, str], root: Path = Path()) -> Found:
     if (path := _path(name)) is not None:
         same = [model for model in models if any(path.samefile(part) for part in model.parts)]
         return same[0] if same else _file(path.absolute(), YOURS, path.stem)
-    for meaning in meanings(name):
-        matches = matching(meaning, models)
-        if len(matches) > 1:
-            names = "".join(f"\n  {model.name}  {model.path}" for model in matches)
-            raise ModelNotFound(f"{name!r} is the name of several models; say which:{names}")
-        if matches:
-            return matches[0]
+    if (model := called(name, models)) is not None:
+        return model
     alike = near(name, models)
     hint = f" Alike are: {', '.join(alike)}." if alike else ""
     raise ModelNotFound(f"No model {name!r} is on this disk.{hint} All that are: apr list")

@@ -126,19 +126,13 @@ def _called(name: str, env: Mapping[str, str], root: Path, looked: str) -> "Foun
     """
     from apr.models.discovery import found
     from apr.models.header import BadModel
-    from apr.models.matching import matching, near
+    from apr.models.matching import called, near
 
     models = found(env, root)
-    for wanted in meanings(name):
-        matches = matching(wanted, models)
-        if not matches:
-            continue
-        if len(matches) > 1:
-            names = "".join(f"\n  {model.name}  {model.path}" for model in matches)
-            raise ModelNotFound(f"{name!r} is the name of several models; say which:{names}")
-        model = matches[0]
-        if model.info is None:
-            raise BadModel(f"{model.path}: {model.problem}")
+    model = called(name, models)
+    if model is not None and model.info is None:
+        raise BadModel(f"{model.path}: {model.problem}")
+    if model is not None:
         return model
     alike = near(name, models)
     hint = f"Alike are: {', '.join(alike)} (all: apr models).\n" if alike else ""
@@ -146,20 +140,6 @@ def _called(name: str, env: Mapping[str, str], root: Path, looked: str) -> "Foun
         f"No model {name!r}. Looked for{looked}\n"
         f"and among the {len(models)} models on this disk.\n{hint}{_advice(name)}"
     )
-
-
-def meanings(name: str) -> Iterator[str]:
-    """Yield what a name may stand for: itself, and what `apr pull` would fetch by it."""
-    from apr.models.aliases import aliases
-
-    yield name
-    word, _, quantisation = name.partition(":")
-    alias = aliases().get(word.lower())
-    if alias is not None:
-        yield f"{alias.repository}:{quantisation or alias.quantisation}"
-        yield f"{alias.repository}:UD-{quantisation or alias.quantisation}"
-        if not quantisation:
-            yield alias.repository
 
 
 def _candidates(name: str, env: Mapping[str, str], root: Path) -> Iterator[Path]:

@@ -218,12 +218,7 @@ class XMLCalls:
             self._pending = []
         if token.kind in ENDS:
             self.unbalanced = self._nesting and self._function_inside and token.kind is Kind.END
-            reason = (
-                reasons.CUT_OFF
-                if token.kind is Kind.CUT
-                else reasons.UNCLOSED.format(key=self._key)
-            )
-            return self._give_up(reason, token)
+            return self._give_up(self._unclosed(token), token)
         if self._depth:
             self._depth += (token.kind is Kind.FUNCTION) - (token.kind is Kind.END_FUNCTION)
         elif token.kind in _FOLLOWS and (self._key or token.kind is not Kind.END_PARAMETER):
@@ -322,6 +317,14 @@ class XMLCalls:
         reason = self._reason or schema.problem(tool, self._name, self._input, list(self._tools))
         self.calls.append(Call(self._name, self._input, "", reason))
         self._state = self._between
+
+    def _unclosed(self, token: Token) -> str:
+        """Return what is wrong with a value, or the text in its place, that this token ends."""
+        if token.kind is Kind.CUT:
+            return reasons.CUT_OFF
+        if self._key is None:
+            return reasons.NO_PARAMETERS.format(name=self._name)
+        return reasons.UNCLOSED.format(key=self._key)
 
     def _give_up(self, reason: str, token: Token) -> list[Token]:
         self._reason = self._reason or reason

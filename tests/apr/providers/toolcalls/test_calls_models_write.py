@@ -96,6 +96,11 @@ def test_what_cannot_be_run_is_refused_with_a_reason_for_the_model(shape: str) -
     assert case["reason"] in (call.reason or "")
 
 
+def test_text_in_the_place_of_parameters_is_not_called_a_value() -> None:
+    call = refused("<tool_call>\n<function=Read>\nsome words")
+    assert "where <parameter=KEY> was expected" in (call.reason or "")
+
+
 def test_json_a_thousand_levels_deep_is_refused() -> None:
     deep = "[" * 1000 + "]" * 1000
     output = f'<tool_call>\n{{"name": "Todo", "arguments": {{"items": {deep},}}}}\n</tool_call>'
