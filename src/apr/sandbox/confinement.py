@@ -84,7 +84,10 @@ class Confinement:
             from apr.sandbox import seatbelt
 
             return seatbelt.arguments(
-                now, self._with_proxy(argv), temp=here / "tmp", proxy_port=self._port
+                now,
+                ["/usr/bin/env", *self._way_out(), *argv],
+                temp=here / "tmp",
+                proxy_port=self._port,
             )
         return self._in_namespaces(now, argv, folder, here)
 
@@ -93,14 +96,12 @@ class Confinement:
     ) -> list[str]:
         from apr.sandbox import bwrap
 
-        made = bwrap.arguments(
-            now, self._with_proxy(argv), folder, temp=here / "tmp", empty=here / "empty"
-        )
+        made = bwrap.arguments(now, argv, folder, temp=here / "tmp", empty=here / "empty")
         if self._network is not None:
             made = [*self._network.entering(), *made]
         # Not by --unsetenv: what bubblewrap itself was given can be read inside.
         script = f"unset {' '.join(now.unset)}\n" if now.unset else ""
-        script += 'exec "$@"'
+        script += "".join(f"export {one}\n" for one in self._way_out()) + 'exec "$@"'
         filter_file = here / ("filter-unix" if now.any_socket else "filter")
         if filter_file.exists():
             at = made.index(bwrap.PROGRAM) + 1
@@ -108,13 +109,13 @@ class Confinement:
             script += f" 9<{shlex.quote(str(filter_file))}"
         return ["/bin/sh", "-c", script, "sh", *made]
 
-    def _with_proxy(self, argv: Sequence[str]) -> list[str]:
-        """Tell a command where the way out is, or that there is none."""
+    def _way_out(self) -> list[str]:
+        """Return the variables that tell a command of the way out, if there is one."""
         if self._port is None:
-            return list(argv)
+            return []
         address = f"http://127.0.0.1:{self._port}"
         told = [f"{name}={address}" for name in _PROXY_VARIABLES]
-        return ["/usr/bin/env", *told, f"NO_PROXY={_DIRECT}", f"no_proxy={_DIRECT}", *argv]
+        return [*told, f"NO_PROXY={_DIRECT}", f"no_proxy={_DIRECT}"]
 
     def _prepared(self) -> Path:
         """Make what all commands share, when the first one is to run."""

@@ -4,6 +4,7 @@ How that is enforced is the business of `bwrap` (Linux) and `seatbelt` (macOS). 
 are those of Claude Code's documentation (code.claude.com/docs/en/sandboxing).
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -83,7 +84,8 @@ def profile(
     writable = _there((policy.root, *policy.directories, *places(files.allow_write)))
     guards = [guard for folder in writable for guard in _guards(folder, home)]
     fixed = [*guards, *places(files.deny_write), *_of_rules(policy, "Edit")]
-    secrets = [home / name for name in _SECRETS] + list(_SYSTEM_SECRETS)
+    secrets = [home / name for name in _SECRETS]
+    secrets += [path for path in _SYSTEM_SECRETS if os.access(path, os.R_OK)]
     hidden = (*_there(secrets), *places(files.deny_read), *_of_rules(policy, "Read"))
     network = settings.network
     return Profile(

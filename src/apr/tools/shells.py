@@ -261,8 +261,9 @@ class Shells:
         finally:
             if self._count:
                 _signal_marked(self._token, signal.SIGKILL)
-            if self._guardian is not None:
-                self._guardian.dismiss()
+            guardian, self._guardian = self._guardian, None
+            if guardian is not None:
+                guardian.dismiss()
 
 
 async def _start(

@@ -193,10 +193,10 @@ async def test_nothing_outlives_the_command_that_started_it(opened: Opened) -> N
 
 async def test_there_is_no_network(opened: Opened) -> None:
     here = await opened()
-    server = socket.create_server(("127.0.0.1", 0))
-    port = server.getsockname()[1]
-    status, _ = await here.run(f"exec 3<>/dev/tcp/127.0.0.1/{port}")
-    assert status != 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        status, _ = await here.run(f"exec 3<>/dev/tcp/127.0.0.1/{port}")
+        assert status != 0
     status, _ = await here.run("exec 3<>/dev/tcp/192.0.2.1/80")
     assert status != 0
 
@@ -216,24 +216,23 @@ async def test_commands_find_each_others_servers(opened: Opened) -> None:
 
 async def test_unix_sockets_are_out_of_reach(opened: Opened, place: Path) -> None:
     here = await opened()
-    named, abstract = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
     path = here.home / "s"
-    named.bind(str(path))
-    named.listen()
-    abstract.bind(f"\0apr-test-{os.getpid()}")
-    abstract.listen()
 
     def connect(address: str) -> str:
         code = f"import socket; socket.socket(socket.AF_UNIX).connect('{address}'); print('in')"
         return f'{sys.executable} -c "{code}"'
 
-    for address in (str(path), f"\\0apr-test-{os.getpid()}"):
-        status, said = await here.run(connect(address))
-        assert (status != 0, "in\n" in said) == (True, False)
-    here = await opened({"network": {"allowAllUnixSockets": True}})
-    _, said = await here.run(connect(f"\\0apr-test-{os.getpid()}"))
-    assert "in\n" not in said, "an abstract socket is of another network in any case"
-    assert await here.run(connect(str(path))) == (0, "in\n")
+    with socket.socket(socket.AF_UNIX) as named, socket.socket(socket.AF_UNIX) as abstract:
+        for one, address in ((named, str(path)), (abstract, f"\0apr-test-{os.getpid()}")):
+            one.bind(address)
+            one.listen()
+        for address in (str(path), f"\\0apr-test-{os.getpid()}"):
+            status, said = await here.run(connect(address))
+            assert (status != 0, "in\n" in said) == (True, False)
+        here = await opened({"network": {"allowAllUnixSockets": True}})
+        _, said = await here.run(connect(f"\\0apr-test-{os.getpid()}"))
+        assert "in\n" not in said, "an abstract socket is of another network in any case"
+        assert await here.run(connect(str(path))) == (0, "in\n")
 
 
 async def test_what_could_reach_round_the_walls_is_refused_by_the_kernel(opened: Opened) -> None:

@@ -55,6 +55,7 @@ async def test_a_shell_is_killed_with_its_children(root: Path, call: Call) -> No
 
 async def test_shells_end_with_the_session(root: Path, call: Call, context: Context) -> None:
     await call("Bash", command="true")  # from here on the loop has all files it needs open
+    await context.shells.close()
     before = open_files()
     for _ in range(3):
         await call("Bash", command="echo $$ >>pids; sleep 100", run_in_background=True)
