@@ -69,7 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = action("add", "add a server")
     add.add_argument("name", metavar="NAME")
     add.add_argument("target", metavar="COMMAND_OR_URL")
-    add.add_argument("words", nargs=argparse.REMAINDER, metavar="ARG")
+    add.add_argument("words", nargs="*", metavar="ARG", help="write -- before the command")
     add.add_argument("-t", "--transport", choices=("stdio", "http", "sse"))
     add.add_argument("-e", "--env", metavar="NAME=VALUE", action="append", default=[])
     add.add_argument("-H", "--header", metavar="NAME: VALUE", action="append", default=[])
@@ -189,6 +189,8 @@ def _test(args: argparse.Namespace, root: Path) -> int:
         good = f"{len(row['tools'])} tools, {len(row['prompts'])} prompts"
         good += ", resources" if row["resources"] else ""
         print(line(f"{row['name']}: {row['error'] or good}"))
+        for problem in row["problems"]:
+            print(line(f"    ! {problem}"))
         for name in (*row["tools"], *(f"/{name}" for name in row["prompts"])):
             print(line(f"    {name}"))
     return int(any(row["error"] for row in rows) or bool(barred & set(args.names)))
@@ -208,7 +210,7 @@ async def _ask(servers: list[Server], root: Path, env: dict[str, str]) -> "list[
             times=times(env),
             cache=cache,
             changed=lambda: None,
-            tell=_say,
+            tell=lambda _text: None,
         )
         for server in servers
     ]
@@ -229,6 +231,7 @@ def _tested(served: "Served") -> dict[str, Any]:
         "tools": [full_name(name, tool.name) for tool in listing.tools],
         "prompts": [full_name(name, prompt.name) for prompt in listing.prompts],
         "resources": listing.resources,
+        "problems": list(listing.problems),
     }
 
 
@@ -240,14 +243,13 @@ def _place(scope: str, root: Path) -> tuple[Path, Path | None]:
 
 
 def _add(args: argparse.Namespace, root: Path) -> int:
-    words = [word for at, word in enumerate(args.words) if (at, word) != (0, "--")]
     remote = re.match(r"https?://", args.target) is not None
     kind = args.transport or ("http" if remote else "stdio")
     if kind == "stdio":
-        entry: dict[str, Any] = {"type": kind, "command": args.target, "args": words}
+        entry: dict[str, Any] = {"type": kind, "command": args.target, "args": args.words}
         entry |= {"env": dict(_pair(text, "=") for text in args.env)} if args.env else {}
-    elif words:
-        raise AprError(f"a server at a URL takes no arguments: {' '.join(words)}")
+    elif args.words:
+        raise AprError(f"a server at a URL takes no arguments: {' '.join(args.words)}")
     else:
         entry = {"type": kind, "url": args.target}
         headers = dict(_pair(text, ":") for text in args.header)

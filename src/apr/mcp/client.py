@@ -133,7 +133,8 @@ class Connection:
         if self._transport is not None:
             transport = self._transport()
         elif self._server.kind == "stdio":
-            transport = program = Program(self._server, self._folder, self._environment)
+            environment = {**self._environment, **self._server.env}
+            transport = program = Program(self._server, self._folder, environment)
             self._way = program
         else:
             line = Line(self._server)

@@ -1,9 +1,9 @@
 """What a server answers, as text for a model."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from apr.tools.output import Capture, Kept
@@ -30,7 +30,7 @@ def answer(result: Mapping[str, Any]) -> Answer:
     capture = Capture()
     parts = [part for block in result.get("content", ()) for part in _texts(block)]
     if not parts and "structuredContent" in result:
-        parts = [json.dumps(result["structuredContent"], ensure_ascii=False)]
+        parts = [msgspec.json.encode(result["structuredContent"]).decode()]
     capture.feed("\n".join(parts) or "[no output]")
     return Answer(capture.take(), not result.get("isError"))
 

@@ -1,11 +1,11 @@
 """What a server offers, made fit to be shown to a model: every text and number is a stranger's."""
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from apr.ui.terminal import plain
@@ -15,7 +15,7 @@ MOST = 512
 LONGEST_NAME = 128
 LONGEST_DESCRIPTION = 2_048
 LARGEST_SCHEMA = 32 << 10
-"""Characters of a tool's input schema, as JSON."""
+"""Bytes of a tool's input schema, as JSON."""
 _DEEPEST = 24
 _MOST_VALUES = 4_000
 """Values of a schema, and how deep they may be nested."""
@@ -138,7 +138,7 @@ def _schema(given: Any) -> dict[str, Any] | None:
     typed = {name: _typed(prop) for name, prop in properties.items()}
     required = [name for name in given.get("required") or () if name in typed]
     schema = {"type": "object", "properties": typed, "required": required}
-    return schema if len(json.dumps(schema)) <= LARGEST_SCHEMA else None
+    return schema if len(msgspec.json.encode(schema)) <= LARGEST_SCHEMA else None
 
 
 class _Inliner:

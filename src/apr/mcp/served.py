@@ -21,7 +21,7 @@ _CALM_S = 1.0
 """Seconds between two questions to a server that says again and again that it has changed."""
 
 ResultT = TypeVar("ResultT")
-Status = Literal["cached", "pending", "connected", "failed"]
+Status = Literal["cached", "pending", "connected", "failed", "disabled"]
 
 
 class Times(Struct, frozen=True, kw_only=True):
@@ -81,6 +81,8 @@ class Served:
         self.server = server
         self.failure: str | None = None
         """Why it cannot be used now."""
+        self.enabled = True
+        """Whether it may be used: it can be turned off while the session runs."""
         self._folder = folder
         self._environment = environment
         self._times = times
@@ -102,11 +104,29 @@ class Served:
     @property
     def status(self) -> Status:
         """How it is with the server."""
+        if not self.enabled:
+            return "disabled"
         if self._connection is not None and self._connection.alive:
             return "connected"
         if self.failure is not None:
             return "failed"
         return "cached" if self.listing is not None else "pending"
+
+    @property
+    def offers(self) -> Listing | None:
+        """What it offers now; None where that is nothing, or not known."""
+        return self.listing if self.enabled else None
+
+    async def reconnect(self) -> None:
+        """Begin anew with it, whatever has happened before.
+
+        Raises:
+            Gone: it is not there.
+        """
+        if self._connection is not None:
+            await self._connection.close()
+        self._lives, self.failure = 2, None
+        await self._connected()
 
     async def learn(self) -> None:
         """Find out what the server offers. Where that fails a person is told."""

@@ -103,7 +103,7 @@ class Servers:
         """Return the tools there are now."""
         found: dict[str, Tool[Any]] = {}
         for served in self.all:
-            for offered in served.listing.tools if served.listing is not None else ():
+            for offered in served.offers.tools if served.offers is not None else ():
                 tool = McpTool(served, offered)
                 found.setdefault(tool.name, cast("Tool[Any]", tool))
         more: list[Tool[Any]] = []
@@ -149,14 +149,14 @@ class Servers:
         await asyncio.gather(*(served.learn() for served in stale))
 
     def _readable(self) -> list[Served]:
-        return [s for s in self.all if s.listing is not None and s.listing.resources]
+        return [s for s in self.all if s.offers is not None and s.offers.resources]
 
     def _prompts(self) -> dict[str, tuple[Served, Prompt]]:
         return {full: (served, prompt) for full, served, prompt in self._each_prompt()}
 
     def _each_prompt(self) -> Iterator[tuple[str, Served, Prompt]]:
         for served in self.all:
-            for prompt in served.listing.prompts if served.listing is not None else ():
+            for prompt in served.offers.prompts if served.offers is not None else ():
                 yield full_name(served.server.name, prompt.name), served, prompt
 
 

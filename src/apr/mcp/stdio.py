@@ -25,6 +25,8 @@ from apr.mcp.listing import clean
 
 _GRACE_S = 0.5
 """Seconds to end in, once its input is closed; and once more when it was asked to."""
+_LINGER_S = 0.1
+"""Seconds in which what it said last is read."""
 _TAIL = 4_000
 """Characters that are kept of what it says on standard error."""
 
@@ -99,10 +101,12 @@ class Program(AbstractAsyncContextManager[Streams]):
         )
         heard, read = anyio.create_memory_object_stream[Heard](0)
         write, said = anyio.create_memory_object_stream[SessionMessage](0)
+        listening = asyncio.create_task(self._listen(pipes, heard))
         self._tasks = [
-            asyncio.create_task(self._listen(pipes, heard)),
+            listening,
             asyncio.create_task(self._speak(pipes, said)),
             asyncio.create_task(self._hear_errors(pipes)),
+            asyncio.create_task(self._stop_listening(listening)),
         ]
         return read, write
 
@@ -153,6 +157,12 @@ class Program(AbstractAsyncContextManager[Streams]):
             pass  # it has ended, or we have
         finally:
             self.over = True
+
+    async def _stop_listening(self, listening: asyncio.Task[None]) -> None:
+        """Listen no longer than to the end of the process: others may hold its output open."""
+        await self._ended.wait()
+        await asyncio.wait([listening], timeout=_LINGER_S)
+        listening.cancel()
 
     def _head(self, line: bytes) -> _Head | None:
         """Say what kind of message a line holds; None if it is none."""
