@@ -85,7 +85,8 @@ class Compactor:
         known, tokens = self._counted
         new = [text for message in agent.messages[known:] for text in _texts(message)]
         if not known:
-            new += [agent.request.system, msgspec.json.encode(agent.request.tools).decode()]
+            shown = [tool for tool in agent.request.tools if tool.shown]
+            new += [agent.request.system, msgspec.json.encode(shown).decode()]
         return tokens + int(sum(map(len, new)) / CHARACTERS_A_TOKEN)
 
     async def fit(self, agent: "Agent", *, overflowed: bool = False) -> AsyncIterator[Event]:
@@ -174,7 +175,7 @@ class Compactor:
             tool_choice="none",
             max_tokens=SUMMARY_TOKENS,
         )
-        yield Notice("The context is nearly full: the conversation is summed up.")
+        yield Notice("The conversation is summed up, to make room.")
         async with aclosing(agent.provider.stream(request)) as events:
             async for event in events:
                 if isinstance(event, Completion):

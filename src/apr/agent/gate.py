@@ -78,20 +78,32 @@ class Gate:
         reason, by = decision.reason, decision.by
         if fired.behavior == "ask":
             reason, by = fired.reason or "A hook asks for a person's consent.", "hook"
-        elif decision.behavior == "allow" or fired.behavior == "allow":
+        elif decision.behavior == "allow" or (fired.behavior == "allow" and by != "rule"):
             return Admitted(Ready(checked.call, checked.tool, checked.input), (fired,))
         if self.policy.mode == "dontAsk":
             return Admitted(Refused(f"Permission denied. {_sentence(reason)}", by), (fired,))
         requested = await self._permission_hooks(checked)
+        heard: tuple[Fired, ...] = (fired, requested)
         answer = _hooks_answer(requested)
         if answer is None and self.ask is not None:
+            heard = (*heard, await self._notify(checked.tool.name))
             answer = await self.ask(
                 Question(call=checked.call, access=checked.access, reason=reason)
             )
         if answer is None:
             told = f"Permission denied. {_sentence(reason)} Nobody can be asked in this run."
-            return Admitted(Refused(told, by), (fired, requested))
-        return self._answered(checked, answer, tools, context, (fired, requested))
+            return Admitted(Refused(told, by), heard)
+        return self._answered(checked, answer, tools, context, heard)
+
+    async def _notify(self, tool: str) -> Fired:
+        """Have hooks call the person who is about to be asked."""
+        kind = "permission_prompt"
+        return await self.hooks.fire(
+            "Notification",
+            subject=kind,
+            notification_type=kind,
+            message=f"apr needs your permission to use {tool}",
+        )
 
     async def _permission_hooks(self, checked: Checked) -> Fired:
         return await self.hooks.fire(
@@ -108,7 +120,7 @@ class Gate:
         answer: Answer,
         tools: Tools,
         context: Context,
-        fired: tuple[Fired, Fired],
+        fired: tuple[Fired, ...],
     ) -> Admitted:
         if not answer.allow:
             by: DeniedBy = "hook" if fired[1].behavior == "deny" else "user"

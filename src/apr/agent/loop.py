@@ -22,7 +22,7 @@ from apr.agent.gate import Gate
 from apr.agent.history import Answers, alternating
 from apr.agent.limits import MAX_TOKENS, TIME_IS_UP, LimitReached, Limits, check
 from apr.agent.parts import Background, Brakes, Footnotes, GoingInCircles, Library, Window
-from apr.agent.prompt import Prompt, each
+from apr.agent.prompt import Prompt, compact_asked, each
 from apr.agent.session import Session
 from apr.hooks.base import Fired, HookName
 from apr.providers.base import (
@@ -200,6 +200,11 @@ class Agent:
         """
         taken = False
         given = prompt if isinstance(prompt, Prompt) else Prompt(prompt)
+        if self.window is not None and (wishes := compact_asked(given)) is not None:
+            yield UserPrompt(v=1, turn=self.session.next_turn(), text=given.text)
+            async for event in self.window.compact(self, trigger="manual", instructions=wishes):
+                yield event
+            return
         async for event in self._take(given, preface):
             taken = isinstance(event, Remembered)
             yield event

@@ -1,7 +1,7 @@
 """What the loop calls by name without knowing how it is done. Each has a way of being absent."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct
 
@@ -49,6 +49,16 @@ class Window(Protocol):
         Raises:
             ProviderError: the model could not be asked for a summary.
             ContextOverflow: no more room can be made.
+        """
+        ...
+
+    def compact(
+        self, agent: "Agent", *, trigger: Literal["manual", "auto"], instructions: str = ""
+    ) -> AsyncIterator[Event]:
+        """Sum the history up, as a person has asked or because there is too little room.
+
+        Raises:
+            ProviderError: the model could not be asked for a summary.
         """
         ...
 

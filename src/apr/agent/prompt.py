@@ -105,3 +105,9 @@ def _line(path: Path) -> str | None:
             return file.read(1024).decode().partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def compact_asked(prompt: Prompt) -> str | None:
+    """Return a person's wishes for the summary that `/compact` asks for; None for other prompts."""
+    name, _, wishes = prompt.text.strip().partition(" ")
+    return wishes.strip() if name == "/compact" and not prompt.verbatim else None

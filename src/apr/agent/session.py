@@ -139,7 +139,9 @@ class _Child(Session):
             session_id=parent.id,
         )
         self._started_by = parent
+        self.spent = parent.spent
 
     def count(self, usage: Usage) -> None:
         super().count(usage)
         self._started_by.count(usage)
+        self.spent = self._started_by.spent  # the limit is one for all

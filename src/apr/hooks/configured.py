@@ -56,5 +56,6 @@ def _handler(hook: Hook, environment: Mapping[str, str]) -> Handler:
         command=hook.command.replace("${CLAUDE_PLUGIN_ROOT}", root) if root else hook.command,
         timeout=hook.timeout or TIMEOUT_S,
         background=hook.background,
+        condition=hook.condition,
         environment=environment,
     )

@@ -26,6 +26,8 @@ class Handler(Struct, frozen=True, kw_only=True):
     """Whether nobody waits for it. It can decide nothing then."""
     block_on_failure: bool = False
     """Whether it blocks where it cannot be run, takes too long, or fails."""
+    condition: str | None = None
+    """A permission rule that the tool use must match for it to run."""
     environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     """What it finds in its environment besides."""
 

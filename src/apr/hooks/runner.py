@@ -22,6 +22,7 @@ Confine = Callable[[Sequence[str], Path], Sequence[str]]
 """Takes a command and where it runs; returns the command that runs it confined."""
 
 _STRICTEST: tuple[Literal["deny", "ask", "allow"], ...] = ("deny", "ask", "allow")
+_PATHS = ("file_path", "notebook_path", "path")
 _FAREWELL_S = 5.0
 """How long hooks in the background are waited for when the session is over."""
 
@@ -74,7 +75,11 @@ class HookRunner:
         **payload: Any,
     ) -> Fired:
         """Run the event's hooks; see `Hooks.fire`. Of equal commands one is run."""
-        chosen = self._chosen(event, subject)
+        chosen = [
+            (matcher, handler)
+            for matcher, handler in self._chosen(event, subject)
+            if handler.condition is None or self._meets(handler.condition, payload)
+        ]
         if not chosen and not self._background:
             return NOTHING
         given = {
@@ -112,6 +117,27 @@ class HookRunner:
                 commands.add(handler.command)
                 chosen.append((group.matcher or None, handler))
         return chosen
+
+    def _meets(self, condition: str, payload: Mapping[str, Any]) -> bool:
+        """Whether a tool use is what a rule speaks of. A rule that cannot be read meets all."""
+        from apr.agent.permissions import BadRule, Policy, decide, parse_rules
+        from apr.tools.base import Access
+
+        given = payload.get("tool_input")
+        if not isinstance(given, dict):
+            return True
+        try:
+            rules = parse_rules([condition])
+        except BadRule:
+            return True
+        names = [given[key] for key in _PATHS if isinstance(given.get(key), str)]
+        if isinstance(command := given.get("command"), str):
+            access = Access(kind="execute", command=command)
+        else:
+            paths = tuple((self._root / name).resolve() for name in names)
+            access = Access(kind="read" if paths else "none", paths=paths)
+        policy = Policy(root=self._root, deny=rules)
+        return decide(policy, str(payload.get("tool_name")), access).behavior == "deny"
 
     async def _take_done(self, *, wait: bool) -> list[_Result]:
         """Return what hooks in the background have come to since; at the end, wait for them."""

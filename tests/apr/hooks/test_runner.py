@@ -218,3 +218,22 @@ def test_a_matcher_that_is_no_expression_is_named() -> None:
     hooks = {"PreToolUse": (Group("(", ()), Group("Edit", ()), Group("*", ()))}
     (problem,) = problems(hooks)
     assert "'('" in problem
+
+
+@pytest.mark.parametrize(
+    ("condition", "tool", "given", "runs"),
+    [
+        ("Bash(git push:*)", "Bash", {"command": "git push origin"}, True),
+        ("Bash(git push:*)", "Bash", {"command": "cd x && git push"}, True),
+        ("Bash(git push:*)", "Bash", {"command": "git status"}, False),
+        ("Edit(src/**)", "Write", {"file_path": "src/a.py"}, True),
+        ("Edit(src/**)", "Write", {"file_path": "docs/a.md"}, False),
+        ("Edit(", "Write", {"file_path": "docs/a.md"}, True),
+    ],
+)
+async def test_a_condition_is_a_rule_that_the_tool_use_must_match(
+    tmp_path: Path, condition: str, tool: str, given: dict[str, str], runs: bool
+) -> None:
+    hooks = runner(tmp_path, "PreToolUse", command("true", condition=condition))
+    fired = await hooks.fire("PreToolUse", subject=tool, tool_name=tool, tool_input=given)
+    assert bool(fired.events) is runs
