@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+NOTE = "[change a cell by NotebookEdit: notebook_path, cell_id, new_source]"
+"""Stands behind a notebook, for NotebookEdit is not among the tools that a model is shown."""
 SHOWN = 4000
 """Characters that are shown of one output."""
 # What colours text on a terminal (tracebacks have it).

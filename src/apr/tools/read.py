@@ -82,7 +82,8 @@ class Read:
             return Outcome(content=await _pdf(data, call))
         if path.suffix == ".ipynb":
             shown = notebook.lines(decode(data, call.file_path)[1])
-            return None if shown is None else Outcome(content=lines_of(shown, call))
+            if shown is not None:
+                return Outcome(content=f"{lines_of(shown, call)}\n{notebook.NOTE}")
         return None
 
 

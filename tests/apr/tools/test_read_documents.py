@@ -15,6 +15,7 @@ from apr.tools import documents, files, images
 from apr.tools.base import Context
 from apr.tools.errors import ToolError
 from apr.tools.inputs import parse
+from apr.tools.notebook import NOTE
 from apr.tools.read import Read
 from tests.apr.tools.conftest import Call
 
@@ -61,7 +62,9 @@ async def test_a_notebook_is_shown_by_its_cells_and_what_they_printed(
         "[error]",
         "Trace",
         "E: no",
+        "",
     ]
+    assert outcome.content.endswith(f"\n{NOTE}")
     assert outcome.files_read == (root / "a.ipynb",)
 
 
@@ -69,7 +72,7 @@ async def test_a_part_of_a_notebook_can_be_read(root: Path, call: Call) -> None:
     write_notebook(root / "a.ipynb", *(v4.new_code_cell(f"x{n}", id=f"c{n}") for n in range(9)))
     outcome = await call("Read", file_path="a.ipynb", offset=3, limit=2)
     assert outcome.content == (
-        "3\t[cell c1: code]\n4\tx1\n[lines 3-4 of 18; for more, set offset to 5]"
+        f"3\t[cell c1: code]\n4\tx1\n[lines 3-4 of 18; for more, set offset to 5]\n{NOTE}"
     )
 
 
@@ -91,7 +94,9 @@ async def test_an_older_notebook_is_shown_with_its_cells_counted(root: Path, cal
     sheet = v3.new_worksheet(cells=[v3.new_code_cell("x = 1"), v3.new_text_cell("markdown", "hi")])
     (root / "a.ipynb").write_text(v3.writes_json(v3.new_notebook(worksheets=[sheet])))
     content = (await call("Read", file_path="a.ipynb")).content
-    assert content == "1\t[cell cell-0: code]\n2\tx = 1\n3\t[cell cell-1: markdown]\n4\thi"
+    assert content.startswith(
+        "1\t[cell cell-0: code]\n2\tx = 1\n3\t[cell cell-1: markdown]\n4\thi\n["
+    )
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"cells": 5}', '{"nbformat": 4, "cells": [{}]}'])
@@ -102,7 +107,8 @@ async def test_what_is_no_notebook_is_shown_as_it_stands(root: Path, call: Call,
 
 async def test_a_notebook_without_cells_says_so(root: Path, call: Call) -> None:
     write_notebook(root / "a.ipynb")
-    assert (await call("Read", file_path="a.ipynb")).content == "1\t[the notebook has no cells]"
+    content = (await call("Read", file_path="a.ipynb")).content
+    assert content == f"1\t[the notebook has no cells]\n{NOTE}"
 
 
 def write_pdf(path: Path, texts: Iterable[str], password: str | None = None) -> None:

@@ -19,6 +19,8 @@ SECONDS = 30.0
 """Time for all of a request."""
 _CONNECT_S = 10.0
 """Time for one address of a host."""
+_REASON = 300
+"""Characters of what went wrong: a server can make it long."""
 _TRIED = 3
 """Addresses of a host that are tried: one may not be reachable from here (IPv6, often)."""
 _HEADERS = {
@@ -66,8 +68,9 @@ async def get(target: Target, *, private: bool, largest: int = LARGEST) -> Answe
             return await _directly(target, await addresses(target, private=private), largest)
     except TimeoutError:
         raise Failed(f"{target.host} has not answered within {SECONDS:.0f} s.") from None
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-        reason = str(error) or type(error).__name__
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ImportError, ValueError) as error:
+        # ImportError, ValueError: a proxy of a kind, or with an address, that cannot be used.
+        reason = (str(error) or type(error).__name__)[:_REASON].rstrip(".")
         raise Failed(f"{target.host} could not be asked: {reason}.") from None
 
 
