@@ -1,7 +1,8 @@
 """What the program that drives us wants while the session runs, and what it is answered."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -12,9 +13,14 @@ from apr.errors import AprError
 from apr.headless.arrivals import ControlRequest
 from apr.headless.consent import with_mode
 from apr.headless.host import Host
+from apr.headless.introduction import mcp_servers
+from apr.mcp.failures import Gone
 from apr.providers.base import Provider
 from apr.settings import Settings
 from apr.tools.errors import ToolError
+
+if TYPE_CHECKING:
+    from apr.mcp.served import Served
 
 OpenModel = Callable[[str | None], tuple[Provider, str]]
 """Takes a model's name, None for that of the start; returns the wire to it, and what it is called.
@@ -41,6 +47,18 @@ class SetMaxThinkingTokens(Struct):
     max_thinking_tokens: int | None = None
 
 
+class McpReconnect(Struct, rename="camel"):
+    """A new connection to an MCP server."""
+
+    server_name: str
+
+
+class McpToggle(McpReconnect):
+    """Whether an MCP server may be used from now on."""
+
+    enabled: bool
+
+
 class StopTask(Struct):
     """The end of a command that runs in the background, by the id that its tool gave."""
 
@@ -65,18 +83,33 @@ class Control:
         self._settings = settings
         self._host = host
         self._open_model = open_model
+        self._going_on: set[asyncio.Task[None]] = set()
         self._answers: Mapping[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "interrupt": self._interrupt,
             "set_permission_mode": self._set_permission_mode,
             "set_model": self._set_model,
             "set_max_thinking_tokens": self._set_max_thinking_tokens,
             "mcp_status": self._mcp_status,
+            "mcp_reconnect": self._mcp_reconnect,
+            "mcp_toggle": self._mcp_toggle,
             "get_context_usage": self._get_context_usage,
             "stop_task": self._stop_task,
         }
 
     async def take(self, request: ControlRequest) -> None:
-        """Do what is wanted, and answer; where it cannot be done, say why."""
+        """Do what is wanted, in the order of the requests.
+
+        What needs the host meanwhile, which cannot be heard before this returns, goes on beside it.
+        """
+        if request.subtype == "mcp_reconnect":
+            task = asyncio.create_task(self._do(request))
+            self._going_on.add(task)
+            task.add_done_callback(self._going_on.discard)
+        else:
+            await self._do(request)
+
+    async def _do(self, request: ControlRequest) -> None:
+        """Do it, and answer; where it cannot be done, say why."""
         answer = self._answers.get(request.subtype)
         if answer is None:
             known = ", ".join(self._answers)
@@ -87,7 +120,7 @@ class Control:
             return
         try:
             answered = await answer(request.request)
-        except (AprError, ToolError, msgspec.ValidationError) as error:
+        except (AprError, ToolError, Gone, msgspec.ValidationError) as error:
             self._host.refuse(request.request_id, str(error))
         else:
             self._host.answer(request.request_id, answered)
@@ -117,6 +150,17 @@ class Control:
 
     async def _mcp_status(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"mcpServers": mcp_servers(self._assembled)}
+
+    async def _mcp_reconnect(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = msgspec.convert(request, McpReconnect).server_name
+        await _server(self._assembled, name).reconnect()
+        return {}
+
+    async def _mcp_toggle(self, request: dict[str, Any]) -> dict[str, Any]:
+        wanted = msgspec.convert(request, McpToggle)
+        _server(self._assembled, wanted.server_name).enabled = wanted.enabled
+        self._assembled.give_tools()
+        return {}
 
     async def _get_context_usage(self, request: dict[str, Any]) -> dict[str, Any]:
         agent = self._agent
@@ -149,22 +193,12 @@ class Control:
         return {}
 
 
-def mcp_servers(assembled: Assembled) -> list[dict[str, Any]]:
-    """Return how it is with each MCP server, and which tools it gives."""
-    if assembled.servers is None:
-        return []
-    return [
-        {
-            "name": served.server.name,
-            "status": "pending" if served.status == "cached" else served.status,
-            "scope": served.server.scope,
-            **({"error": served.failure} if served.failure else {}),
-            "tools": [
-                {"name": tool.name} for tool in (served.listing.tools if served.listing else ())
-            ],
-        }
-        for served in assembled.servers.all
-    ]
+def _server(assembled: Assembled, name: str) -> "Served":
+    servers = assembled.servers.all if assembled.servers is not None else []
+    found = next((served for served in servers if served.server.name == name), None)
+    if found is None:
+        raise AprError(f"there is no MCP server {name!r} in this session")
+    return found
 
 
 def reasoning(options: Mapping[str, Any], wanted: bool) -> dict[str, Any]:

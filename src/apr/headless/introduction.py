@@ -13,12 +13,13 @@ SPEAKS = "2.1.330"
 def introduce(assembled: Assembled) -> dict[str, Any]:
     """Describe a session as it is now."""
     agent = assembled.agent
-    servers = assembled.servers.statuses() if assembled.servers is not None else []
     return {
         "cwd": legible(str(agent.context.cwd)),
         "session_id": agent.session.id,
         "tools": [tool.name for tool in agent.request.tools if tool.shown],
-        "mcp_servers": [{"name": name, "status": status} for name, status in servers],
+        "mcp_servers": [
+            {"name": one["name"], "status": one["status"]} for one in mcp_servers(assembled)
+        ],
         "model": agent.session.model,
         "permissionMode": agent.gate.policy.mode,
         "slash_commands": [name for name, skill in assembled.skills.items() if skill.by_user],
@@ -30,3 +31,21 @@ def introduce(assembled: Assembled) -> dict[str, Any]:
         "claude_code_version": SPEAKS,
         "apr_version": __version__,
     }
+
+
+def mcp_servers(assembled: Assembled) -> list[dict[str, Any]]:
+    """Return how it is with each MCP server, and which tools it gives."""
+    if assembled.servers is None:
+        return []
+    return [
+        {
+            "name": served.server.name,
+            "status": "pending" if served.status == "cached" else served.status,
+            "scope": served.server.scope,
+            **({"error": served.failure} if served.failure else {}),
+            "tools": [
+                {"name": tool.name} for tool in (served.listing.tools if served.listing else ())
+            ],
+        }
+        for served in assembled.servers.all
+    ]

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from claude_agent_sdk import (
     ClaudeSDKClient,
     McpSdkServerConfig,
@@ -57,8 +58,9 @@ async def test_calls_in_one_turn_go_beside_each_other_over_prompts(
     (project / ".mcp.json").write_text('{"mcpServers": {"other": {"command": "false"}}}')
     twice = calls((NAME, {"a": 1, "b": 1}), (NAME, {"a": 2, "b": 2}))
     again = calls((NAME, {"a": 3, "b": 3}), ("mcp__calc__fail", {}), first=3)
-    script = [twice, says("Two, four."), again, says("Six, and an error.")]
-    with serving(ScriptedModel(script)) as url:
+    script = [twice, says("Two, four."), again, says("Six, and an error."), says("None.")]
+    model = ScriptedModel(script)
+    with serving(model) as url:
         given = options(
             url,
             project,
@@ -71,6 +73,13 @@ async def test_calls_in_one_turn_go_beside_each_other_over_prompts(
             first = await ask(client, "add")
             second = await ask(client, "add")
             status = await client.get_mcp_status()
+            await client.toggle_mcp_server("calc", False)
+            await ask(client, "what now?")
+            await client.toggle_mcp_server("calc", True)
+            await client.reconnect_mcp_server("calc")
+            with pytest.raises(Exception, match="no MCP server 'nobody'"):
+                await client.reconnect_mcp_server("nobody")
+            after = await client.get_mcp_status()
     assert [result.content for result in results(first)] == ["2", "4"]
     six, failed = results(second)
     assert six.content == "6"
@@ -79,3 +88,5 @@ async def test_calls_in_one_turn_go_beside_each_other_over_prompts(
     (server,) = status["mcpServers"]
     assert (server["name"], server["status"]) == ("calc", "connected")
     assert {one["name"] for one in server["tools"]} == {"add", "fail"}
+    assert NAME not in {tool["function"]["name"] for tool in model.requests[-1]["tools"]}
+    assert after["mcpServers"][0]["status"] == "connected"
