@@ -8,7 +8,7 @@ import msgspec
 from acp import PROTOCOL_VERSION, Client, RequestError, schema
 
 from apr import __version__
-from apr.acp.session import EditorSession, text_of
+from apr.acp.session import EditorSession, prompt_of
 from apr.acp.updates import history
 from apr.assembly import Assembled, Options, assemble
 from apr.errors import AprError
@@ -44,7 +44,7 @@ class Server:
             protocol_version=min(protocol_version, PROTOCOL_VERSION),
             agent_capabilities=schema.AgentCapabilities(
                 load_session=True,
-                prompt_capabilities=schema.PromptCapabilities(embedded_context=True),
+                prompt_capabilities=schema.PromptCapabilities(embedded_context=True, image=True),
                 mcp_capabilities=schema.McpCapabilities(http=True, sse=True),
                 session_capabilities=schema.SessionCapabilities(
                     list=schema.SessionListCapabilities(),
@@ -138,7 +138,7 @@ class Server:
         """Work on a prompt; what happens meanwhile is told in updates."""
         session = self._session(session_id)
         try:
-            stop = await session.prompt(text_of(prompt))
+            stop = await session.prompt(prompt_of(prompt))
         except RuntimeError as error:
             raise RequestError.internal_error({"reason": str(error)}) from None
         usage = session.usage

@@ -14,7 +14,9 @@ from apr.agent.events import Event, PromptDone
 from apr.agent.limits import MAX_TURNS
 from apr.agent.loop import INTERRUPTED
 from apr.agent.permissions import MODES, Mode, Rule
+from apr.agent.prompt import Prompt
 from apr.assembly import Assembled
+from apr.providers.base import Image
 from ccpa.trace import AssistantTurn, Usage
 
 StopReason = Literal["end_turn", "max_tokens", "max_turn_requests", "refusal", "cancelled"]
@@ -40,7 +42,7 @@ class EditorSession:
         self.assembled = assembled
         self.usage = Usage(input_tokens=0, output_tokens=0)
         self._client = client
-        self._prompts: asyncio.Queue[str | None] = asyncio.Queue()
+        self._prompts: asyncio.Queue[Prompt | None] = asyncio.Queue()
         self._done: asyncio.Future[PromptDone] | None = None
         self._agent = assembled.agent
         self._agent.gate.ask = self._ask
@@ -75,7 +77,7 @@ class EditorSession:
         gate = self._agent.gate
         gate.policy = msgspec.structs.replace(gate.policy, mode=msgspec.convert(mode, Mode))
 
-    async def prompt(self, text: str) -> StopReason:
+    async def prompt(self, prompt: Prompt) -> StopReason:
         """Have the agent work on a prompt, and return how that ended.
 
         Raises:
@@ -84,7 +86,7 @@ class EditorSession:
         if self._done is not None and not self._done.done():
             raise RuntimeError("the session works on a prompt already")
         self._done = asyncio.get_running_loop().create_future()
-        self._prompts.put_nowait(text)
+        self._prompts.put_nowait(prompt)
         return _stop(await self._done)
 
     def cancel(self) -> None:
@@ -132,7 +134,7 @@ class EditorSession:
             with contextlib.suppress(ConnectionError):  # the editor is gone: its work still ends
                 await self._tell(event)
 
-    async def _each(self) -> AsyncIterator[str]:
+    async def _each(self) -> AsyncIterator[Prompt]:
         while (prompt := await self._prompts.get()) is not None:
             yield prompt
 
@@ -189,13 +191,16 @@ def _stop(done: PromptDone) -> StopReason:
     raise RuntimeError(done.error)
 
 
-def text_of(blocks: list[Any]) -> str:
-    """Return a prompt's blocks as one text: what a person wrote, and what the editor adds to it."""
-    parts = []
+def prompt_of(blocks: list[Any]) -> Prompt:
+    """Return a prompt's blocks as one: what a person wrote, and what the editor adds to it."""
+    parts: list[str] = []
+    images: list[Image] = []
     for block in blocks:
         match block:
             case schema.TextContentBlock(text=text):
                 parts.append(text)
+            case schema.ImageContentBlock(data=data, mime_type=media_type):
+                images.append(Image(media_type, data))
             case schema.ResourceContentBlock(uri=uri):
                 parts.append(f"@{uri.removeprefix('file://')}")
             case schema.EmbeddedResourceContentBlock(
@@ -203,5 +208,5 @@ def text_of(blocks: list[Any]) -> str:
             ):
                 parts.append(f'<file path="{uri.removeprefix("file://")}">\n{text}\n</file>')
             case _:
-                parts.append("[something that this model cannot be shown]")
-    return "\n\n".join(parts)
+                parts.append("[something that this model cannot be given]")
+    return Prompt("\n\n".join(parts), tuple(images))

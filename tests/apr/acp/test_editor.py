@@ -204,9 +204,14 @@ async def test_what_the_editor_shows_is_read_with_the_prompt(home: Path, project
             text = helpers.embedded_text_resource("file:///notes.md", "Buy milk.")
             await connection.prompt(
                 session_id=session.session_id,
-                prompt=[helpers.text_block("what is in it?"), helpers.resource_block(text)],
+                prompt=[
+                    helpers.text_block("what is in it?"),
+                    helpers.resource_block(text),
+                    helpers.image_block("aGVsbG8=", "image/png"),
+                ],
             )
     assert "Buy milk." in str(model.requests[0])
+    assert "data:image/png;base64,aGVsbG8=" in str(model.requests[0])
 
 
 @pytest.mark.parametrize("cwd", ["/nowhere/at/all", __file__])
