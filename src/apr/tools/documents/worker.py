@@ -12,6 +12,8 @@ from apr.tools.documents import LONGEST, SECONDS
 
 MEMORY = 2_000_000_000
 """Bytes of address space that reading a document may take."""
+SIFTED = 1_500_000
+"""Bytes of a page whose readable part is looked for (5 s for 1.2 MB); of a larger one, all text."""
 PAGES_S = SECONDS * 0.6
 """Time for the pages of a PDF; then the rest is left out."""
 
@@ -40,13 +42,15 @@ def html(data: bytes) -> tuple[str, str]:
     """
     import trafilatura
 
-    text = trafilatura.extract(
-        data,
-        output_format="markdown",
-        include_links=True,
-        include_comments=False,
-        favor_recall=True,  # of a manual's page too much is better than half
-    )
+    text = None
+    if len(data) <= SIFTED:
+        text = trafilatura.extract(
+            data,
+            output_format="markdown",
+            include_links=True,
+            include_comments=False,
+            favor_recall=True,  # of a manual's page too much is better than half
+        )
     text = text or trafilatura.html2txt(data)
     if not text:
         raise Unreadable("it has no text; it may need a browser that runs its scripts")
