@@ -19,7 +19,7 @@ from ccpa.errors import CcpaError
 from ccpa.fixtures import Fixture
 from ccpa.layout import BEFORE
 from ccpa.replay.judge import judge
-from ccpa.replay.run import TIMEOUT_S, play
+from ccpa.replay.run import TIMEOUT_S, Played, play
 from ccpa.sandbox import Attempt
 from ccpa.scripted.play import Finding
 
@@ -119,13 +119,7 @@ def _replay(
             shutil.rmtree(leave / "sandbox", ignore_errors=True)
     try:
         judged = judge(fixture, played)
-        problem = None
-        if fixture.before is not None and played.before is not None:
-            earlier = judge(fixture.before, played.before)
-            if earlier.drifts:
-                problem = (
-                    f"the session before: {', '.join(sorted(d.category for d in earlier.drifts))}"
-                )
+        problem = _problem_before(fixture, played)
     except CcpaError as error:
         raise CcpaError(f"{fixture.id}: the trace of {agent.name}: {error}") from None
     if played.status is None:
@@ -144,3 +138,11 @@ def _replay(
         elapsed_s=played.elapsed_s,
         student=played.student,
     )
+
+
+def _problem_before(fixture: Fixture, played: Played) -> str | None:
+    """Say how the session before came out otherwise, if there was one, and it did."""
+    if fixture.before is None or played.before is None:
+        return None
+    categories = sorted({drift.category for drift in judge(fixture.before, played.before).drifts})
+    return f"the session before shows {', '.join(categories)}" if categories else None

@@ -31,7 +31,7 @@ def test_the_example_prints_what_it_shows(
 ) -> None:
     monkeypatch.chdir(ROOT)
     command, _, shown = blocks("console")[0].removeprefix("$ ").partition("\n")
-    assert main(shlex.split(command)[1:]) == 1
+    assert main(shlex.split(command)[1:]) == 0
     assert settled(capsys.readouterr().out) == settled(shown)
 
 

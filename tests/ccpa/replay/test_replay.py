@@ -92,7 +92,8 @@ def test_nothing_leaves_the_machine(corpus: Corpus) -> None:
 
 
 def test_a_fixture_gives_the_same_trace_every_time(corpus: Corpus) -> None:
-    fixtures = [one for one in load_corpus(CANONICAL) if one.id not in EXPECTED]
+    whole = [one for one in load_corpus(CANONICAL) if one.id not in EXPECTED]
+    fixtures = random.sample(whole, 20)  # others each time: all of them would take as long again
     again = played(fixtures)
     for fixture in fixtures:
         assert without_chance(again[fixture.id]) == without_chance(corpus[fixture.id]), fixture.id
