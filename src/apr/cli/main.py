@@ -19,6 +19,7 @@ COMMANDS = {
     "code": "work on a task in a project, with a model on this machine",
     "config": "show the settings and who set them; read or change one",
     "decide": "say what a model would do next, for each decision of recorded sessions",
+    "doctor": "check what works here, and say what to do about the rest",
     "engine": "serve a local model, see or stop the engines that run",
     "list": "list the models on this disk: size, kind, where",
     "mcp": "list, add, remove and try MCP servers, or offer apr's own tools as one",

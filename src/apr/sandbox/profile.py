@@ -39,6 +39,7 @@ _START_UP = (
 """What runs when the user logs in or opens a shell; also in a project: that may be the home."""
 _REPOSITORY = ("hooks", "config", "config.worktree", "info/attributes")
 """What in a repository decides about what git runs."""
+_NO_MODULES = frozenset({"hooks", "info", "lfs", "logs", "objects", "refs"})
 
 _SECRET_VARIABLE = re.compile(
     r"(?:.*_)?(?:TOKEN|SECRET|PASSWORD|PASSWD|PASS|CREDENTIALS?|API_?KEY|ACCESS_KEY|SECRET_KEY"
@@ -135,15 +136,35 @@ def _guards(folder: Path, home: Path) -> Iterable[Path]:
         path = folder / name
         if not path.is_symlink() and (path.exists() or (folder == home and "/" not in name)):
             yield path
-    for inner in (repository, folder, *_modules(repository)):
-        if (inner / "HEAD").is_file() and (inner / "objects").is_dir():
-            yield from (
-                inner / name for name in _REPOSITORY if (inner / name).exists() or name == "hooks"
-            )
+    for inner in _repositories(folder):
+        yield from (
+            inner / name for name in _REPOSITORY if (inner / name).exists() or name == "hooks"
+        )
 
 
-def _modules(repository: Path) -> Iterable[Path]:
-    return (head.parent for head in (repository / "modules").glob("**/HEAD") if head.is_file())
+def _repositories(folder: Path) -> Iterable[Path]:
+    """Yield git's own folders.
+
+    What they are known by must be among what is fixed: one command could else make a folder
+    unrecognisable, and the next one change what is in it.
+    """
+    repository = folder / ".git"
+    if repository.is_dir() and not repository.is_symlink():
+        yield repository
+        yield from _modules(repository / "modules")
+    bare = (folder / "HEAD").is_file() or (folder / "hooks").is_dir()
+    if bare and (folder / "config").is_file():
+        yield folder
+
+
+def _modules(folder: Path) -> Iterable[Path]:
+    """Yield the submodules' repositories, at any depth: their names may have slashes."""
+    for child in folder.iterdir() if folder.is_dir() else ():
+        if child.name in _NO_MODULES or child.is_symlink() or not child.is_dir():
+            continue
+        if (child / "config").exists() or (child / "hooks").exists():
+            yield child
+        yield from _modules(child)
 
 
 def _of_rules(policy: Policy, tool: str) -> Iterable[Path]:

@@ -150,6 +150,29 @@ async def test_what_decides_about_other_programs_is_not_changed(
         assert not list((here.root / name).glob("*"))
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        "rm .git/HEAD",
+        "mv .git/objects .git/refs .",
+        "rm -rf .git",
+        "mv .git/modules .git/m",
+        "rm .git/modules/sub/HEAD",
+        "rm -rf .git/modules/sub",
+    ],
+)
+async def test_nor_in_two_steps(opened: Opened, first: str) -> None:
+    here = await opened()
+    repository(here.root)
+    module = here.root / ".git" / "modules" / "sub"
+    subprocess.run(["git", "init", "-q", "--bare", str(module)], check=True)
+    await here.run(first)
+    for inner in (".git", ".git/modules/sub"):
+        for attempt in ("echo x > {}/hooks/pre-commit", "echo x >> {}/config"):
+            status, said = await here.run(attempt.format(inner))
+            assert status != 0, said
+
+
 async def test_what_was_not_there_is_not_there_afterwards(opened: Opened) -> None:
     here = await opened()
     repository(here.root)

@@ -1,0 +1,71 @@
+"""`apr doctor`: what works here, what does not, and what to do about it."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from apr.doctor.finding import Finding
+from apr.errors import AprError
+from apr.legible import legible
+from apr.ui.terminal import plain
+
+EPILOG = """\
+examples:
+  apr doctor
+  apr doctor -C ../other-project
+  apr doctor --json | jq -r '.findings[] | select(.state != "ok") | .do'
+
+Nothing is changed, no model is loaded, no MCP server is started.
+exit codes: 0 nothing is broken, 1 something is, 2 wrong usage."""
+
+_MARKS = {"ok": "ok", "note": "note", "broken": "BROKEN"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.description = "Check the engine, the model, the sandbox, programs, settings and hooks."
+    parser.epilog = EPILOG
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("-C", metavar="DIR", dest="root", default=".", help="the project")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check and tell; return the exit code."""
+    root = Path(args.root).resolve()
+    if not root.is_dir():
+        raise AprError(f"not a directory: {args.root}")
+    findings = []
+    for finding in _findings(root):
+        findings.append(finding)
+        if not args.json:
+            _tell(finding)
+    if args.json:
+        sys.stdout.write(legible(msgspec.json.encode({"findings": findings}).decode()) + "\n")
+    return 1 if any(finding.state == "broken" for finding in findings) else 0
+
+
+def _findings(root: Path) -> Iterator[Finding]:
+    from apr.doctor import configured, confinement, machine
+
+    settings, found = configured.settings_files(root, os.environ)
+    yield from machine.engine()
+    yield from machine.model(root, os.environ, settings)
+    yield from machine.disk()
+    yield from confinement.sandbox(settings)
+    yield from machine.programs()
+    yield from found
+    if settings is not None:
+        yield from configured.rules(settings)
+        yield from configured.hooks(settings)
+    yield from configured.servers(root, os.environ, settings)
+
+
+def _tell(finding: Finding) -> None:
+    says = plain(legible(finding.says)).replace("\n", " ")
+    print(f"{_MARKS[finding.state]:<7} {plain(legible(finding.about))}: {says}", flush=True)
+    if finding.do:
+        print(f"        -> {plain(legible(finding.do))}", flush=True)

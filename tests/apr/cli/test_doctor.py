@@ -1,0 +1,90 @@
+"""`apr doctor`, as a user runs it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apr.sandbox.confinement import unavailable
+from tests.apr.program import apr
+
+
+def findings(home: Path, project: Path, code: int) -> list[dict[str, Any]]:
+    done = apr("doctor", "--json", home=home, cwd=project)
+    assert done.returncode == code, done.stdout + done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
+    return found
+
+
+def test_where_all_is_well_every_line_says_so(home: Path, project: Path) -> None:
+    done = apr("doctor", home=home, cwd=project)
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.splitlines()
+    assert {line.split()[0] for line in lines} <= {"ok", "note", "->"}
+    for about in (
+        "engine: xllamacpp",
+        "models: ",
+        "ripgrep: ripgrep ",
+        "git: git version",
+        "hooks: 0",
+    ):
+        assert any(line.startswith(f"ok      {about}") for line in lines), about
+    assert any("apr pull" in line for line in lines), "there is no model here, and what to do"
+
+
+@pytest.mark.skipif(unavailable() is not None, reason=f"nothing can be confined: {unavailable()}")
+def test_what_the_sandbox_enforces_is_tried(home: Path, project: Path) -> None:
+    (line,) = [one for one in findings(home, project, 0) if one["about"] == "sandbox"]
+    for what in ("writes only in the project", "no network", "secrets hidden", "git hooks"):
+        assert what in line["says"]
+    assert line["says"].endswith("it is off: set sandbox.enabled")
+
+
+def test_what_is_wrong_is_told_with_what_to_do(home: Path, project: Path, tiny: Path) -> None:
+    settings = {
+        "permissions": {"allow": ["Bash(", "mcp__*"]},
+        "hooks": {
+            "PreToolUse": [
+                {"matcher": "Bsh", "hooks": [{"type": "command", "command": "true"}]},
+                {"matcher": "mcp__db__.*", "hooks": [{"type": "command", "command": "true"}]},
+            ],
+            "PreTool": [{"hooks": [{"type": "command", "command": "true"}]}],
+        },
+        "modle": "x",
+        "model": str(tiny),
+    }
+    (project / ".claude").mkdir()
+    (project / ".claude" / "settings.json").write_text(json.dumps(settings))
+    servers = {"gone": {"command": "no-such-program"}, "there": {"command": "git", "args": ["x"]}}
+    (project / ".mcp.json").write_text(json.dumps({"mcpServers": servers}))
+    found = findings(home, project, 1)
+    said = {(one["about"], one["state"]): one["says"] for one in found}
+    assert all(one["do"] for one in found if one["state"] != "ok")
+    assert "'Bash('" in said["rules", "broken"]
+    assert "mcp__* allows nothing" in said["rules", "note"]
+    assert "modle: there is no such key" in said["settings", "note"]
+    hooks = [one["says"] for one in found if one["about"] == "hooks" and one["state"] == "broken"]
+    assert hooks == [
+        "hooks.PreToolUse: the matcher 'Bsh' fits no tool",
+        "hooks.PreTool: there is no such event",
+    ]
+    assert "no program no-such-program" in said["mcp gone", "broken"]
+    assert "nobody has approved it" in said["mcp there", "note"]
+    assert said["model", "ok"].startswith("tiny: ")
+
+
+def test_each_settings_file_that_cannot_be_read_is_named(home: Path, project: Path) -> None:
+    (project / ".claude").mkdir()
+    (project / ".claude" / "settings.json").write_text("{")
+    (project / ".claude" / "settings.local.json").write_text('{"model": 1}')
+    (project / ".mcp.json").write_text("[]")
+    broken = [one["says"] for one in findings(home, project, 1) if one["state"] == "broken"]
+    assert ".claude/settings.json:1:2: not valid JSON" in broken[0]
+    assert ".claude/settings.local.json:1: model: expected" in broken[1]
+    assert ".mcp.json" in broken[2]
+
+
+def test_a_directory_that_is_none_is_an_error_of_use(home: Path, project: Path) -> None:
+    done = apr("doctor", "-C", "nowhere", home=home, cwd=project)
+    assert (done.returncode, done.stderr) == (2, "apr: not a directory: nowhere\n")
