@@ -61,9 +61,10 @@ class Line:
 
     async def _answered(self, response: httpx2.Response) -> None:
         """Look at the head of an answer, and have its body watched."""
-        if response.status_code >= 400:
+        if response.request.method == "POST" or self._server.kind == "sse":
             hint = _HINTS.get(response.status_code)
-            self._trouble = f"HTTP {response.status_code}" + (f": {hint}" if hint else "")
+            said = f"HTTP {response.status_code}" + (f": {hint}" if hint else "")
+            self._trouble = said if response.status_code >= 400 else ""
         if response.headers.get("content-encoding", "identity") != "identity":
             raise httpx2.ReadError("it compresses its answers, which nobody asked for")
         if isinstance(response.stream, httpx2.AsyncByteStream):
@@ -103,5 +104,6 @@ class _Watched(httpx2.AsyncByteStream):
 @asynccontextmanager
 async def _streamable(url: str, client: httpx2.AsyncClient) -> AsyncIterator[Any]:
     """Enter the package's transport with a client of ours, which it leaves to us to close."""
-    async with client, streamable_http_client(url, http_client=client) as streams:
+    way = streamable_http_client(url, http_client=client, max_sse_event_size=LARGEST_MESSAGE)
+    async with client, way as streams:
         yield streams

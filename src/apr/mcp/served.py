@@ -194,8 +194,7 @@ class Served:
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> "Connection":
-        # In a thread: the package takes its time to load, and a model may be talking.
-        module = await asyncio.to_thread(_load)
+        module = await loaded()
         if self._connection is not None:
             await self._connection.close()
         connection: Connection = module.Connection(
@@ -249,7 +248,8 @@ class Served:
             self._tell(f"MCP server {clean(self.server.name, 60)}: {text}")
 
 
-def _load() -> Any:
+async def loaded() -> Any:
+    """Return the module that talks to servers; loaded in a thread, as a model may be talking."""
     import importlib
 
-    return importlib.import_module("apr.mcp.client")
+    return await asyncio.to_thread(importlib.import_module, "apr.mcp.client")

@@ -13,7 +13,7 @@ from apr.mcp.cache import Cache
 from apr.mcp.config import Server
 from apr.mcp.failures import Failed, Gone
 from apr.mcp.listing import Prompt, full_name
-from apr.mcp.served import Served, Status, Times
+from apr.mcp.served import Served, Status, Times, loaded
 from apr.mcp.tool import ListMcpResourcesTool, McpTool, ReadMcpResourceTool
 from apr.tools.base import Tool
 
@@ -89,6 +89,7 @@ class Servers:
             self._late = asyncio.create_task(self._refresh())
         if not self._learning:
             return
+        await loaded()  # which is no fault of any server's
         patient = self._times.wait >= self._times.start  # each says itself what is wrong, then
         limit = None if patient else self._times.wait
         _, waiting = await asyncio.wait(self._learning, timeout=limit)
