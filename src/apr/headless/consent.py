@@ -5,6 +5,7 @@ wants to keep goes into a settings file as well.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +61,8 @@ class Denied(Struct, tag_field="behavior", tag="deny"):
 
 Consent = Allowed | Denied
 
+_TOOL = re.compile(r"[^\s(),]+")
+
 
 def asker(host: Host, gate: Gate, settings: Settings) -> Asker:
     """Return what asks the program. `gate` is the session's own: what changes, changes there."""
@@ -71,7 +74,7 @@ def asker(host: Host, gate: Gate, settings: Settings) -> Asker:
                 tool_name=question.call.name,
                 input=question.call.input,
                 tool_use_id=question.call.id,
-                permission_suggestions=msgspec.to_builtins(_suggestions(question)),
+                permission_suggestions=msgspec.to_builtins(suggestions(question)),
                 blocked_path=next((str(path) for path in question.access.paths), None),
                 decision_reason=question.reason,
             )
@@ -138,10 +141,7 @@ def _with_rules(policy: Policy, update: Update, settings: Settings) -> Policy:
         raise AprError("only the organisation's rules may allow something")
     if update.behavior is None:
         raise AprError(f"{update.type} says no behavior")
-    try:
-        given = parse_rules(_written(rule) for rule in update.rules)
-    except BadRule as error:
-        raise AprError(str(error)) from None
+    given = tuple(_rule(value) for value in update.rules)
     before: tuple[Rule, ...] = getattr(policy, update.behavior)
     after = {
         "addRules": (*before, *(rule for rule in given if rule not in before)),
@@ -186,7 +186,7 @@ def _kept(update: Update, known: dict[str, Any]) -> tuple[str, Any]:
     if update.type == "setMode":
         return "defaultMode", update.mode
     key = update.behavior or "additionalDirectories"
-    given = list(update.directories) or [_written(rule) for rule in update.rules]
+    given = list(update.directories) or [_written(value) for value in update.rules]
     before = list(known.get(key, []))
     if update.type.startswith("add"):
         return key, [*before, *(one for one in given if one not in before)]
@@ -204,17 +204,41 @@ def _file(destination: Destination, root: Path) -> Path | None:
     return root / ".apr" / name
 
 
-def _written(rule: RuleValue) -> str:
-    return f"{rule.tool_name}({rule.rule_content})" if rule.rule_content else rule.tool_name
+def _rule(value: RuleValue) -> Rule:
+    if not _TOOL.fullmatch(value.tool_name):
+        raise AprError(f"not the name of a tool: {value.tool_name!r}")
+    content = value.rule_content
+    return Rule(value.tool_name, None if content in {None, "", "*", ":*"} else content)
 
 
-def _suggestions(question: Question) -> list[Update]:
+def _written(value: RuleValue) -> str:
+    """Return a rule as it stands in a file.
+
+    Raises:
+        AprError: read again, it would be another one.
+    """
+    rule = _rule(value)
+    if not _readable(rule):
+        raise AprError(f"such a rule cannot be kept in a file: {rule}")
+    return str(rule)
+
+
+def _readable(rule: Rule) -> bool:
+    """Whether a rule is the same when it is read again."""
+    try:
+        return parse_rules([str(rule)]) == (rule,)
+    except BadRule:
+        return False
+
+
+def suggestions(question: Question) -> list[Update]:
     """Return what a person could allow besides, so as not to be asked again."""
     access = question.access
     if access.kind == "write":
         return [Update(type="setMode", destination="session", mode="acceptEdits")]
-    if access.kind == "execute" and access.command is not None:
-        rule = RuleValue(question.call.name, access.command.strip())
+    command = (access.command or "").strip()
+    rule = RuleValue(question.call.name, command)
+    if command and "*" not in command and _readable(_rule(rule)):  # a * would stand for anything
         return [
             Update(type="addRules", destination="localSettings", rules=(rule,), behavior="allow")
         ]

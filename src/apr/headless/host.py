@@ -1,6 +1,7 @@
 """The program that drives us, as we speak to it: what we ask of it, and what it asks of us."""
 
 import asyncio
+import contextlib
 from typing import Any
 from uuid import uuid4
 
@@ -44,8 +45,11 @@ class Host:
             return await answer
         except TooLong as error:
             raise HostFailed(f"too much to be sent: {error}") from None
+        except OSError as error:  # what is shown next ends the run
+            raise HostFailed(f"the program cannot be reached: {error.strerror}") from None
         except asyncio.CancelledError:
-            self._lines.write({"type": "control_cancel_request", "request_id": request_id})
+            with contextlib.suppress(OSError):
+                self._lines.write({"type": "control_cancel_request", "request_id": request_id})
             raise
         finally:
             del self._waiting[request_id]

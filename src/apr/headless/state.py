@@ -1,5 +1,6 @@
 """Whether a session works, waits for its program, or has nothing to do: told when it changes."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -30,5 +31,7 @@ class SessionState:
         if state == self._state:
             return
         self._state = state
-        if self._told:
+        if not self._told:
+            return
+        with contextlib.suppress(OSError):  # nobody reads: what is shown next ends the run
             self._write("system", subtype="session_state_changed", state=state, **self._extra)

@@ -25,17 +25,19 @@ async def lines(descriptor: int) -> AsyncGenerator[bytes, None]:
     Raises:
         BadLine: a line is longer than `MOST_BYTES`.
     """
-    chunks: asyncio.Queue[bytes] = asyncio.Queue(_AHEAD)
+    chunks: asyncio.Queue[bytes] = asyncio.Queue()
+    room = threading.Semaphore(_AHEAD)
     loop = asyncio.get_running_loop()
     # A thread, for an event loop cannot wait for a file; and raw reads, for a buffered reader's
     # lock would be held when the interpreter ends.
     reading = threading.Thread(
-        target=_read, args=(descriptor, loop, chunks), name="stdin", daemon=True
+        target=_read, args=(descriptor, loop, chunks, room), name="stdin", daemon=True
     )
     reading.start()
     begun: list[bytes] = []
     size = 0
     while chunk := await chunks.get():
+        room.release()
         *ended, rest = chunk.split(b"\n")
         for end in ended:
             line = b"".join([*begun, end])
@@ -51,20 +53,23 @@ async def lines(descriptor: int) -> AsyncGenerator[bytes, None]:
         yield last
 
 
-def _read(descriptor: int, loop: asyncio.AbstractEventLoop, chunks: asyncio.Queue[bytes]) -> None:
+def _read(
+    descriptor: int,
+    loop: asyncio.AbstractEventLoop,
+    chunks: asyncio.Queue[bytes],
+    room: threading.Semaphore,
+) -> None:
     """Put what comes into the queue, and nothing at the end."""
-    while True:
+    chunk = b"begin"
+    while chunk:
+        room.acquire()
         try:
             chunk = os.read(descriptor, _CHUNK)
         except OSError:
             chunk = b""  # it is closed, or a terminal is gone
-        putting = chunks.put(chunk)
         try:
-            asyncio.run_coroutine_threadsafe(putting, loop).result()
-        except BaseException:  # the loop is over, and so are we
-            putting.close()
-            return
-        if not chunk:
+            loop.call_soon_threadsafe(chunks.put_nowait, chunk)
+        except RuntimeError:  # the loop is over, and so are we
             return
 
 

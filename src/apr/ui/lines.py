@@ -16,17 +16,16 @@ class TooLong(ValueError):
 
 
 class Lines:
-    """Writes objects, one a line. Where nobody reads them any more, that is raised once."""
+    """Writes objects, one a line."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
-        self._broken = False
 
     def write(self, line: Mapping[str, Any] | msgspec.Struct) -> None:
         """Write an object. Where it is too long, its longest texts are cut.
 
         Raises:
-            OSError: it cannot be written; nor can what comes after it, which is dropped.
+            OSError: it cannot be written.
         """
         self._send(_encoder.encode(shortened(line)))
 
@@ -43,14 +42,8 @@ class Lines:
         self._send(encoded)
 
     def _send(self, encoded: bytes) -> None:
-        if self._broken:
-            return
-        try:
-            self._out.write(encoded + b"\n")
-            self._out.flush()
-        except OSError:
-            self._broken = True
-            raise
+        self._out.write(encoded + b"\n")
+        self._out.flush()
 
 
 def shortened(line: Any, most: int = MOST_BYTES) -> Any:

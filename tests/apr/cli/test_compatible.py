@@ -8,6 +8,7 @@ import pytest
 
 from apr.cli import code, compatible
 from apr.errors import AprError
+from tests.apr.program import apr
 
 STREAMS = ("--output-format", "stream-json")
 DRIVEN = (*STREAMS, "--input-format", "stream-json")
@@ -118,3 +119,12 @@ def test_the_form_of_an_answer_is_seen_only_by_programs() -> None:
     assert compatible.schema(wanted) == {"type": "object"}
     with pytest.raises(AprError, match="goes with --output-format json"):
         compatible.schema(parsed("--json-schema", "{}"))
+
+
+def test_the_fallback_is_used_where_the_model_is_not_on_this_disk(
+    home: Path, project: Path
+) -> None:
+    words = ("--model", "no-such-model", "--fallback-model", "nor-this-one", "hi")
+    done = apr("code", *words, home=home, cwd=project)
+    assert done.returncode == 3
+    assert "Using nor-this-one instead." in done.stderr
