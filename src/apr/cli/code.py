@@ -41,6 +41,9 @@ Nobody can be asked while a run is headless: what would need consent is denied, 
 exit codes: 0 done, 1 the run ended in an error, 2 wrong usage or input, 3 no such model,
 130 interrupted."""
 
+NO_SUCH_MODEL = 3
+"""The exit code of that error."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -104,8 +107,7 @@ def _serve(args: argparse.Namespace, options: Options) -> int:
 
     def open_model(name: str | None) -> tuple[Provider, str]:
         chosen = args.model if name is None else name
-        named = argparse.Namespace(**{**vars(args), "model": chosen})
-        return provider_of(named, setting=options.settings.model)
+        return _model(args, options, chosen)
 
     plan = Plan(
         options=options,
@@ -121,9 +123,20 @@ def _serve(args: argparse.Namespace, options: Options) -> int:
     return 0 if asyncio.run(served) else 1
 
 
+def _model(args: argparse.Namespace, options: Options, name: str | None) -> tuple[Provider, str]:
+    named = argparse.Namespace(**{**vars(args), "model": name})
+    return provider_of(named, setting=options.settings.model)
+
+
 def _begin(args: argparse.Namespace, options: Options) -> Assembled:
     """Put the session together, and say what there is to say of it."""
-    provider, model = provider_of(args, setting=options.settings.model)
+    try:
+        provider, model = _model(args, options, args.model)
+    except AprError as error:
+        if args.fallback_model is None or error.exit_code != NO_SUCH_MODEL:
+            raise
+        _warn(f"{error} Using {args.fallback_model} instead.")
+        provider, model = _model(args, options, args.fallback_model)
     from apr.models.resolve import DEMO
 
     if model == DEMO and args.base_url is None:  # it was trained on these
