@@ -233,7 +233,9 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
         assembled.source = "resume"
         assembled.preface = ""  # it is in the history
     if options.persist:
-        _keep(assembled, options, files, stored)
+        _clean_up(assembled, options)
+        if options.settings.cleanup_period_days != 0:
+            _keep(assembled, options, files, stored)
     return assembled
 
 
@@ -367,6 +369,18 @@ def _keep(
         store.call(options.name)
     files.tell = store.saw
     assembled.store = store
+
+
+def _clean_up(assembled: Assembled, options: Options) -> None:
+    """Have the project's old sessions removed at the end."""
+
+    async def remove() -> None:
+        from apr.sessions.cleanup import DAYS, remove_old
+
+        days = options.settings.cleanup_period_days
+        remove_old(options.root, DAYS if days is None else max(days, 0))
+
+    assembled.closing.append(remove)
 
 
 def directory(root: Path, name: str) -> Path:

@@ -11,7 +11,8 @@ from apr.providers.base import Completion, ModelEvent, Request, UserMessage
 from apr.settings import load
 from ccpa.trace import AssistantTurn, Block, TextBlock, ToolResult, ToolUseBlock, Usage
 
-Answer = str | tuple[str, Mapping[str, object]] | list[tuple[str, Mapping[str, object]]] | Exception
+Use = tuple[str, Mapping[str, object]]
+Answer = str | Use | list[Use] | Exception
 """A text, a tool use or several, or how the model's server fails."""
 
 
@@ -31,7 +32,7 @@ class Voices:
         before: Callable[[str], Awaitable[object]] | None = None,
     ) -> None:
         self._left = {prompt: list(answers) for prompt, answers in said.items()}
-        self._before = before
+        self.before = before
         self._ids = 0
         self.asked: list[Request] = []
 
@@ -40,8 +41,8 @@ class Voices:
         first = request.messages[0]
         assert isinstance(first, UserMessage)
         which = next(prompt for prompt in self._left if first.text.endswith(prompt))
-        if self._before is not None:
-            await self._before(which)
+        if self.before is not None:
+            await self.before(which)
         answer = self._left[which].pop(0)
         if isinstance(answer, Exception):
             raise answer

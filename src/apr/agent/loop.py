@@ -147,6 +147,10 @@ class Agent:
         reason = "other" if cancelled else "prompt_input_exit"
         tree: str | None = None
         try:
+            if self.background is not None:
+                await self.background.close()
+                for event in self.background.heard():
+                    yield event
             closing = await self.gate.hooks.fire("SessionEnd", subject=reason, reason=reason)
             for event in heard(closing, self.session.turn):
                 yield event
@@ -251,6 +255,8 @@ class Agent:
                     "used no tool since. It ends now."
                 )
                 return
+            check(self.limits, answers, self.session)
+            self.session.next_turn()  # what hooks say at an end is a message; other news is none
             self.inbox.append(fired.reason or "A hook wants you to go on.")
 
     async def _take(self, prompt: Prompt, preface: str) -> AsyncIterator[Event]:
@@ -284,7 +290,6 @@ class Agent:
     async def _ask(self) -> AsyncIterator[Event | Completion]:
         """Ask the model. A history that its server refuses as too long is shortened once."""
         if self.inbox:
-            self.session.next_turn()
             yield self._remember(UserMessage("\n\n".join(self._news())))
         async for event in self._make_room():
             yield event

@@ -100,6 +100,10 @@ class Background(Protocol):
         """Yield what happens, until something is in the agent's inbox or nobody works any more."""
         ...
 
+    async def close(self) -> None:
+        """End all that still works."""
+        ...
+
 
 class GoingInCircles(Exception):
     """The model repeats itself and cannot be stopped otherwise."""

@@ -1,13 +1,23 @@
 """Which sessions there are, and which one somebody means."""
 
 import datetime
+import itertools
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
+from apr.home import home
+from apr.legible import legible
+from apr.sessions.lines import Opened, decode
 from apr.sessions.places import SUFFIX, SessionError, folder
 from apr.sessions.stored import Stored, load
+from apr.ui.terminal import line
+
+_LONGEST_LINE = 1 << 16
+_SHOWN = 8
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -25,12 +35,31 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 def files(root: Path) -> list[Path]:
-    """Return the files of a project's sessions, the last changed first."""
+    """Return the files of a project's sessions, the last changed first.
+
+    Projects of different names may share a folder (`/a/b` and `/a-b`): a file says whose it is. One
+    that does not say it counts, so that what is wrong with it is told.
+    """
+    here = legible(str(root))
+    found = [path for path in _in(folder(root)) if directory_of(path) in {here, None}]
+    return sorted(found, key=_changed, reverse=True)
+
+
+def directory_of(path: Path) -> str | None:
+    """Return the project that a session's file names in its first line, None where it does not."""
     try:
-        found = [path for path in folder(root).iterdir() if path.suffix == SUFFIX]
+        with path.open("rb") as file:
+            opened = decode(file.readline(_LONGEST_LINE))
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return opened.cwd if isinstance(opened, Opened) else None
+
+
+def _in(place: Path) -> list[Path]:
+    try:
+        return [path for path in place.iterdir() if path.suffix == SUFFIX]
     except OSError:
         return []
-    return sorted(found, key=_changed, reverse=True)
 
 
 def summaries(root: Path) -> Iterator[Summary | SessionError]:
@@ -82,9 +111,37 @@ def find(root: Path, wanted: str) -> Stored:
     if len(chosen) == 1:
         return load(chosen[0])
     if not chosen:
-        raise SessionError(f"there is no session {wanted!r} of {root}. See: apr sessions list")
+        raise SessionError(_not_here(root, wanted))
     which = ", ".join(path.stem for path in chosen[:5])
     raise SessionError(f"{wanted!r} means {len(chosen)} sessions: {which}. Give more of the id.")
+
+
+def which(root: Path) -> str:
+    """Return what is said to somebody who wants to go on and has not said with what."""
+    lines = [
+        f"  {one.id}  {line(one.name or one.first_prompt)[:60]}"
+        for one in itertools.islice(summaries(root), _SHOWN)
+        if isinstance(one, Summary)
+    ]
+    if not lines:
+        return f"there is no session of {root} to go on with"
+    last = "\n".join(lines)
+    return (
+        f"--resume: which session? The last ones:\n{last}\nThe very last is taken up by --continue"
+    )
+
+
+def _not_here(root: Path, wanted: str) -> str:
+    """Say that a session is not of this project, and of which one it is, if it is of any."""
+    for place in (home() / "projects").glob("*"):
+        for path in _in(place):
+            if wanted and path.stem.startswith(wanted) and (where := directory_of(path)):
+                other = line(where)
+                return (
+                    f"the session {path.stem} belongs to {other}, not to {root}. Go on with it "
+                    f"there: apr code -C {shlex.quote(other)} --resume {path.stem}"
+                )
+    return f"there is no session {wanted!r} of {root}. See: apr sessions list"
 
 
 def _named(path: Path, wanted: str) -> bool:

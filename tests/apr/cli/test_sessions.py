@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 from pathlib import Path
 
 from ccpa.scripted.server import ScriptedModel, serving
@@ -137,3 +138,58 @@ def test_a_damaged_session_is_named_with_its_line(home: Path, project: Path) -> 
     path.write_bytes(b"".join([lines[0], b"{}\n", *lines[1:]]))
     done = apr("sessions", "list", home=home, cwd=project)
     assert f"{path.name}:2: not a session's line" in done.stderr
+
+
+def test_resume_without_a_session_says_which_there_are(home: Path, project: Path) -> None:
+    done = apr("code", "--resume", "--model", "demo", home=home, cwd=project)
+    assert (done.returncode, "there is no session of" in done.stderr) == (2, True)
+    code(home, project, ScriptedModel([says("One.")]), "first of all")
+    (path,) = stored(home)
+    done = apr("code", "-p", "--resume", home=home, cwd=project)
+    assert done.returncode == 2
+    assert f"{path.stem}  first of all" in done.stderr
+
+
+def test_a_session_of_another_project_is_known_to_be_that(home: Path, project: Path) -> None:
+    code(home, project, ScriptedModel([says("One.")]), "first")
+    (path,) = stored(home)
+    other = project / "src"
+    nowhere = ("--base-url", "http://127.0.0.1:9/v1")
+    wanted = ("--resume", path.stem[:14])
+    done = apr("code", *nowhere, *wanted, "go on", home=home, cwd=other)
+    assert done.returncode == 2
+    assert f"belongs to {project}, not to {other}" in done.stderr
+    assert f"apr code -C {project} --resume {path.stem}" in done.stderr
+
+
+def test_projects_whose_sessions_share_a_folder_do_not_see_each_others(
+    home: Path, tmp_path: Path
+) -> None:
+    one, two = tmp_path / "a" / "b", tmp_path / "a-b"
+    for project in (one, two):
+        project.mkdir(parents=True)
+        code(home, project, ScriptedModel([says("Ok.")]), f"in {project.name}")
+    assert len({path.parent for path in stored(home)}) == 1
+    for project in (one, two):
+        (only,) = json.loads(apr("sessions", "list", "--json", home=home, cwd=project).stdout)
+        assert only["first_prompt"] == f"in {project.name}"
+
+
+def test_old_sessions_go_when_another_one_ends(home: Path, project: Path) -> None:
+    for prompt in ("old", "locked", "recent"):
+        code(home, project, ScriptedModel([says("Ok.")]), "--name", prompt, prompt)
+    old, locked, recent = sorted(stored(home), key=lambda path: path.stat().st_mtime)
+    for path, days in ((old, 8), (locked, 8), (recent, 6)):
+        then = path.stat().st_mtime - days * 86_400
+        os.utime(path, (then, then))
+    settings = home / ".apr/settings.json"
+    settings.write_text('{"cleanupPeriodDays": 7}')
+    with locked.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        code(home, project, ScriptedModel([says("Ok.")]), "now")
+    left = stored(home)
+    assert old not in left
+    assert {locked, recent} <= set(left)
+    settings.write_text('{"cleanupPeriodDays": 0}')
+    code(home, project, ScriptedModel([says("Ok.")]), "keep nothing")
+    assert stored(home) == []

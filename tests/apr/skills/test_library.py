@@ -7,7 +7,7 @@ import pytest
 from apr.agent.parts import Expansion
 from apr.assembly import Assembled
 from ccpa.trace import SkillInvocation, UserPrompt
-from tests.apr.assembled import Answer, Voices, events, last_text, results, session
+from tests.apr.assembled import Use, Voices, events, last_text, results, session
 
 
 @pytest.fixture(autouse=True)
@@ -147,8 +147,8 @@ async def test_a_skill_may_read_its_own_files_and_use_its_tools_until_the_next_p
     )
     write(folder / "more.md", "the rest of it")
     write(folder / "run.sh", "#!/bin/sh\necho ran $1\n").chmod(0o755)
-    read: Answer = ("Read", {"file_path": str(folder / "more.md")})
-    run: Answer = ("Bash", {"command": f"{folder}/run.sh now"})
+    read: Use = ("Read", {"file_path": str(folder / "more.md")})
+    run: Use = ("Bash", {"command": f"{folder}/run.sh now"})
     voices = Voices({"go": [("Skill", {"skill": "guide"}), [read, run], "1", read, run, "2"]})
     happened = await events(session(project, voices), "go", "again")
     oks = [result.ok for result in results(happened)]

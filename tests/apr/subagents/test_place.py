@@ -11,8 +11,8 @@ from apr.tools.base import ToolError
 
 
 def git(folder: Path, *words: str) -> str:
-    own = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
-    own += ("-c", "protocol.file.allow=always")
+    options = ("user.name=t", "user.email=t@example.org", "protocol.file.allow=always")
+    own = [word for option in options for word in ("-c", option)]
     done = subprocess.run(
         ["git", *own, *words], cwd=folder, check=True, capture_output=True, text=True
     )
