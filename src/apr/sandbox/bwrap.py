@@ -4,6 +4,7 @@ Mounts shadow each other, so their order is what decides. A folder in which some
 mount of its own: it could else be renamed, and another put in its place.
 """
 
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -67,6 +68,8 @@ def unavailable() -> str | None:
         return "bubblewrap is not installed: `apt-get install bubblewrap` or your system's like"
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"bubblewrap does not run: {error}"
+    if shutil.which("nsenter") is None:
+        return "nsenter is not installed: it comes with util-linux"
     if ran.returncode == 0:
         return None
     said = ran.stderr.decode(errors="replace").strip()

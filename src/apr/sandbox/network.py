@@ -5,7 +5,6 @@ kept by a process of ours, in which nothing of theirs ever runs.
 """
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -35,8 +34,6 @@ class Network:
         Raises:
             SandboxFailed: it cannot be made.
         """
-        if shutil.which("nsenter") is None:
-            raise SandboxFailed("the sandbox needs nsenter: install util-linux")
         self._control, theirs = socket.socketpair()
         self._control.settimeout(_ANSWER_S)
         reader, writer = os.pipe()
