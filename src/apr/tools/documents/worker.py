@@ -35,23 +35,26 @@ def confine() -> None:
 
 
 def html(data: bytes) -> tuple[str, str]:
-    """Return the readable part of a page as Markdown; all its text where no part stands out.
+    """Return the readable part of a page (UTF-8) as Markdown; all text where no part stands out.
 
     Raises:
         Unreadable: there is no text.
     """
     import trafilatura
+    from lxml import html as parsing  # type: ignore[import-untyped]
 
+    # Parsed here: trafilatura takes what has no <html> tag for something else.
+    tree = parsing.document_fromstring(data, parser=parsing.HTMLParser(encoding="utf-8"))
     text = None
     if len(data) <= SIFTED:
         text = trafilatura.extract(
-            data,
+            tree,
             output_format="markdown",
             include_links=True,
             include_comments=False,
             favor_recall=True,  # of a manual's page too much is better than half
         )
-    text = text or trafilatura.html2txt(data)
+    text = text or trafilatura.html2txt(tree)
     if not text:
         raise Unreadable("it has no text; it may need a browser that runs its scripts")
     return _bounded(text)

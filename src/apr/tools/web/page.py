@@ -36,7 +36,9 @@ async def read(answer: Answer) -> Extract:
     if kind == "pdf":
         return await extract(answer.body, "pdf")
     text = decode(answer.body, charset)
-    return Extract(text) if kind == "text" else await extract(text.encode(), "html")
+    if kind == "text" or not text.strip():
+        return Extract(text)
+    return await extract(text.encode(errors="replace"), "html")
 
 
 def content_type(header: str) -> tuple[str, str]:
