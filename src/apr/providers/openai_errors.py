@@ -59,7 +59,8 @@ def refusal(
             retryable=True,
             retry_after=_seconds(headers.get("retry-after", "")),
         )
-    return ProviderError(f"{where} refused the request ({status}: {said}).", said=said)
+    code = "" if faulty else f"{status}: "  # that is no 500, whatever llama.cpp calls it
+    return ProviderError(f"{where} refused the request ({code}{said}).", said=said)
 
 
 def web_page(where: str) -> ProviderError:

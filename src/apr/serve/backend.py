@@ -20,6 +20,7 @@ from apr.providers.openai_answer import FreshIds, Timings
 from apr.providers.openai_chat import OpenAIChat
 from apr.providers.sse import EventParser
 from apr.providers.toolcalls import family_of, reasons
+from apr.serve import bounds
 from apr.serve.conversation import Answers, Chain, answer_link, chain_of
 from apr.serve.engine import Engine, plainly
 from apr.serve.metrics import Meter, Watch
@@ -94,6 +95,7 @@ class Backend:
             ContextOverflow: the prompt is longer than the context.
             ProviderError: the engine failed, or refused what was asked (`invalid`).
         """
+        self._check(request)
         request = msgspec.structs.replace(request, system=without_headers(request.system))
         chain = chain_of(request)
         request = self._answers.restored(request, chain)
@@ -122,6 +124,7 @@ class Backend:
         Raises:
             ProviderError: as for `stream`.
         """
+        self._check(request)
         request = msgspec.structs.replace(request, system=without_headers(request.system))
         request = self._answers.restored(request, chain_of(request))
         body = openai_request.body_of(request, self.info.model, self._family)
@@ -135,7 +138,14 @@ class Backend:
         """Return the way of a body that the engine itself is to answer.
 
         With `chain` None the engine chooses the slots: a request may need several.
+
+        Raises:
+            ContextOverflow: a prompt is so long that its tokens need not be counted.
         """
+        if not self.info.vision:
+            prompts = body.get("prompt") or [body.get("messages")]
+            for prompt in prompts if isinstance(prompts, list) else [prompts]:
+                bounds.check_part(prompt, self.info.context)
         return Passage(self._open(path, body, chain, client), self._meter.watch())
 
     @asynccontextmanager
@@ -162,6 +172,10 @@ class Backend:
             async with contextlib.aclosing(self._chat.stream(request)) as events:
                 async for event in events:
                     yield event
+
+    def _check(self, request: Request) -> None:
+        if not self.info.vision:  # images have more bytes than tokens
+            bounds.check(request, self.info.context)
 
     async def close(self) -> None:
         """Give back the connections."""

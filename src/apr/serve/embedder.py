@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from apr.engine.llama import EMBEDDED_TOKENS
 from apr.engine.state import EngineError
 from apr.providers.base import ProviderError
+from apr.serve import bounds
 from apr.serve.engine import Engine, plainly
 from apr.serve.queue import Client, FairQueue
 
@@ -33,8 +35,12 @@ class Embedder:
 
         Raises:
             Busy: too many wait already.
+            ContextOverflow: a text is so long that its tokens need not be counted.
             ProviderError: the model cannot be loaded for this, or the body is refused.
         """
+        texts = body.get("input")
+        for text in texts if isinstance(texts, list) else [texts]:
+            bounds.check_part(text, EMBEDDED_TOKENS)
         async with self._queue.place(client):
             if self._engine is None:
                 self._engine = await self._start()

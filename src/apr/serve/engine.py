@@ -1,5 +1,6 @@
 """The wire to the engine in this process: loopback, with a key that nobody else has."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,18 +13,29 @@ from apr.providers.http import Client, Origin, Response
 
 _LARGEST_ANSWER = 256 * 1024 * 1024
 
+_log = logging.getLogger(__name__)
+
 
 @contextmanager
 def plainly() -> Iterator[None]:
-    """Raise the engine's refusals as they are told to a client, who knows of no engine."""
+    """Raise what goes wrong as it is told to a client, who knows of no engine.
+
+    Its refusals are told in its own words. Of its failures only the log has more: their messages
+    say where the engine is, and what a user of it should do.
+    """
     try:
         yield
     except ContextOverflow as error:
         raise ContextOverflow(error.said or str(error), said=error.said) from None
     except ProviderError as error:
-        if error.said is None:
-            raise
-        raise ProviderError(error.said, said=error.said) from None
+        if error.said is not None:
+            raise ProviderError(error.said, said=error.said) from None
+        _log.warning("%s", error)
+        raise ProviderError(
+            "The model failed; the server's log says why.",
+            retryable=error.retryable,
+            retry_after=error.retry_after,
+        ) from None
 
 
 class Engine:

@@ -328,6 +328,16 @@ def test_a_prompt_that_is_too_long_is_refused_with_its_length(
         client.messages.create(model="demo", max_tokens=4, messages=long, stream=stream)
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+def test_a_prompt_that_is_far_too_long_is_refused_without_a_count(url: str, path: str) -> None:
+    vast = body(messages=[{"role": "user", "content": "word " * 1_000_000}])
+    answer = post(url, vast, path=path)
+    assert answer.status == 400
+    message = answer.body["error"]["message"]
+    assert message.startswith("prompt is too long: 5,000,0")
+    assert "characters cannot be 16,384 tokens" in message
+
+
 def test_what_the_engine_refuses_is_a_wrong_request(url: str) -> None:
     form = {"type": "json_schema", "schema": {"type": "no such type"}}
     answer = post(url, body(output_config={"format": form}))

@@ -12,6 +12,8 @@ from tests.apr.engine.processes import eventually
 from tests.apr.serve.servers import HELLO, TOOL, Server, ask, chat, metric, serving
 
 LONG = "word " * 9000
+VAST = "word " * 1_000_000
+UNCOUNTED = "characters cannot be"
 READ = {"type": "function", "function": {"name": "Read"}}
 Client = Any  # openai.OpenAI, whose signatures take no plain dict for a message
 PIXEL = "data:image/png;base64,AAAA"
@@ -159,6 +161,8 @@ def test_another_model_than_is_served_is_answered_for_and_named(server: Server) 
         ({"messages": [{"role": "user", "content": LONG}]}, "context is too small"),
         ({"messages": [{"role": "user", "content": LONG}], "tools": [TOOL]}, "too small"),
         ({"messages": [{"role": "user", "content": LONG}], "stream": True}, "too small"),
+        ({"messages": [{"role": "user", "content": VAST}]}, UNCOUNTED),
+        ({"messages": [{"role": "user", "content": VAST}], "tools": [TOOL]}, UNCOUNTED),
         ({"messages": []}, "at least one"),
         ({"messages": "hello"}, "Expected `array`"),
         ({"messages": [{"content": "x"}]}, "missing required field `role`"),
@@ -192,7 +196,9 @@ def test_what_cannot_be_answered_is_said(server: Server, fields: dict[str, Any],
     [
         ("/v1/completions", {}, "prompt: there must be one"),
         ("/v1/completions", {"prompt": LONG}, "context is too small"),
+        ("/v1/completions", {"prompt": ["a", VAST]}, UNCOUNTED),
         ("/v1/embeddings", {}, "must be provided"),
+        ("/v1/embeddings", {"input": ["a", VAST]}, UNCOUNTED),
         ("/v1/embeddings", {"input": LONG}, "too large"),
     ],
 )
