@@ -82,6 +82,8 @@ def call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         mutter("Traceback: \x1b[31mout of luck")
         os._exit(7)
     if ODD == "hangs-when-called":
+        Path("pids.new").write_text(f"{os.getpid()}")
+        Path("pids.new").rename("pids")
         time.sleep(600)
     if ODD == "large-result":
         return {"content": [{"type": "text", "text": "x" * 5 * MIB}]}

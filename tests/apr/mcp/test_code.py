@@ -1,8 +1,10 @@
 """`apr code` with MCP servers, end to end: real processes, a scripted model over real HTTP."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from ccpa.scripted.server import ScriptedModel, serving
 from ccpa.trace import ToolResult
 from tests.apr.mcp.conftest import ODD
 from tests.apr.mcp.test_servers import running
-from tests.apr.program import APR, apr, calls, environment, records, says
+from tests.apr.program import APR, apr, calls, environment, records, says, start_apr
 
 ECHO = calls(("mcp__odd__echo", {"text": "hi"}))
 ALLOWED = ("--allowedTools", "mcp__odd")
@@ -100,6 +102,22 @@ def test_no_process_of_a_server_outlives_the_run(home: Path, project: Path) -> N
         done = apr("code", "--base-url", url, "go", home=home, cwd=project)
     assert done.returncode == 0
     assert not any(running(int(pid)) for pid in (project / "pids").read_text().split())
+
+
+def test_ctrl_c_ends_a_call_and_its_server(home: Path, project: Path, trace: Path) -> None:
+    configure(project, "hangs-when-called")
+    with serving(ScriptedModel([ECHO])) as url:
+        words = ("code", "--base-url", url, "--emit-trace", trace, *ALLOWED, "go")
+        run = start_apr(*words, home=home, cwd=project)
+        while not (project / "pids").exists():
+            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Traceback" not in said
+    assert not running(int((project / "pids").read_text()))
+    (result,) = results(trace)
+    assert not result.ok
 
 
 def test_servers_that_are_known_cost_no_import_and_no_process(home: Path, project: Path) -> None:
