@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from apr.memory.reading import Unreadable, text_of
 from apr.plugins import known, manifest
-from apr.plugins.manifest import Plugin, PluginError, within
+from apr.plugins.manifest import Offer, Plugin, PluginError, within
 from apr.settings import HookGroup, Settings
 from apr.skills.found import Place
 
@@ -48,15 +48,17 @@ def bring(root: Path, env: Mapping[str, str], settings: Settings) -> Brought:
         try:
             if marketplaces is None:
                 marketplaces = known.known(root, env, settings)
-            folder = find(key, marketplaces, env)
-            _take(brought, key, folder)
+            folder, offer = find(key, marketplaces, env)
+            _take(brought, key, folder, offer)
         except PluginError as error:
             brought.notices.append(f"the plugin {key} is not used: {error}")
     return brought
 
 
-def find(key: str, marketplaces: Mapping[str, known.Known], env: Mapping[str, str]) -> Path:
-    """Return the folder of the plugin `name@marketplace`.
+def find(
+    key: str, marketplaces: Mapping[str, known.Known], env: Mapping[str, str]
+) -> tuple[Path, Offer]:
+    """Return the folder of the plugin `name@marketplace`, and what the marketplace says of it.
 
     Raises:
         PluginError: its marketplace is not known or not fetched, or does not offer it.
@@ -69,16 +71,17 @@ def find(key: str, marketplaces: Mapping[str, known.Known], env: Mapping[str, st
         raise PluginError(
             f"the marketplace {market} is not fetched. Fetch it: apr plugin add {key}"
         )
-    offer = manifest.marketplace(one.folder).offer(name)
+    offers = manifest.marketplace(one.folder)
+    offer = offers.offer(name)
     if offer is None:
         raise PluginError(f"the marketplace {market} does not offer {name!r}")
     if isinstance(offer.source, str):
-        folder = within(one.folder, offer.source)
+        folder = offers.folder(one.folder, offer.source)
     else:
         folder = fetched(env, name, market)
     if not folder.is_dir():
         raise PluginError(f"there is no folder {folder}. Fetch it: apr plugin add {key}")
-    return folder
+    return folder, offer
 
 
 def fetched(env: Mapping[str, str], name: str, market: str) -> Path:
@@ -88,19 +91,45 @@ def fetched(env: Mapping[str, str], name: str, market: str) -> Path:
     )
 
 
-def _take(brought: Brought, key: str, folder: Path) -> None:
-    plugin = manifest.plugin(folder, key.partition("@")[0])
+def _take(brought: Brought, key: str, folder: Path, offer: Offer) -> None:
+    plugin = manifest.plugin(folder, offer)
     name = manifest.check_name(plugin.name)
+    skills, commands, agents = (
+        _named(folder, given) for given in (plugin.skills, plugin.commands, plugin.agents)
+    )
+    # A plugin that is described by the marketplace alone may be one of several in a folder.
+    usual = () if plugin is offer and not offer.strict and skills else (Path("skills"),)
+    hooks, servers = _hooks(folder, plugin), _servers(folder, plugin)
     brought.folders[key] = folder
-    brought.places.append(Place(folder=folder, source=f"plugin {key}", prefix=f"{name}:"))
-    for given in (plugin.skills, plugin.commands, plugin.agents):
-        for path in [given] if isinstance(given, str) else given or ():
-            within(folder, path)  # named folders beside the usual ones must be in it too
-    if hooks := _hooks(folder, plugin):
+    brought.places.append(
+        Place(
+            folder=folder,
+            source=f"plugin {key}",
+            prefix=f"{name}:",
+            within=(folder.resolve(),),
+            skills=(*usual, *skills),
+            commands=commands or (Path("commands"),),
+            agents=agents or (Path("agents"),),
+        )
+    )
+    if hooks:
         brought.hooks.append((folder, hooks))
-    for server, config in _servers(folder, plugin).items():
+    for server, config in servers.items():
         named = server if server not in brought.servers else f"{name}:{server}"
         brought.servers[named] = _rooted(config, folder)
+
+
+def _named(folder: Path, given: str | list[str] | dict[str, Any] | None) -> tuple[Path, ...]:
+    """Return the paths that a manifest names, relative to the plugin.
+
+    Raises:
+        PluginError: one leads out of it.
+    """
+    paths: list[Any] = given if isinstance(given, list) else [given]
+    if isinstance(given, dict):  # name to what the command is; what is no file here is left out
+        paths = [one.get("source") for one in given.values() if isinstance(one, dict)]
+    real = folder.resolve()
+    return tuple(within(folder, path).relative_to(real) for path in paths if isinstance(path, str))
 
 
 def _hooks(folder: Path, plugin: Plugin) -> dict[str, tuple[HookGroup, ...]]:

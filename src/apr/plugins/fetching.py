@@ -52,7 +52,7 @@ def add_marketplace(
         room = private_directory(known.folder_of(env)) / "marketplaces"
         room.mkdir(exist_ok=True)
         fresh = beside(room / "new")
-        _clone(url_of(source), fresh, source.get("ref"))
+        _clone(source, fresh)
         try:
             name = manifest.check_name(manifest.marketplace(fresh).name)
             folder = room / name
@@ -84,9 +84,10 @@ def fetch_plugin(env: Mapping[str, str], market: Known, name: str) -> None:
     folder = fetched(env, name, market.name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = beside(folder)
-    _clone(url_of(offer.source), fresh, offer.source.get("ref"))
+    _clone(offer.source, fresh)
     try:
-        _put(fresh, folder)
+        part = offer.source.get("path")
+        _put(manifest.within(fresh, part) if isinstance(part, str) else fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -101,18 +102,33 @@ def url_of(source: Mapping[str, Any]) -> str:
     if kind == "github" and isinstance(repo := source.get("repo"), str) and _GITHUB.fullmatch(repo):
         return f"https://github.com/{repo}.git"
     url = source.get("url")
-    if kind in {"git", "url"} and isinstance(url, str):
-        return url
+    if kind in {"git", "url", "git-subdir"} and isinstance(url, str):
+        return url if "://" in url or not _GITHUB.fullmatch(url) else f"https://github.com/{url}"
     raise PluginError(f"a source of kind {kind!r} cannot be fetched; use git, github or directory")
 
 
-def _clone(url: str, folder: Path, ref: object) -> None:
-    command = ["git", *_SAFE, "clone", "--quiet", "--depth", "1"]
+def _clone(source: Mapping[str, Any], folder: Path) -> None:
+    """Clone what a source names; where it names a commit, that and no other.
+
+    Raises:
+        PluginError: git fails; nothing is left behind.
+    """
+    url, ref, commit = url_of(source), source.get("ref"), source.get("sha")
+    options = ["--depth=1"] if commit is None else ["--no-checkout"]
     if isinstance(ref, str):
-        command += [f"--branch={ref}"]
+        options.append(f"--branch={ref}")
+    _git(url, folder, "clone", "--quiet", *options, "--", url, str(folder))
+    if commit is not None:
+        if not isinstance(commit, str) or not re.fullmatch(r"[0-9a-f]{7,64}", commit):
+            shutil.rmtree(folder, ignore_errors=True)
+            raise PluginError(f"{url}: {commit!r} is no commit")
+        _git(url, folder, "-C", str(folder), "checkout", "--quiet", "--detach", commit)
+
+
+def _git(url: str, folder: Path, *words: str) -> None:
     try:
         done = subprocess.run(
-            [*command, "--", url, str(folder)],
+            ["git", *_SAFE, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

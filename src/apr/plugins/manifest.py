@@ -28,19 +28,21 @@ class Plugin(Struct, frozen=True, kw_only=True, rename="camel"):
     version: str = ""
     description: str = ""
     skills: str | list[str] | None = None
-    commands: str | list[str] | None = None
+    """Folders of skills beside `skills`."""
+    commands: str | list[str] | dict[str, Any] | None = None
+    """Files and folders in the place of `commands`; `agents`, too."""
     agents: str | list[str] | None = None
     hooks: str | dict[str, Any] | None = None
     mcp_servers: str | dict[str, Any] | None = None
 
 
-class Offer(Struct, frozen=True, kw_only=True):
-    """One plugin of a marketplace. `source` is a path in it, or says where else it is."""
+class Offer(Plugin, frozen=True, kw_only=True, rename="camel"):
+    """One plugin of a marketplace, and what that says of it beside its own manifest."""
 
-    name: str
     source: str | dict[str, Any]
-    description: str = ""
-    version: str = ""
+    """A path in the marketplace, or where else it is."""
+    strict: bool = True
+    """Whether the plugin has a manifest; if not, this is it."""
 
 
 class Marketplace(Struct, frozen=True, kw_only=True):
@@ -48,6 +50,18 @@ class Marketplace(Struct, frozen=True, kw_only=True):
 
     name: str
     plugins: tuple[Offer, ...] = field(default_factory=tuple)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def folder(self, place: Path, source: str) -> Path:
+        """Return the folder of a plugin that is in the marketplace's own, which is `place`.
+
+        Raises:
+            PluginError: it leads out of it.
+        """
+        base = self.metadata.get("pluginRoot")
+        if isinstance(base, str) and not source.startswith("./"):
+            source = f"{base}/{source}"
+        return within(place, source)
 
     def offer(self, name: str) -> Offer | None:
         """Return what it offers under this name."""
@@ -67,13 +81,21 @@ def marketplace(folder: Path) -> Marketplace:
     return found
 
 
-def plugin(folder: Path, name: str) -> Plugin:
-    """Read what a plugin is; one without a manifest is what its folders hold.
+def plugin(folder: Path, offer: Offer) -> Plugin:
+    """Read what a plugin is: by its manifest, and where it has none, by the marketplace's word.
 
     Raises:
         PluginError: the manifest cannot be read; the message names it.
     """
-    return _read(folder / PLUGIN, Plugin) or Plugin(name=name)
+    own = _read(folder / PLUGIN, Plugin)
+    if own is None:
+        return offer
+    said = {
+        name: value
+        for name in ("skills", "commands", "agents", "hooks", "mcp_servers")
+        if (value := getattr(offer, name)) is not None and getattr(own, name) is None
+    }
+    return msgspec.structs.replace(own, **said)
 
 
 def within(folder: Path, path: str) -> Path:
@@ -82,7 +104,10 @@ def within(folder: Path, path: str) -> Path:
     Raises:
         PluginError: it leads out of it.
     """
-    resolved = (folder / path).resolve()
+    try:
+        resolved = (folder / path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links; a NUL in it
+        raise PluginError(f"{folder}: {path!r} is no path ({error})") from None
     if not resolved.is_relative_to(folder.resolve()):
         raise PluginError(f"{folder}: the path {path!r} leads out of it")
     return resolved

@@ -61,11 +61,24 @@ class Place(Struct, frozen=True, kw_only=True):
     """What comes before its names: `plugin:`."""
     within: tuple[Path, ...] | None = None
     """Where its files must be, links followed; None for anywhere: the user's own."""
+    skills: tuple[Path, ...] = (Path("skills"),)
+    """Relative to `folder`: a skill's folder, or a folder of those."""
+    commands: tuple[Path, ...] = (Path("commands"),)
+    """Relative to `folder`: Markdown files, or folders of those; `agents`, too."""
+    agents: tuple[Path, ...] = (Path("agents"),)
 
     def holds(self, path: Path) -> bool:
         """Whether a file of this place is where it must be."""
         real = os.path.realpath(path)
         return self.within is None or any(Path(real).is_relative_to(one) for one in self.within)
+
+    def markdown(self, of: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
+        """Yield the Markdown files that are named, or in a named folder, and their names there."""
+        for one in (self.folder / name for name in of):
+            if one.is_dir():
+                yield from ((path, path.relative_to(one)) for path in markdown_in(one))
+            elif one.suffix == ".md":
+                yield one, Path(one.name)
 
 
 def places(root: Path, env: Mapping[str, str], sources: Collection[str] = SOURCES) -> list[Place]:
@@ -143,17 +156,18 @@ def named(skills: Mapping[str, Skill], name: str) -> Skill | None:
 
 
 def _skills(place: Place, notices: list[str]) -> Iterator[Skill]:
-    for folder in _folders(place.folder / "skills"):
-        path = folder / SKILL_FILE
-        if (read := _read(place, path, notices)) is not None:
-            yield _skill(path, read, place, "skill", folder.name)
+    for named in place.skills:
+        one = place.folder / named
+        folders = [one] if os.path.lexists(one / SKILL_FILE) else _folders(one)
+        for folder in folders:
+            if (read := _read(place, folder / SKILL_FILE, notices)) is not None:
+                yield _skill(folder / SKILL_FILE, read, place, "skill", folder.name)
 
 
 def _commands(place: Place, notices: list[str]) -> Iterator[Skill]:
-    commands = place.folder / "commands"
-    for path in markdown_in(commands) if commands.is_dir() else ():
+    for path, relative in place.markdown(place.commands):
         if (read := _read(place, path, notices)) is not None:
-            name = ":".join(path.relative_to(commands).with_suffix("").parts)
+            name = ":".join(relative.with_suffix("").parts)
             yield _skill(path, read, place, "command", name)
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from apr.agent.permissions import Mode
 from apr.errors import AprError
 from apr.legible import legible
-from apr.memory.reading import Unreadable, markdown_in, text_of
+from apr.memory.reading import Unreadable, text_of
 from apr.skills import frontmatter
 from apr.skills.found import Place
 from apr.subagents.kinds import Kind
@@ -49,8 +49,7 @@ def read(places: Iterable[Place]) -> tuple[dict[str, Kind], list[str]]:
     kinds: dict[str, Kind] = {}
     notices: list[str] = []
     for place in places:
-        folder = place.folder / "agents"
-        for path in markdown_in(folder) if folder.is_dir() else ():
+        for path, _ in place.markdown(place.agents):
             try:
                 if not place.holds(path):
                     raise ValueError("it leads out of the project")
