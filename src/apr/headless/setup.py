@@ -12,10 +12,8 @@ from apr.headless.arrivals import Arrival, ControlRequest
 from apr.headless.callbacks import Matcher, declared
 from apr.headless.host import Host
 
-# What an agent of the program may say that would bind it, and that nothing here would keep to.
-_BINDING = ("disallowedTools", "mcpServers", "permissionMode")
-# What only shapes how it works.
-_SHAPING = ("skills", "memory", "initialPrompt", "maxTurns", "background", "effort")
+_IDLE = ("memory", "initialPrompt", "effort")
+"""What an agent of the program may say that has no effect here."""
 
 
 class Initialize(Struct, rename="camel"):
@@ -53,8 +51,8 @@ def initialize(arrival: Arrival | None) -> Initialize | None:
             "that is given counts"
         )
     for name, agent in wanted.agents.items():
-        if binding := [key for key in _BINDING if agent.get(key)]:
-            raise AprError(f"initialize: agents.{name}.{binding[0]} cannot be kept to")
+        if agent.get("mcpServers"):
+            raise AprError(f"initialize: agents.{name}.mcpServers: an agent has the session's own")
     return wanted
 
 
@@ -62,7 +60,7 @@ def applied(wanted: Initialize, options: Options, host: Host) -> tuple[Options, 
     """Return the options with what the program wants, and what is said of what has no effect."""
     hooks, notices = declared(wanted.hooks or {}, host)
     for name, agent in wanted.agents.items():
-        if idle := [key for key in _SHAPING if agent.get(key)]:
+        if idle := [key for key in _IDLE if agent.get(key)]:
             notices.append(f"agents.{name}: {', '.join(idle)}: of no effect here")
     agents = options.agents
     if wanted.agents:

@@ -31,6 +31,51 @@ def test_prompts_are_worked_on_until_the_input_ends(home: Path, project: Path) -
     assert len({line["uuid"] for line in lines}) == len(lines)
 
 
+def test_the_meter_reads_what_is_written_as_what_has_happened(
+    home: Path, project: Path, tmp_path: Path
+) -> None:
+    script = [calls(("Read", {"file_path": "README.md"}), text="Let me see."), says("It adds.")]
+    own, imported = tmp_path / "own.jsonl", tmp_path / "imported.jsonl"
+    with serving(ScriptedModel(script)) as url:
+        words = ("--replay-user-messages", "--emit-trace", str(own))
+        _, lines, _ = run(url, home, project, encoded([prompt("what is it?")]), *words)
+    (tmp_path / "stream.jsonl").write_bytes(encoded(lines))
+    ccpa = Path(APR).with_name("ccpa")
+    given: list[str | Path] = [
+        "import",
+        "claude-stream-json",
+        tmp_path / "stream.jsonl",
+        "-o",
+        imported,
+    ]
+    subprocess.run([ccpa, *given], check=True, capture_output=True, env=environment(home))
+    told, happened = records(imported), records(own)
+    assert [type(record) for record in told] == [type(record) for record in happened]
+    for one, other in zip(told[1:-1], happened[1:-1], strict=True):
+        for field in ("text", "blocks", "usage", "content", "ok"):
+            assert getattr(one, field, None) == getattr(other, field, None)
+
+
+def test_a_program_that_leaves_while_it_is_asked_ends_the_run_in_order(
+    home: Path, project: Path, tmp_path: Path
+) -> None:
+    trace = tmp_path / "run.jsonl"
+    script = [calls(("Write", WRITE)), says("I could not ask."), says("never")]
+    with serving(ScriptedModel(script)) as url:
+        talk = Talk(url, home, project, *ASK, "--emit-trace", str(trace))
+        talk.say(prompt("write"))
+        talk.until("control_request")
+        assert talk.process.stdout is not None
+        talk.process.stdout.close()
+        talk.say(request("mcp_status"))
+        assert talk.process.wait(timeout=30) == 1
+        assert talk.process.stderr is not None
+        assert talk.process.stderr.read() == b""
+    assert isinstance(records(trace)[-1], SessionEnd)
+    assert problems(trace) == []
+    assert not (project / "new.txt").exists()
+
+
 def test_no_prompt_is_no_error(home: Path, project: Path) -> None:
     with serving(ScriptedModel([])) as url:
         assert run(url, home, project, b"\n \n") == (0, [], "")
