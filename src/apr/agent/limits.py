@@ -1,6 +1,8 @@
 """How much one run may take, and what it means to have taken all."""
 
+import asyncio
 import time
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -46,3 +48,10 @@ def check(limits: Limits, answers: int, session: Session) -> None:
         raise LimitReached(MAX_TOKENS, used)
     if limits.deadline is not None and time.monotonic() >= limits.deadline:
         raise LimitReached(TIMEOUT, TIME_IS_UP)
+
+
+def alarm(limits: Limits, ring: Callable[[str], None]) -> Callable[[], None]:
+    """Have `ring` called at the deadline, with what is to be said then; return what ends that."""
+    if limits.deadline is None:
+        return lambda: None
+    return asyncio.get_running_loop().call_at(limits.deadline, ring, TIME_IS_UP).cancel

@@ -20,7 +20,7 @@ from apr.agent.events import (
 )
 from apr.agent.gate import Gate
 from apr.agent.history import Answers, alternating
-from apr.agent.limits import MAX_TOKENS, TIME_IS_UP, LimitReached, Limits, check
+from apr.agent.limits import MAX_TOKENS, TIME_IS_UP, LimitReached, Limits, alarm, check
 from apr.agent.parts import Background, Brakes, Footnotes, GoingInCircles, Library, Window
 from apr.agent.prompt import Prompt, compact_asked, each
 from apr.agent.session import Session
@@ -46,6 +46,11 @@ from ccpa.trace import (
 )
 
 INTERRUPTED = "interrupted"
+CUT_SHORT = {
+    INTERRUPTED: "Interrupted by the user before it was done.",
+    TIME_IS_UP: "The time of the session was up before it was done.",
+}
+"""By why the work ends: what the model is told of a call."""
 MOST_HELD = 8
 """How often in a row hooks may keep a model from ending that uses no tool meanwhile."""
 
@@ -164,7 +169,7 @@ class Agent:
     async def _worked(self, prompt: str | Prompt, preface: str) -> AsyncIterator[Event]:
         """Work on a prompt; how that ended is the last event."""
         self._working, self._cut = asyncio.current_task(), None
-        timer = self._timer()
+        quiet = alarm(self.limits, self._cut_short)
         done = PromptDone("end_turn")
         try:
             async for event in self.run(prompt, preface=preface):
@@ -182,16 +187,8 @@ class Agent:
             done = PromptDone("error", self._cut)
         finally:
             self._working = None
-            if timer is not None:
-                timer.cancel()
+            quiet()
         yield done
-
-    def _timer(self) -> asyncio.TimerHandle | None:
-        """Have the work cut short at the deadline, whatever it is doing then."""
-        deadline = self.limits.deadline
-        if deadline is None:
-            return None
-        return asyncio.get_running_loop().call_at(deadline, self._cut_short, TIME_IS_UP)
 
     async def run(self, prompt: str | Prompt, *, preface: str = "") -> AsyncIterator[Event]:
         """Work on one prompt until the model is done with it. Yields everything that happens.
@@ -256,7 +253,7 @@ class Agent:
                 )
                 return
             check(self.limits, answers, self.session)
-            self.session.next_turn()  # what hooks say at an end is a message; other news is none
+            self.session.next_turn()  # of what stands in the inbox only this is a message
             self.inbox.append(fired.reason or "A hook wants you to go on.")
 
     async def _take(self, prompt: Prompt, preface: str) -> AsyncIterator[Event]:
@@ -365,7 +362,7 @@ class Agent:
         except (asyncio.CancelledError, Exception):
             for event in batch.cut_short() if batch is not None else ():
                 yield event
-            for result in answers.rest(self._why()):
+            for result in answers.rest(CUT_SHORT[self._cut or INTERRUPTED]):
                 yield result
             yield self._remember(answers.message())
             raise
@@ -378,12 +375,6 @@ class Agent:
             yield self._remember(answers.message(self._news()))
         if batch is not None and batch.stop is not None:
             raise Stopped(batch.stop)
-
-    def _why(self) -> str:
-        """Return what the model is told of a call that was cut short."""
-        if self._cut == TIME_IS_UP:
-            return "The time of the session was up before it was done."
-        return "Interrupted by the user before it was done."
 
     def _news(self) -> list[str]:
         """Return what is in the inbox, and empty it."""
