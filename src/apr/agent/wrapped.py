@@ -23,6 +23,9 @@ _DEEPEST = 8
 _MOST = 500
 """Commands that are looked at in one text. What nests further is not written by who means well."""
 
+_EXPANSION = re.compile(r"\$\{[^}]*\}|\$\w+|\$[@*#?!$-]")
+_BRACES = re.compile(r"\{([^{}\s]*,[^{}\s]*)\}")
+_SPACE = re.compile(r"\$\{?IFS\}?")
 _DURATION = re.compile(r"\d+(?:\.\d+)?[smhd]?")
 _HARMLESS_VARIABLES = re.compile(
     r"(?:LANG|LANGUAGE|LC_[A-Z]+|TZ|NO_COLOR|FORCE_COLOR|CLICOLOR|COLUMNS|LINES|CI|NODE_ENV"
@@ -34,7 +37,7 @@ def everything(command: str) -> tuple[Simple, ...]:
     """Return every command that a text may run, however deep, and some that it may not."""
     found: list[Simple] = []
     seen: set[str] = set()
-    scripts = [(command, 0), (command.replace("\\\n", ""), 0)]  # `cu\` and `rl` on the next line
+    scripts = [(command, 0), (_spaced(command), 0)]
     while scripts and len(found) < _MOST:
         text, depth = scripts.pop()
         if text in seen:
@@ -65,13 +68,27 @@ def spellings(simple: Simple) -> tuple[str, ...]:
     """Return the texts by which a rule that forbids may know a command."""
     if not simple.words:
         return (simple.text,)
-    bare = simple.behind(0)
-    plain = _joined(
-        word if word is not None else simple.written(index)
-        for index, word in enumerate(simple.words)
+    plain, empty = (
+        " ".join(
+            word if word is not None else read(simple.written(index))
+            for index, word in enumerate(simple.words)
+        ).strip()
+        for read in (str, _with_nothing)
     )
     named = f"{program(simple)} {plain.partition(' ')[2]}".rstrip()
-    return tuple(dict.fromkeys((simple.text, bare.text, plain, named)))
+    return tuple(dict.fromkeys((simple.text, simple.behind(0).text, plain, named, empty)))
+
+
+def _with_nothing(word: str) -> str:
+    """Return a word with its variables empty."""
+    return _EXPANSION.sub("", word)
+
+
+def _spaced(command: str) -> str:
+    """Return a text with what bash makes words of, or one word, in ways the grammar does not."""
+    joined = command.replace("\\\n", "")  # `cu\` and `rl` on the next line
+    listed = _BRACES.sub(lambda match: match[1].replace(",", " "), joined)
+    return _SPACE.sub(" ", listed)
 
 
 def peeled(simple: Simple) -> Iterator[tuple[Simple, bool]]:
@@ -163,8 +180,8 @@ def _scripts(simple: Simple) -> Iterator[str]:
     name, words = program(simple), simple.words
     if name in _SHELLS or name in {"su", "runuser", "script", "flock"}:
         for index, word in enumerate(words[:-1]):
-            if word and (re.fullmatch(r"-\w*c", word) or word == "--command"):
-                yield _script(simple, index + 1)
+            if word and (re.fullmatch(r"-\w*c\w*", word) or word == "--command"):
+                yield from (_script(simple, at) for at in range(index + 1, len(words)))
     elif name in {"eval", "watch", "parallel"}:
         yield " ".join(_script(simple, index) for index in range(1, len(words)))
     elif name == "trap" and len(words) > 1:
