@@ -176,13 +176,27 @@ def measure(model: Path, kilobytes: int, turns: int) -> dict[str, Session]:
     with tempfile.TemporaryDirectory(dir=model.parent) as home:
         with both(model, Path(home)) as servers:
             for number, messages in enumerate(requests[:-1]):
-                for name, server in servers.items():
-                    turn = ask(server, messages)
+                # In turns who is first, too: a neighbour of ours may come or go in between.
+                for name in sorted(servers, reverse=bool(number % 2)):
+                    turn = ask(servers[name], messages)
                     (sessions[name].warm if number else sessions[name].cold).append(turn)
         with both(model, Path(home)) as servers:
             for name, server in servers.items():
                 sessions[name].restarted.append(ask(server, requests[-1]))
     return sessions
+
+
+def over_bare(sessions: dict[str, Session]) -> dict[str, float]:
+    """Return how much longer a turn takes through apr than its neighbour does: the medians."""
+    pairs = list(zip(sessions["apr"].warm, sessions["llama.cpp"].warm, strict=True))
+    if not pairs:
+        return {}
+    first = [ours.first_token_s / bare.first_token_s for ours, bare in pairs]
+    answer = [bare.tokens_per_s / ours.tokens_per_s for ours, bare in pairs]
+    return {
+        "over its neighbour: first token": statistics.median(first) - 1,
+        "over its neighbour: answer": statistics.median(answer) - 1,
+    }
 
 
 def rows(session: Session) -> dict[str, float]:
@@ -234,6 +248,8 @@ def show(kilobytes: int, turns: int, sessions: dict[str, Session]) -> None:
     for label, value in ours.items():
         ratio = f"{value / bare[label]:.3f}" if bare[label] else "-"
         print(f"{label:34}{value:>12,.3f}{bare[label]:>12,.3f}{ratio:>8}", flush=True)
+    for label, part in over_bare(sessions).items():
+        print(f"{label:34}{part:>+12.1%}", flush=True)
 
 
 if __name__ == "__main__":

@@ -226,8 +226,9 @@ async def _bare(info: ModelInfo, context: int) -> AsyncIterator[_Bare | None]:
     except EngineError:
         yield None
         return
+    words = (str(info.path.absolute()), str(context), str(machine.threads(info) or 0))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "apr.bench.bare", str(info.path.absolute()), str(context)),
+        *(sys.executable, "-P", "-m", "apr.bench.bare", *words),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

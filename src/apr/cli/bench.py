@@ -35,10 +35,15 @@ examples:
   apr bench --json ./model.gguf | jq .overhead
 
 Each prompt goes through apr (as `apr code` asks: engine process, HTTP, parsing) and then, as the
-same tokens, through bare llama.cpp: the library's own settings in a process without apr.
+same tokens, through bare llama.cpp: a process without apr, with the library's own settings but for
+the number of threads, which is apr's.
   over its engine   what apr's way adds to the engine's own account of the same answer
   over bare         how much longer apr takes than bare llama.cpp for the same tokens
 exit codes: 0 done, 1 the model failed, 2 wrong usage or input, 3 no such model."""
+
+
+WIDTH = 34
+"""Of a column."""
 
 
 class Side(Struct, frozen=True, kw_only=True):
@@ -145,19 +150,19 @@ def _show(report: Report) -> None:
         f"median of {report.repetitions} (least to greatest)"
     )
     sides = [side for side in (report.apr, report.bare) if side is not None]
-    print(f"{'':24}{'apr':>28}{'llama.cpp' if report.bare else '':>28}")
+    print(f"{'':24}{'apr':>{WIDTH}}{'llama.cpp' if report.bare else '':>{WIDTH}}")
     for label, name, unit, digits in (
         ("prefill", "prefill", "tokens/s", 1),
         ("generation", "generation", "tokens/s", 1),
         ("first token", "first_token_s", "s", 3),
         ("whole answer", "total_s", "s", 3),
     ):
-        cells = "".join(f"{_cell(getattr(side, name), digits):>28}" for side in sides)
+        cells = "".join(f"{_cell(getattr(side, name), digits):>{WIDTH}}" for side in sides)
         print(f"{f'{label} ({unit})':24}{cells}")
-    print(f"{'peak memory':24}" + "".join(f"{size(side.memory):>28}" for side in sides))
-    print(f"{'over its engine':24}{_percent(report.overhead):>28}")
+    print(f"{'peak memory':24}" + "".join(f"{size(side.memory):>{WIDTH}}" for side in sides))
+    print(f"{'over its engine':24}{_percent(report.overhead):>{WIDTH}}")
     if report.over_bare is not None:
-        print(f"{'over bare llama.cpp':24}{_percent(report.over_bare):>28}")
+        print(f"{'over bare llama.cpp':24}{_percent(report.over_bare):>{WIDTH}}")
 
 
 def _cell(value: Figure, digits: int) -> str:
