@@ -11,6 +11,7 @@ from apr.agent.compaction import CHARACTERS_A_TOKEN, Compactor
 from apr.assembly import Assembled
 from apr.errors import AprError
 from apr.headless.arrivals import ControlRequest
+from apr.headless.checkpoints import Checkpoints, restore
 from apr.headless.consent import with_mode
 from apr.headless.host import Host
 from apr.headless.introduction import mcp_servers
@@ -59,6 +60,13 @@ class McpToggle(McpReconnect):
     enabled: bool
 
 
+class RewindFiles(Struct):
+    """Files as they were before a prompt."""
+
+    user_message_id: str
+    dry_run: bool = False
+
+
 class StopTask(Struct):
     """The end of a command that runs in the background, by the id that its tool gave."""
 
@@ -73,16 +81,23 @@ class Control:
         settings: say which modes are allowed.
         host: who is answered.
         open_model: opens another model.
+        checkpoints: files as they were; None where they are not kept.
     """
 
     def __init__(
-        self, assembled: Assembled, settings: Settings, host: Host, open_model: OpenModel
+        self,
+        assembled: Assembled,
+        settings: Settings,
+        host: Host,
+        open_model: OpenModel,
+        checkpoints: Checkpoints | None,
     ) -> None:
         self._assembled = assembled
         self._agent = assembled.agent
         self._settings = settings
         self._host = host
         self._open_model = open_model
+        self._checkpoints = checkpoints
         self._going_on: set[asyncio.Task[None]] = set()
         self._answers: Mapping[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "interrupt": self._interrupt,
@@ -94,6 +109,7 @@ class Control:
             "mcp_toggle": self._mcp_toggle,
             "get_context_usage": self._get_context_usage,
             "stop_task": self._stop_task,
+            "rewind_files": self._rewind_files,
         }
 
     async def take(self, request: ControlRequest) -> None:
@@ -186,6 +202,19 @@ class Control:
             "agents": [],
             "gridRows": [],
         }
+
+    async def _rewind_files(self, request: dict[str, Any]) -> dict[str, Any]:
+        wanted = msgspec.convert(request, RewindFiles)
+        if self._checkpoints is None:
+            raise AprError("files are not kept in this session: see enable_file_checkpointing")
+        files = self._checkpoints.before(wanted.user_message_id)
+        names = [str(path) for path in files]
+        if not wanted.dry_run and files:
+            restore(files)
+            self._agent.inbox.append(
+                "The user has put these files back to what they were before: " + ", ".join(names)
+            )
+        return {"canRewind": True, "filesChanged": names}
 
     async def _stop_task(self, request: dict[str, Any]) -> dict[str, Any]:
         task = msgspec.convert(request, StopTask).task_id

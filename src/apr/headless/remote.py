@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +24,7 @@ from apr.headless.arrivals import (
     prompt_of,
     read,
 )
+from apr.headless.checkpoints import keep_files
 from apr.headless.consent import asker
 from apr.headless.control import Control, OpenModel
 from apr.headless.drive import Sink, drive
@@ -30,6 +32,9 @@ from apr.headless.host import Host
 from apr.headless.state import SessionState
 from apr.ui.lines import Lines
 from apr.ui.stream_json import StreamJson
+
+_KEEP_FILES = "CLAUDE_CODE_ENABLE_SDK_FILE_CHECKPOINTING"
+"""The environment variable by which the SDKs ask for that: `true`."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -123,7 +128,11 @@ class _Conversation:
         self._assembled = assembled
         self._host = host
         self._stream = stream
-        self._control = Control(assembled, plan.options.settings, host, plan.open_model)
+        kept = os.environ.get(_KEEP_FILES) == "true"
+        self._checkpoints = keep_files(assembled) if kept else None
+        self._control = Control(
+            assembled, plan.options.settings, host, plan.open_model, self._checkpoints
+        )
         self._state = SessionState(os.environ, stream.write)
         self._prompts: asyncio.Queue[UserLine | None] = asyncio.Queue()
         self._bad: BadLine | None = None
@@ -195,8 +204,11 @@ class _Conversation:
                 break
             self._state.become("running")
             self._stream.prompt_id = line.uuid
+            prompt_id = line.uuid or str(uuid4())
+            if self._checkpoints is not None:
+                self._checkpoints.begin(prompt_id)
             if self._plan.replay:
-                self._stream.replay = msgspec.to_builtins(line)
+                self._stream.replay = {**msgspec.to_builtins(line), "uuid": prompt_id}
             yield prompt_of(line)
         self._state.become("idle")
 

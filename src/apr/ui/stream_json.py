@@ -66,7 +66,7 @@ class StreamJson:
         self.prompt_id: str | None = None
         """The id of the next prompt, where it has one: answers name it."""
         self.replay: Line | None = None
-        """The next prompt as it came, to be repeated; None where that is not wanted."""
+        """The next prompt as it came, and its `uuid`; None where it is not to be repeated."""
         self._lines = lines
         self._introduce = introduce
         self._new_tally = tally
@@ -116,9 +116,7 @@ class StreamJson:
         self._tally, self._partial = self._new_tally(), None
         self.write("system", subtype="init", **self._session)
         if self.replay is not None:
-            self._lines.write(
-                {**self.replay, "isReplay": True, **self._mark()} | _uuid(self.replay)
-            )
+            self._lines.write({**self._mark(), **self.replay, "isReplay": True})
             self.replay = None
 
     def _end(self, tally: Tally) -> None:
@@ -208,10 +206,6 @@ class StreamJson:
 
 def _message_id() -> str:
     return f"msg_{uuid4().hex}"
-
-
-def _uuid(line: Line) -> Line:
-    return {"uuid": line["uuid"]} if isinstance(line.get("uuid"), str) else {}
 
 
 def _unthought(block: Block) -> Block:

@@ -9,6 +9,7 @@ from claude_agent_sdk import (
     ResultMessage,
     StreamEvent,
     SystemMessage,
+    UserMessage,
 )
 
 from ccpa.scripted.server import ScriptedModel, serving
@@ -151,10 +152,50 @@ async def test_a_background_command_is_stopped_by_its_id(home: Path, project: Pa
     assert "killed" in str(seen.content) or "exit" in str(seen.content)
 
 
-async def test_what_cannot_be_asked_for_is_refused_with_what_can(home: Path, project: Path) -> None:
+async def test_files_are_put_back_to_what_they_were_before_a_prompt(
+    home: Path, project: Path
+) -> None:
+    fix = {"file_path": "README.md", "old_string": "It adds.", "new_string": "It subtracts."}
+    again = {**fix, "old_string": "subtracts", "new_string": "multiplies"}
+    script = [
+        calls(("Read", {"file_path": "README.md"}), ("Edit", fix), ("Write", WRITE)),
+        says("Done."),
+        calls(("Edit", again), first=4),
+        says("Done."),
+        says("I see."),
+    ]
+    model = ScriptedModel(script)
+    with serving(model) as url:
+        given = options(
+            url,
+            project,
+            home,
+            permission_mode="acceptEdits",
+            enable_file_checkpointing=True,
+            extra_args={"replay-user-messages": None},
+        )
+        async with ClaudeSDKClient(given) as client:
+            prompts = []
+            for text in ("change it", "change it more"):
+                told = await ask(client, text)
+                prompts += [
+                    m.uuid for m in told if isinstance(m, UserMessage) and m.content == text
+                ]
+            first, second = map(str, prompts)
+            assert "multiplies" in (project / "README.md").read_text()
+            await client.rewind_files(second)
+            assert "subtracts" in (project / "README.md").read_text()
+            await client.rewind_files(first)
+            with pytest.raises(Exception, match="nothing is kept of a prompt 'x'"):
+                await client.rewind_files("x")
+            await ask(client, "what now?")
+    assert (project / "README.md").read_text() == "# Calc\n\nIt adds.\n"
+    assert not (project / "new.txt").exists()
+    assert "README.md" in model.requests[-1]["messages"][-1]["content"]
+
+
+async def test_files_are_not_kept_unless_that_is_wanted(home: Path, project: Path) -> None:
     with serving(ScriptedModel([])) as url:
         async with ClaudeSDKClient(options(url, project, home)) as client:
-            with pytest.raises(
-                Exception, match=r"'rewind_files' cannot be asked for here.*interrupt"
-            ):
+            with pytest.raises(Exception, match="enable_file_checkpointing"):
                 await client.rewind_files("11111111-1111-4111-8111-111111111111")
