@@ -25,6 +25,7 @@ from apr.tools.base import Context, Outcome, Tool
 from apr.tools.errors import ToolError
 from apr.tools.files import FileLedger
 from apr.tools.registry import specs
+from apr.tools.tasks import OfTasks, Tasks
 from ccpa.trace import (
     AssistantTurn,
     Compaction,
@@ -207,7 +208,11 @@ class Company:
         chief, kind = self._chief(), task.kind
         hooks = TheirHooks(lambda: chief.gate.hooks, name, kind.name, lambda: agent.context.cwd)
         gate = BorrowedGate(chief.gate, place.root, kind, hooks, task.allow)
-        tools = chosen(kind, list(chief.tools.values()))
+        own = Tasks()
+        tools = [
+            tool.on(own) if isinstance(tool, OfTasks) else tool
+            for tool in chosen(kind, list(chief.tools.values()))
+        ]
         request = msgspec.structs.replace(chief.request, messages=())
         if kind.tools is not None or kind.without or kind.prompt is not None:
             known = {spec.name for spec in request.tools if not spec.shown}
@@ -239,7 +244,7 @@ class Company:
             stop_event="SubagentStop",
         )
         agent.brakes = Repetition()
-        agent.window = Compactor(lambda: agent.provider.context)
+        agent.window = Compactor(lambda: agent.provider.context, own.open)
         return agent
 
     async def _follow(

@@ -54,6 +54,22 @@ async def test_the_chief_hears_the_last_words_alone(project: Path) -> None:
     )  # so that the evaluated prefix serves both
 
 
+async def test_each_has_a_list_of_tasks_of_its_own(project: Path) -> None:
+    add: Use = ("TaskCreate", {"subject": "Look"})
+    voices = Voices(
+        {
+            "go": [add, agent("Find it."), ("TaskList", {}), "Done."],
+            "Find it.": [("TaskList", {}), ("TaskCreate", {"subject": "Theirs"}), "Found."],
+        }
+    )
+    happened = await events(session(project, voices), "go")
+    assert [r.content for r in theirs(happened)] == [
+        "The list is empty.",
+        "Added 1. pending: Theirs",
+    ]
+    assert results(happened)[-1].content == "1. pending: Look"
+
+
 async def test_several_of_one_turn_work_at_the_same_time(project: Path) -> None:
     barrier = asyncio.Barrier(MOST_AT_ONCE)
     now, most = 0, 0
