@@ -75,9 +75,7 @@ class LocalModel:
                     yield event
         except ProviderError as error:
             if error.retryable and await self._engine_is_gone():
-                self._lost += 1
-                if self._lost > RESTARTS:
-                    raise ProviderError(self._gone()) from error
+                raise self._gone() from error
             raise
         self._lost = 0
 
@@ -91,10 +89,13 @@ class LocalModel:
             await asyncio.sleep(0.01)
         return True
 
-    def _gone(self) -> str:
+    def _gone(self) -> ProviderError:
+        self._lost += 1
+        if self._lost <= RESTARTS:
+            return ProviderError("The engine has ended in the middle of an answer.", retryable=True)
         times, self._lost = self._lost, 0
         log = directory() / f"{identity(self._path)}.log"
-        return (
+        return ProviderError(
             f"The engine has ended in the middle of the answer, {times} times in a row. The system "
             "ends a process when memory runs out: a smaller --ctx or a smaller model needs less. "
             f"The end of its log may say more: {log}"
