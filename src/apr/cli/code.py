@@ -41,6 +41,9 @@ Nobody can be asked while a run is headless: what would need consent is denied, 
 exit codes: 0 done, 1 the run ended in an error, 2 wrong usage or input, 3 no such model,
 130 interrupted."""
 
+_ASKED = "?"
+"""What `--resume` without a session is: no session has this name."""
+
 NO_SUCH_MODEL = 3
 """The exit code of that error."""
 
@@ -75,7 +78,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--append-system-prompt", metavar="TEXT", help="added to the system prompt")
     add("--agents", metavar="JSON", help="further subagents: name to description, prompt, tools")
     add("-c", "--continue", dest="go_on", action="store_true", help="take up the last session")
-    add("-r", "--resume", metavar="SESSION", help="go on with this session: its id or name")
+    add(
+        *("-r", "--resume"),
+        metavar="SESSION",
+        nargs="?",
+        const=_ASKED,
+        help="go on with this session: its id or name; without one, say which there are",
+    )
     add("--fork-session", action="store_true", help="go on in a copy of the session")
     add("--session-id", metavar="UUID", type=session_id, help="the id of a new session")
     add("-n", "--name", metavar="NAME", help="what the session is called")
@@ -94,10 +103,27 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     if args.input_format == "stream-json":
         return _serve(args, options)
+    if args.prompt is None and not args.print and sys.stdin.isatty() and sys.stdout.isatty():
+        return _talk(args, options)
     prompt = _prompt(args.prompt)
     assembled = _begin(args, options)
     sinks = [*_kept(args, assembled), _shown(args, assembled)]
     return 0 if asyncio.run(drive(assembled, [prompt], sinks)) else 1
+
+
+def _talk(args: argparse.Namespace, options: Options) -> int:
+    """Work with a person at the terminal."""
+    from apr.terminal.app import Terminal
+    from apr.ui.terminal import coloured
+
+    assembled = _begin(args, options)
+    terminal = Terminal(
+        assembled,
+        list(_kept(args, assembled)),
+        trace=args.emit_trace,
+        colour=coloured(sys.stdout),
+    )
+    return 0 if asyncio.run(terminal.run()) else 1
 
 
 def _serve(args: argparse.Namespace, options: Options) -> int:
@@ -153,6 +179,10 @@ def _begin(args: argparse.Namespace, options: Options) -> Assembled:
 
 def _options(args: argparse.Namespace) -> Options:
     root = directory(Path(), args.project)
+    if args.resume == _ASKED:
+        from apr.sessions.finding import which
+
+        raise AprError(which(root))
     sources = tuple(args.setting_sources)
     settings = load(root, os.environ, flag_settings=args.settings, sources=sources)
     system, added = compatible.system_prompt(args)

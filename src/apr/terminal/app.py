@@ -1,0 +1,240 @@
+"""The session at a terminal: a prompt that stays open while the agent works above it."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.patch_stdout import patch_stdout
+
+from apr.agent.permissions import Mode
+from apr.assembly import Assembled
+from apr.headless.drive import Sink, drive
+from apr.home import home, private_directory
+from apr.terminal.commands import ALIASES, COMMANDS, TO_THE_AGENT, Desk, Leave
+from apr.terminal.consent import CHOICES, Consent
+from apr.terminal.screen import Screen
+from apr.ui.terminal import line
+
+if TYPE_CHECKING:
+    from prompt_toolkit.history import History
+
+_CYCLE: tuple[Mode, ...] = ("default", "acceptEdits", "plan")
+_TWICE_S = 2.0
+"""Time in which Ctrl-C leaves when it is pressed again."""
+_MOST_FILES = 2000
+_SHOWN = 20
+
+
+class Terminal:
+    """One person and one agent.
+
+    Args:
+        assembled: the session.
+        sinks: where else its events go: trace, store.
+        trace: the trace's path, if one is written.
+        colour: whether colour is wanted.
+    """
+
+    def __init__(
+        self, assembled: Assembled, sinks: list[Sink], *, trace: Path | None, colour: bool
+    ) -> None:
+        self._assembled = assembled
+        self._agent = assembled.agent
+        self._root = assembled.agent.context.root
+        self._screen = Screen(
+            _write,
+            lambda: shutil.get_terminal_size().columns,
+            colour=colour,
+        )
+        self._consent = Consent(self._screen.say, self._root)
+        self._agent.gate.ask = self._consent.ask
+        self._desk = Desk(assembled=assembled, screen=self._screen, trace=trace)
+        self._prompts: asyncio.Queue[str | None] = asyncio.Queue()
+        self._sinks = [*sinks, self._screen]
+        self._interrupted_at = 0.0
+        self._session: PromptSession[str] = PromptSession(
+            history=_history(),
+            key_bindings=self._keys(),
+            bottom_toolbar=self._status_line,
+            completer=_Completer(assembled, self._root),
+            complete_while_typing=False,
+            enable_history_search=True,
+        )
+        self._session.app.ttimeoutlen = 0.05  # or Esc would wait half a second
+
+    async def run(self) -> bool:
+        """Talk until the person leaves; return whether the last prompt went well."""
+        with patch_stdout(raw=True):
+            self._screen.say(f"apr · {self._agent.session.model} · {self._root}", "\x1b[1m")
+            self._screen.say("/help says what can be typed here.", "\x1b[2m")
+            work = asyncio.create_task(drive(self._assembled, self._each(), self._sinks))
+            talk = asyncio.create_task(self._talk())
+            await asyncio.wait([work, talk], return_when=asyncio.FIRST_COMPLETED)
+            if not talk.done():
+                talk.cancel()
+            self._consent.answer("n")
+            self._agent.interrupt()
+            self._prompts.put_nowait(None)
+            return await work
+
+    async def _each(self) -> AsyncIterator[str]:
+        while (prompt := await self._prompts.get()) is not None:
+            yield prompt
+
+    async def _talk(self) -> None:
+        while True:
+            try:
+                text = await self._session.prompt_async("> ")
+                if self._consent.waits:
+                    self._consent.answer(text)
+                elif text.strip():
+                    await self._take(text)
+            except KeyboardInterrupt:
+                if self._ctrl_c():
+                    return
+            except (EOFError, Leave):
+                return
+
+    def _ctrl_c(self) -> bool:
+        """Interrupt the work; return whether the person wants to leave."""
+        now = time.monotonic()
+        if now - self._interrupted_at < _TWICE_S:
+            return True
+        self._interrupted_at = now
+        if self._screen.doing:
+            self._agent.interrupt()
+        self._screen.say("Ctrl-C again leaves.", "\x1b[2m")
+        return False
+
+    async def _take(self, text: str) -> None:
+        """Do what was typed: a command, a shell line, a note, or a prompt for the agent."""
+        if text.startswith("!"):
+            await self._shell(text[1:])
+        elif text.startswith("#"):
+            self._note(text[1:].strip())
+        else:
+            name, _, given = text[1:].partition(" ")
+            name = ALIASES.get(name, name)
+            command = COMMANDS.get(name) if text.startswith("/") else None
+            if command is not None and name not in TO_THE_AGENT:
+                for shown in command.do(self._desk, given.strip()):
+                    self._screen.say(shown)
+                return
+            if self._screen.doing:
+                self._screen.say("It comes next.", "\x1b[2m")
+            self._screen.doing = self._screen.doing or "reading"
+            self._prompts.put_nowait(text)
+
+    async def _shell(self, command: str) -> None:
+        shells = self._agent.context.shells
+        shell = await shells.start(command, self._agent.context.cwd)
+        status = await shell.finished()
+        self._screen.say(shell.output.take().text.rstrip("\n"))
+        if status:
+            self._screen.say(f"exit code {status}", "\x1b[31m")
+
+    def _note(self, note: str) -> None:
+        """Add a line to the project's memory."""
+        names = ("APR.md", "CLAUDE.md", "AGENTS.md")
+        path = next((self._root / n for n in names if (self._root / n).exists()), None)
+        path = path or self._root / "APR.md"
+        try:
+            with path.open("a") as file:
+                file.write(f"- {note}\n")
+        except OSError as error:
+            self._screen.say(f"{path}: {error.strerror}", "\x1b[31m")
+            return
+        self._agent.inbox.append(f"The user has noted for this and all later work: {note}")
+        self._screen.say(f"noted in {path}", "\x1b[2m")
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("s-tab")
+        def _(_event: KeyPressEvent) -> None:
+            gate = self._agent.gate
+            at = _CYCLE.index(gate.policy.mode) if gate.policy.mode in _CYCLE else -1
+            mode = _CYCLE[(at + 1) % len(_CYCLE)]
+            gate.policy = msgspec.structs.replace(gate.policy, mode=mode)
+
+        @keys.add("escape")
+        def _(_event: KeyPressEvent) -> None:
+            if self._screen.doing:
+                self._agent.interrupt()
+
+        @keys.add("escape", "enter")
+        def _(event: KeyPressEvent) -> None:
+            event.current_buffer.insert_text("\n")
+
+        return keys
+
+    def _status_line(self) -> str:
+        if self._consent.waits:
+            return CHOICES
+        used = self._screen.usage.input_tokens + self._screen.usage.output_tokens
+        size = self._agent.provider.context
+        full = f" · {used * 100 // size} % of the context" if size else f" · {used:,} tokens"
+        doing = f" · {self._screen.doing}…" if self._screen.doing else ""
+        return line(f"{self._agent.session.model} · {self._agent.gate.policy.mode}{full}{doing}")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)  # looked up each time: above the prompt it is another
+    sys.stdout.flush()
+
+
+class _Completer(Completer):
+    """Completes commands behind `/` and the project's files behind `@`."""
+
+    def __init__(self, assembled: Assembled, root: Path) -> None:
+        self._assembled = assembled
+        self._root = root
+
+    def get_completions(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> Iterable[Completion]:
+        """Return what the word before the cursor may become."""
+        word = document.get_word_before_cursor(WORD=True)
+        if document.text.startswith("/") and " " not in document.text:
+            names = [*COMMANDS, *(s.name for s in self._assembled.skills.values() if s.by_user)]
+            for name in sorted(names):
+                if name.startswith(document.text[1:]):
+                    yield Completion(f"/{name}", start_position=-len(document.text))
+        elif word.startswith("@"):
+            for name in _files(self._root, word[1:]):
+                yield Completion(f"@{name}", start_position=-len(word))
+
+
+def _files(root: Path, typed: str) -> Iterator[str]:
+    """Yield files whose path has the letters that were typed, in their order."""
+    from ccpa.workspace import snapshot
+
+    shown = 0
+    for name in sorted(dict(snapshot(root).entries), key=len)[:_MOST_FILES]:
+        letters = iter(name.casefold())
+        if all(letter in letters for letter in typed.casefold()):
+            yield name
+            shown += 1
+            if shown == _SHOWN:
+                return
+
+
+def _history() -> "History":
+    with contextlib.suppress(OSError):
+        folder = private_directory(home())
+        path = folder / "history"
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        return FileHistory(str(path))
+    return InMemoryHistory()

@@ -1,0 +1,97 @@
+"""A terminal for tests: a pseudo-terminal that a program runs in, and a screen to read."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyte
+
+from tests.apr.program import APR, environment
+
+PATIENCE_S = 40.0
+
+
+class Terminal:
+    """`apr` in a terminal of its own."""
+
+    def __init__(
+        self,
+        *words: str | Path,
+        home: Path,
+        cwd: Path,
+        size: tuple[int, int] = (80, 24),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        columns, rows = size
+        self.screen = pyte.HistoryScreen(columns, rows, history=5000)
+        self._stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.process = subprocess.Popen(
+            [APR, *map(str, words)],
+            cwd=cwd,
+            env={**environment(home), "TERM": "xterm-256color", **(env or {})},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+
+    def type(self, text: str) -> None:
+        """Press the keys of a text."""
+        os.write(self._master, text.encode())
+
+    def enter(self, text: str) -> None:
+        """Type a line and press Enter."""
+        self.type(text + "\r")
+
+    def text(self) -> str:
+        """What is to be read, scrolled out included."""
+        history = ["".join(c.data for c in row.values()) for row in self.screen.history.top]
+        return "\n".join(line.rstrip() for line in [*history, *self.screen.display])
+
+    def until(self, pattern: str) -> str:
+        """Wait until a pattern is to be read; return the whole text."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not re.search(pattern, self.text()):
+            assert time.monotonic() < deadline, f"no {pattern!r} in:\n{self.text()}"
+            self._read()
+        return self.text()
+
+    def leave(self) -> int:
+        """Wait until the program has ended; return its exit code."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"it does not end:\n{self.text()}"
+            self._read()
+        return self.process.returncode
+
+    def close(self) -> None:
+        """End the program."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self._master)
+
+    def _read(self) -> None:
+        if not select.select([self._master], [], [], 0.05)[0]:
+            return
+        with contextlib.suppress(OSError):  # the program has closed its side
+            data = os.read(self._master, 1 << 16)
+            self.raw += data
+            if b"\x1b[6n" in data:  # it asks where the cursor is, as terminals are asked
+                os.write(self._master, b"\x1b[1;1R")
+            self._stream.feed(data)

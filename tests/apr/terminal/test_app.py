@@ -1,0 +1,167 @@
+"""`apr code` at a terminal: a real pseudo-terminal, a scripted model, and somebody who types."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ccpa.scripted.chaos import Chaos
+from ccpa.scripted.server import ScriptedModel, serving
+from ccpa.trace import AssistantTurn
+from tests.apr.program import calls, says
+from tests.apr.terminal.terminal import Terminal
+
+READ = calls(("Read", {"file_path": "src/calc.py"}))
+FIX = {"file_path": "src/calc.py", "old_string": "a - b", "new_string": "a + b"}
+EDIT = calls(("Edit", FIX), first=2)
+FIXED = "def add(a, b):\n    return a + b\n"
+
+Begin = Callable[..., Terminal]
+
+
+@pytest.fixture
+def begin(home: Path, project: Path) -> Iterator[Begin]:
+    opened: list[Terminal] = []
+    servers = []
+
+    def start(
+        *turns: AssistantTurn,
+        options: tuple[str, ...] = (),
+        chaos: tuple[Chaos, ...] = (),
+        env: dict[str, str] | None = None,
+    ) -> Terminal:
+        server = serving(ScriptedModel(list(turns), chaos=chaos))
+        url = server.__enter__()
+        servers.append(server)
+        words = ("code", "--base-url", url, "--model", "m", *options)
+        terminal = Terminal(*words, home=home, cwd=project, env=env)
+        opened.append(terminal)
+        terminal.until("m · ")
+        return terminal
+
+    yield start
+    for terminal in opened:
+        terminal.close()
+    for server in servers:
+        server.__exit__(None, None, None)
+
+
+def test_a_person_asks_allows_and_leaves(begin: Begin, project: Path) -> None:
+    terminal = begin(READ, EDIT, says("I **fixed** it."))
+    terminal.enter("fix add")
+    shown = terminal.until("allow\\?")
+    assert "● Read src/calc.py" in shown
+    assert "-a - b" in shown
+    assert "+a + b" in shown
+    terminal.enter("y")
+    assert "**" not in terminal.until("I fixed it\\.")
+    terminal.type("\x04")
+    assert terminal.leave() == 0
+    assert (project / "src/calc.py").read_text() == FIXED
+
+
+def test_a_person_says_no_and_what_instead(begin: Begin, project: Path) -> None:
+    terminal = begin(READ, EDIT, says("As you wish."))
+    terminal.enter("fix add")
+    terminal.until("allow\\?")
+    terminal.enter("leave that file alone")
+    shown = terminal.until("As you wish")
+    assert "did not allow this use of Edit. They say: leave that file alone" in shown
+    assert (project / "src/calc.py").read_text() != FIXED
+
+
+def test_always_writes_the_narrowest_rule(begin: Begin, project: Path) -> None:
+    terminal = begin(READ, EDIT, says("Done."))
+    terminal.enter("fix add")
+    terminal.until("allow\\?")
+    terminal.enter("a")
+    terminal.until("kept in")
+    terminal.until("Done\\.")
+    settings = json.loads((project / ".apr/settings.local.json").read_text())
+    assert settings == {"permissions": {"allow": ["Edit(/src/calc.py)"]}}
+
+
+def test_several_prompts_and_one_that_is_typed_ahead(begin: Begin) -> None:
+    slow = Chaos(on_request=1, latency_s=1.0)
+    terminal = begin(says("The first."), says("The second."), chaos=(slow,))
+    terminal.enter("one")
+    terminal.enter("two")
+    terminal.until("It comes next")
+    terminal.until("The first\\.")
+    terminal.until("The second\\.")
+
+
+def test_escape_interrupts_and_the_session_goes_on(begin: Begin) -> None:
+    stuck = Chaos(on_request=1, latency_s=600)
+    terminal = begin(says("Never."), says("Here I am."), chaos=(stuck,))
+    terminal.enter("one")
+    terminal.until("reading")
+    terminal.type("\x1b")
+    terminal.until("interrupted")
+    terminal.enter("two")
+    terminal.until("Never\\.|Here I am\\.")
+
+
+def test_control_c_twice_leaves(begin: Begin) -> None:
+    terminal = begin(says("Hello."))
+    terminal.type("\x03")
+    terminal.until("again leaves")
+    terminal.type("\x03")
+    assert terminal.leave() == 0
+
+
+def test_shift_tab_changes_the_mode(begin: Begin, project: Path) -> None:
+    terminal = begin(READ, EDIT, says("Done."))
+    terminal.until("m · default")
+    terminal.type("\x1b[Z")
+    terminal.until("m · acceptEdits")
+    terminal.enter("fix add")
+    terminal.until("Done\\.")
+    assert (project / "src/calc.py").read_text() == FIXED
+
+
+def test_commands_are_the_terminals_own(begin: Begin) -> None:
+    terminal = begin(says("Hello."), options=("--permission-mode", "plan"))
+    terminal.enter("/status")
+    assert "mode: plan" in terminal.until("session: ")
+    terminal.enter("/mode default")
+    terminal.until("m · default")
+    terminal.enter("/help")
+    terminal.until("/compact")
+    terminal.enter("hi")
+    terminal.until("Hello\\.")
+    terminal.enter("/context")
+    terminal.until("tools: \\d+, about")
+    terminal.enter("/quit")
+    assert terminal.leave() == 0
+
+
+def test_a_shell_line_and_a_note(begin: Begin, project: Path) -> None:
+    terminal = begin(says("Hello."))
+    terminal.enter("!echo $((40 + 2)); exit 3")
+    assert "42" in terminal.until("exit code 3")
+    terminal.enter("# tests are run with make check")
+    terminal.until("noted in")
+    assert (project / "APR.md").read_text() == "- tests are run with make check\n"
+
+
+def test_a_file_is_completed(begin: Begin) -> None:
+    terminal = begin(says("Hello."))
+    terminal.type("look at @calc\t")
+    terminal.until("@src/calc\\.py")
+
+
+def test_escape_sequences_of_a_model_never_reach_the_terminal(begin: Begin) -> None:
+    terminal = begin(says("before \x1b]0;owned\x07\x1b[2J after\n\nend."))
+    terminal.enter("hi")
+    terminal.until("end\\.")
+    assert b"\x1b]0;owned" not in terminal.raw
+    assert "\\x1b" in terminal.text()
+
+
+def test_without_colour_nothing_is_coloured(begin: Begin) -> None:
+    terminal = begin(says("A **plain** answer."), env={"NO_COLOR": "1"})
+    terminal.enter("hi")
+    terminal.until("A \\*\\*plain\\*\\* answer\\.")
+    assert b"\x1b[31m" not in terminal.raw
