@@ -90,14 +90,17 @@ def _before(earlier: Fixture, records: list[trace.Record]) -> list[Inconsistency
         for one in replay.inconsistencies
     ]
     first, last = read_trace(earlier.teacher_trace), records
-    facts = {
+    turns = [turn for record in first if (turn := getattr(record, "turn", None)) is not None]
+    prompt = next((record for record in last if isinstance(record, trace.UserPrompt)), None)
+    facts: dict[str, list[object]] = {
+        "turn": [max(turns, default=-1) + 1, prompt.turn if prompt else None],
         "parent_session_id": [_field(first, "session_id", 0), _field(last, "parent_session_id", 0)],
         "cwd": [_field(first, "cwd", 0), _field(last, "cwd", 0)],
         "cwd_sha256": [_field(first, "cwd_sha256_after", -1), _field(last, "cwd_sha256", 0)],
     }
     for name, (there, here) in facts.items():
         if there != here:
-            problem = f"{name}: {here}, but the session before says {there}"
+            problem = f"{name}: {here}, but by the session before it is {there}"
             found.append(Inconsistency(record=1, tool="session_start", problem=problem))
     return found
 

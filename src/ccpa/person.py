@@ -68,22 +68,27 @@ def answers(asked: Mapping[str, Any], content: str) -> dict[str, str]:
     Of the labels to choose from, those that stand in the result were chosen (of two that begin
     alike, the longer); where none does, the person has said something of their own.
     """
-    questions = [one for one in asked.get("questions", []) if isinstance(one, dict)]
+    questions = [one for one in _list(asked.get("questions")) if isinstance(one, dict)]
     texts = [str(one.get("question", "")) for one in questions]
     found: dict[str, str] = {}
     for question, text in zip(questions, texts, strict=True):
         part = _part(content, text, texts)
-        labels = [str(one["label"]) for one in question.get("options", []) if "label" in one]
+        options = [one for one in _list(question.get("options")) if isinstance(one, dict)]
+        labels = [label for one in options if (label := str(one.get("label", "")))]
         found[text] = ", ".join(_chosen(part, labels)) or _SAID.sub("", part).strip()
     return found
 
 
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _part(content: str, question: str, others: list[str]) -> str:
     """Return what stands between a question and the next one; all of it where none is repeated."""
-    _, repeated, rest = content.partition(question)
+    _, repeated, rest = content.partition(question) if question else ("", "", "")
     if not repeated:
         return content
-    ends = [at for other in others if other != question and (at := rest.find(other)) >= 0]
+    ends = [at for other in others if other not in {question, ""} and (at := rest.find(other)) >= 0]
     return rest[: min(ends, default=len(rest))].strip(' \n"=:-')
 
 

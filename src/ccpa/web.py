@@ -53,6 +53,9 @@ class Web(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def _plain(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets without an address in them
+        return url
     query = f"?{parts.query}" if parts.query else ""
     return f"{(parts.hostname or '').lower()}{parts.path.rstrip('/')}{query}"

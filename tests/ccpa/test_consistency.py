@@ -301,6 +301,7 @@ def test_a_path_that_leads_out_of_the_workspace_is_not_touched(
     [
         (lambda r: r[0].update(parent_session_id="another"), "parent_session_id: another, but"),
         (lambda r: r[0].update(cwd="/elsewhere"), "cwd: /elsewhere, but"),
+        (lambda r: r[1].update(turn=8), "turn: 8, but by the session before it is 6"),
     ],
 )
 def test_a_session_goes_on_with_the_one_before_it(

@@ -64,10 +64,16 @@ TWO = [question("Which file?", "Staging", "Both"), question("When?", "Now", "Bot
             {"Which file?": "Both", "When?": "Now, Both times"},
         ),
         ([], "The user answered: Staging", {}),
+        (7, "The user answered: Staging", {}),
+        (
+            [1, {"options": [{}, 2]}, {"question": "Why?", "options": 3}],
+            "So.",
+            {"": "So.", "Why?": "So."},
+        ),
     ],
 )
 def test_what_they_chose_is_what_the_result_names(
-    questions: list[dict[str, Any]], content: str, given: dict[str, str]
+    questions: Any, content: str, given: dict[str, str]
 ) -> None:
     assert answers({"questions": questions}, content) == given
     person = Person.of(session("AskUserQuestion", {"questions": questions}, content))

@@ -38,6 +38,7 @@ def test_a_page_is_found_by_its_url(url: str) -> None:
         "https://birds.example.org/",
         "https://birds.example.org/lapwing?page=2",
         "https://www.example.org/lapwing",
+        "https://[/lapwing",
     ],
 )
 def test_another_url_is_another_page(url: str) -> None:

@@ -26,7 +26,7 @@ class Dialogue:
         """Answer a request; after a result say the next prompt, or nothing ever more."""
         try:
             told = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return b""
         match told:
             case {"type": "result"}:
@@ -45,10 +45,11 @@ class Dialogue:
         if request.get("subtype") != "can_use_tool" or self._person is None:
             return None
         given = request.get("input")
+        given = given if isinstance(given, dict) else {}
         reply = self._person.reply(str(request.get("tool_use_id")))
         if not isinstance(reply, Allowed):
             return {"behavior": "deny", "message": reply.words}
-        updated = {**given, "answers": dict(reply.answers)} if reply.answers and given else given
+        updated = {**given, "answers": dict(reply.answers)} if reply.answers else given
         return {"behavior": "allow", "updatedInput": updated}
 
 

@@ -81,7 +81,11 @@ def _forgive(args: argparse.Namespace) -> Forgive | None:
     if not (args.forgive or args.python or formatters):
         return None
     return Forgive(
-        markdown=args.forgive, data=args.forgive, python=args.python, formatters=formatters
+        markdown=args.forgive,
+        data=args.forgive,
+        notebooks=args.forgive,
+        python=args.python,
+        formatters=formatters,
     )
 
 

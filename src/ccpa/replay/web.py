@@ -74,7 +74,7 @@ def _certificate(web: Web, scratch: Path) -> tuple[Path, Path]:
     if openssl is None:
         raise Unsuited("its recorded web needs a certificate, and there is no `openssl` on PATH")
     certificate, key = scratch / "web.pem", scratch / "web.key"
-    names = ",".join(f"DNS:{host}" for host in web.hosts)
+    names = ",".join(f"DNS:{host}" for host in hosts(web))
     words = ["req", "-x509", "-nodes", "-days", "1", "-subj", "/CN=A recorded web"]
     words += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
     words += ["-addext", f"subjectAltName={names}"]

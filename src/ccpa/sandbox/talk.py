@@ -1,13 +1,14 @@
 """Talking to a command over its standard input and output, a line at a time, while it runs."""
 
 import os
-import select
+import selectors
 import subprocess
 import time
 from pathlib import Path
 from typing import Protocol
 
 _CHUNK = 1 << 16
+_LONGEST = 64 * 1024 * 1024  # bytes of a line; of a longer one only the end is heard
 _LOOK_S = 0.1  # what a command leaves running may hold its output open
 
 
@@ -39,7 +40,7 @@ class Line:
         os.set_blocking(self._said, False)
         os.set_blocking(self._heard, False)
         self._pending = talk.first()
-        self._rest = b""
+        self._begun = bytearray()
 
     def __enter__(self) -> "Line":
         """Nothing is to be done."""
@@ -58,28 +59,38 @@ class Line:
         with self._output.open("wb") as output:
             while (left := end - time.monotonic()) > 0:
                 ended = process.poll() is not None
-                writable = [self._said] if self._pending and self._said in self._open else []
-                readable, able, _ = select.select([self._heard], writable, [], min(left, _LOOK_S))
-                if able:
+                able = self._able(min(left, _LOOK_S))
+                if self._said in able:
                     self._speak()
-                if not readable:
-                    if ended:
-                        return
-                    continue
-                data = os.read(self._heard, _CHUNK)
-                if not data:
+                if self._heard in able:
+                    data = os.read(self._heard, _CHUNK)
+                    output.write(data)
+                    self._hear(data)
+                    ended = not data
+                if ended:
                     return
-                output.write(data)
-                self._hear(data)
+
+    def _able(self, wait_s: float) -> set[int]:
+        """Return which of our ends can be used, as soon as one can."""
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._heard, selectors.EVENT_READ)
+            if self._pending and self._said in self._open:
+                ready.register(self._said, selectors.EVENT_WRITE)
+            return {key.fd for key, _ in ready.select(wait_s)}
 
     def _hear(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            answer = self._talk.heard(line) if self._said in self._open else b""
+        *ends, rest = data.split(b"\n")
+        for end in ends:
+            self._begun += end
+            answer = self._talk.heard(bytes(self._begun)) if self._said in self._open else b""
+            self._begun.clear()
             if answer is None:
                 self._close(self._said)
             else:
                 self._pending += answer
+        self._begun += rest
+        if len(self._begun) > _LONGEST:
+            self._begun.clear()
 
     def _speak(self) -> None:
         try:

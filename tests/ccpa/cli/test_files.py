@@ -32,6 +32,17 @@ def test_what_is_forgiven_is_said(
     assert "forgiven\ta.json (by data)" in capsys.readouterr().out
 
 
+def test_a_notebook_is_forgiven_only_where_that_is_asked_for(
+    trees: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for tree, text in zip(trees, ('{"cells": []}', '{"cells":[]}'), strict=True):
+        (Path(tree) / "a.json").unlink()
+        (Path(tree) / "a.ipynb").write_text(text)
+    assert main(["files", *trees, "--python"]) == 1
+    assert main(["files", *trees, "--forgive"]) == 0
+    assert "forgiven\ta.ipynb (by notebook)" in capsys.readouterr().out
+
+
 def test_exclusions_can_be_changed(
     trees: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

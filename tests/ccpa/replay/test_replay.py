@@ -393,7 +393,8 @@ def test_a_session_before_that_comes_out_otherwise_is_named(tmp_path: Path) -> N
 def test_an_agent_that_cannot_go_on_says_so(tmp_path: Path) -> None:
     fixture = load_fixture(CANONICAL / "session-resumed")
     run = replay(fixture, agent(tmp_path, "raise SystemExit('no')"), sandboxed=SANDBOXED)
-    assert run.not_replayable is not None or run.problem is not None
+    assert run.not_replayable is not None
+    assert run.not_replayable.startswith("it goes on with an earlier session; small-agent is")
 
 
 def test_a_managed_policy_needs_a_sandbox(tmp_path: Path) -> None:
