@@ -18,6 +18,7 @@ from apr.mcp import stored
 from apr.mcp.approval import Verdict, judge
 from apr.mcp.cache import Cache
 from apr.mcp.config import Configured, Server, load, own_file
+from apr.mcp.gather import surroundings
 from apr.settings import SOURCES, Settings
 from apr.settings import load as load_settings
 from apr.ui.terminal import line
@@ -108,7 +109,7 @@ def _known(
 ) -> tuple[Settings, Configured, list[tuple[Server, Verdict]]]:
     sources = getattr(args, "setting_sources", SOURCES)
     settings = load_settings(root, os.environ, sources=sources)
-    env = {**os.environ, **settings.env}
+    env = surroundings(root, settings)
     found = load(root, env, flags=getattr(args, "mcp_config", ()), sources=sources)
     for notice in (*settings.notices, *found.notices):
         _say(notice)
@@ -181,7 +182,7 @@ def _test(args: argparse.Namespace, root: Path) -> int:
     for name in sorted(barred & set(args.names)):
         _say(f"{name} may not be used here; `apr mcp get {name}` says why")
     usable = [server for server in wanted if server.name not in barred and server.kind != "sdk"]
-    tested = asyncio.run(_ask(usable, root, {**os.environ, **settings.env}))
+    tested = asyncio.run(_ask(usable, root, surroundings(root, settings)))
     rows = [_tested(served) for served in tested]
     if args.json:
         print(json.dumps({"servers": rows}))

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from apr.errors import AprError
 from apr.settings import MANAGED, SOURCES, user_folders
+from apr.ui.terminal import line
 
 Scope = Literal["plugin", "user", "project", "local", "flag", "managed"]
 Kind = Literal["stdio", "http", "sse", "sdk"]
@@ -246,7 +247,7 @@ def _settled(sources: Sequence[Source], env: Mapping[str, str]) -> Configured:
             try:
                 servers[name] = _server(name, given, source, env)
             except ValueError as error:
-                notices[name] = f"MCP server {name} ({source.name}) is not used: {error}"
+                notices[name] = line(f"MCP server {name} ({source.name}) is not used: {error}")
     return Configured(tuple(servers.values()), tuple(notices.values()))
 
 

@@ -9,6 +9,7 @@ from apr.home import home
 from apr.mcp.approval import judge
 from apr.mcp.config import Source, load
 from apr.settings import SOURCES, Settings
+from apr.ui.terminal import line
 
 if TYPE_CHECKING:
     from apr.mcp.client import Transport
@@ -43,7 +44,7 @@ def gather(
     Raises:
         McpConfigError: a file cannot be used.
     """
-    environment = {**os.environ, **settings.env}
+    environment = surroundings(root, settings)
     found = load(root, environment, flags=flags, strict=strict, plugins=plugins, sources=sources)
     for notice in found.notices:
         tell(notice)
@@ -51,7 +52,7 @@ def gather(
     for server in found.servers:
         verdict = judge(server, settings, found)
         if verdict.state == "denied":
-            tell(f"MCP server {server.name} is not used: {verdict.reason}")
+            tell(line(f"MCP server {server.name} is not used: {verdict.reason}"))
         elif verdict.runs_headless and (server.kind != "sdk" or server.name in (transports or {})):
             usable.append(server)
     if not usable:
@@ -63,10 +64,16 @@ def gather(
     return Servers(
         usable,
         root,
-        {**environment, "CLAUDE_PROJECT_DIR": str(root), "APR_PROJECT_DIR": str(root)},
+        environment,
         times=times(environment),
         cache=Cache(home() / "cache" / "mcp", root),
         changed=changed,
         tell=tell,
         transports=transports,
     )
+
+
+def surroundings(root: Path, settings: Settings) -> dict[str, str]:
+    """Return what servers find in their environment, and what variables stand for."""
+    project = {"CLAUDE_PROJECT_DIR": str(root), "APR_PROJECT_DIR": str(root)}
+    return {**os.environ, **settings.env, **project}

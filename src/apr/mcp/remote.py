@@ -14,6 +14,7 @@ from apr.mcp.guard import EVENT_UNITS, LARGEST_MESSAGE, Flooded, Guard
 _CONNECT_S = 10.0
 _SILENCE_S = 24 * 3600.0
 """Seconds that a stream of events may be silent."""
+_SESSION = "mcp-session-id"
 _HINTS = {
     401: "it wants to know who you are: give it a token in `headers`",
     403: "it does not let you in: look at the token in `headers`",
@@ -65,6 +66,8 @@ class Line:
             hint = _HINTS.get(response.status_code)
             said = f"HTTP {response.status_code}" + (f": {hint}" if hint else "")
             self._trouble = said if response.status_code >= 400 else ""
+        if response.status_code == 404 and _SESSION in response.request.headers:
+            self._trouble, self.over = "it has forgotten our session", True
         if response.headers.get("content-encoding", "identity") != "identity":
             raise httpx2.ReadError("it compresses its answers, which nobody asked for")
         if isinstance(response.stream, httpx2.AsyncByteStream):

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _CALM_S = 1.0
 """Seconds between two questions to a server that says again and again that it has changed."""
 
+_MOST_TOLD = 10
+"""Things that a person is told of one server: it must not talk to them through us."""
+
 ResultT = TypeVar("ResultT")
 Status = Literal["cached", "pending", "connected", "failed", "disabled"]
 
@@ -243,7 +246,7 @@ class Served:
             await asyncio.sleep(_CALM_S)
 
     def _report(self, text: str) -> None:
-        if text not in self._told:
+        if text not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(text)
             self._tell(f"MCP server {clean(self.server.name, 60)}: {text}")
 

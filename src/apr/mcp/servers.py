@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 from msgspec import Struct
 
 from apr.agent.parts import Expansion
 from apr.mcp.cache import Cache
 from apr.mcp.config import Server
 from apr.mcp.failures import Failed, Gone
-from apr.mcp.listing import Prompt, full_name
+from apr.mcp.listing import Prompt, clean, full_name
 from apr.mcp.served import Served, Status, Times, loaded
 from apr.mcp.tool import ListMcpResourcesTool, McpTool, ReadMcpResourceTool
 from apr.tools.base import Tool
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 _POLITE_S = 2.0
 """Seconds after which servers are asked that were known: the first request is on its way then."""
+
+
+_MANY_TOKENS = 10_000
+"""Tokens from which on a person is told what the tools cost: a model on one's own machine has to
+read them all before its first word."""
 
 
 class Command(Struct, frozen=True):
@@ -87,18 +93,31 @@ class Servers:
         ]
         if any(served.listing is not None and served.stale for served in self.all):
             self._late = asyncio.create_task(self._refresh())
-        if not self._learning:
-            return
+        if self._learning:
+            await self._wait()
+        if (tokens := self._tokens()) > _MANY_TOKENS:
+            self._tell(
+                f"MCP: the servers' tools take about {tokens:,} tokens of every request; a rule "
+                "that denies a tool or a server (mcp__server) takes it away"
+            )
+
+    async def _wait(self) -> None:
         await loaded()  # which is no fault of any server's
         patient = self._times.wait >= self._times.start  # each says itself what is wrong, then
         limit = None if patient else self._times.wait
         _, waiting = await asyncio.wait(self._learning, timeout=limit)
         if waiting:
-            names = ", ".join(s.server.name for s in self.all if s.status == "pending")
+            names = ", ".join(clean(s.server.name, 60) for s in self.all if s.status == "pending")
             self._tell(
                 f"MCP: not up after {self._times.wait:g} s: {names}; "
                 "what they offer comes when they are (MCP_TIMEOUT is in milliseconds)"
             )
+
+    def _tokens(self) -> int:
+        """Estimate what the tools take of a request: a token for four characters."""
+        known = [served.listing for served in self.all if served.listing is not None]
+        listed = [tool for listing in known for tool in listing.tools]
+        return sum(len(t.description) + len(msgspec.json.encode(t.schema)) for t in listed) // 4
 
     def tools(self) -> list[Tool[Any]]:
         """Return the tools there are now."""

@@ -117,6 +117,13 @@ def test_a_server_that_cannot_be_used_is_told_and_the_others_stay(
     assert reason in notice
 
 
+def test_a_hostile_name_reaches_no_terminal_raw(project: Path, env: dict[str, str]) -> None:
+    write(project / ".mcp.json", {"a\x1b[2J\napr: all is well": {}})
+    (notice,) = found(project, env).notices
+    assert "\x1b" not in notice
+    assert "\n" not in notice
+
+
 @pytest.mark.parametrize(
     ("content", "where"),
     [
@@ -163,12 +170,9 @@ def test_a_missing_file_on_the_command_line_is_an_error(project: Path, env: dict
         found(project, env, flags=["/nowhere"])
 
 
-@given(st.text(alphabet="ab${}:-X_"), st.text())
-def test_values_are_put_in_once(text: str, value: str) -> None:
-    env = {"X": value, "a": value, "b": value, "_": value}
-    expanded = expand(f"${{X}}|{text}", {**env, "X": "${a}"}) if "X" not in text else None
-    if expanded is not None:
-        assert expanded.startswith("${a}|")
+@given(st.text(min_size=1))
+def test_a_value_is_not_looked_into(value: str) -> None:
+    assert expand("<${X}${Y:-z}>", {"X": value}) == f"<{value}z>"
 
 
 @given(st.text().filter(lambda text: "$" not in text))

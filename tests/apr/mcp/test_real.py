@@ -13,6 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from apr.agent.parts import Expansion
 from apr.mcp.config import Kind, Server
@@ -42,7 +43,7 @@ def server(kind: Kind, url: str = "", *command: str) -> Server:
 
 
 @asynccontextmanager
-async def listening(app: Starlette) -> AsyncIterator[str]:
+async def listening(app: ASGIApp) -> AsyncIterator[str]:
     """Serve on a free port of this machine."""
     config = uvicorn.Config(app, port=0, log_level="critical", lifespan="on")
     running = uvicorn.Server(config)
@@ -152,6 +153,36 @@ async def test_nobody_at_an_address_is_told(house: House) -> None:
     servers = house(server("http", "http://127.0.0.1:9/mcp"), server("sse", "http://127.0.0.1:9/"))
     await servers.ready()
     assert [status for _, status in servers.statuses()] == ["failed", "failed"]
+
+
+async def test_a_server_that_has_forgotten_the_session_is_met_anew(house: House) -> None:
+    app = real_server.server.streamable_http_app()
+    forgetful = Forgetful(app)
+    async with listening(forgetful) as url:
+        servers = house(server("http", f"{url}/mcp"))
+        await servers.ready()
+        assert await used(servers, house, "mcp__real__add", a=2, b=3) == (True, "5")
+        forgetful.forgets = True
+        ok, said = await used(servers, house, "mcp__real__add", a=2, b=3)
+        assert not ok
+        assert "forgotten our session" in said
+        forgetful.forgets = False
+        assert await used(servers, house, "mcp__real__add", a=2, b=3) == (True, "5")
+        await servers.close()
+
+
+class Forgetful:
+    """Passes on what it is asked, until it knows no session any more."""
+
+    def __init__(self, app: Starlette) -> None:
+        self.app = app
+        self.forgets = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.forgets and scope["type"] == "http":
+            await PlainTextResponse("no such session", status_code=404)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
 def endless(kind: str, piece: bytes) -> Callable[[object], object]:

@@ -211,6 +211,11 @@ async def test_lists_without_end_have_one(house: House) -> None:
     assert any("more than 512 tools" in told for told in house.told)
 
 
+async def test_what_many_tools_cost_is_said(house: House) -> None:
+    await house(odd("many-tools")).ready()
+    assert any("tokens of every request" in told for told in house.told)
+
+
 async def test_a_server_that_offers_something_new_is_asked_what(house: House) -> None:
     servers = house(odd("changes"))
     await servers.ready()
