@@ -28,9 +28,9 @@ class AskUserQuestionInput(Struct):
     """What AskUserQuestion takes. Who answers may put notes beside the answers."""
 
     questions: Annotated[list[Question], Meta(min_length=1, max_length=4)]
-    answers: Annotated[
-        dict[str, str | list[str]], Meta(description="Leave this out: the user gives it")
-    ] = field(default_factory=dict)
+    answers: Annotated[dict[str, str | list[str]], Meta(extra_json_schema={"readOnly": True})] = (
+        field(default_factory=dict)
+    )
 
 
 class AskUserQuestion:

@@ -119,16 +119,27 @@ def parameters(tool: Tool[Any]) -> dict[str, Any]:
         schema: dict[str, Any] = vars(tool)["schema"]
         return schema
     _, components = msgspec.json.schema_components([tool.Input], ref_template="{name}")
-    return _compact(components[tool.Input.__name__])
+    return _compact(components[tool.Input.__name__], components)
 
 
-def _compact(schema: dict[str, Any]) -> dict[str, Any]:
-    """Drop what a small model does not need: titles, nulls, defaults it would only copy."""
+def _compact(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    """Drop what a small model does not need: titles, nulls, defaults it would only copy.
+
+    What stands under a name among the components is put in its place: no server has those.
+    """
     properties = {}
     for name, prop in schema["properties"].items():
+        if prop.get("readOnly"):  # not for the model to give
+            continue
         variants = [v for v in prop.pop("anyOf", [prop]) if v != {"type": "null"}]
         properties[name] = {**{k: v for k, v in prop.items() if k != "default"}, **variants[0]}
         properties[name].pop("default", None)
+        if "items" in properties[name]:
+            properties[name]["items"] = _inline(properties[name]["items"], components)
         if "enum" in properties[name]:  # chat templates print the type of every property
             properties[name]["type"] = "string"
     return {"type": "object", "properties": properties, "required": schema.get("required", [])}
+
+
+def _inline(items: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    return _compact(components[items["$ref"]], components) if "$ref" in items else items

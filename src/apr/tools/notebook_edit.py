@@ -1,6 +1,5 @@
 """NotebookEdit: one cell of a notebook replaced, inserted or deleted."""
 
-import json
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -66,6 +65,8 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
     Raises:
         ToolError: it is none that can be edited.
     """
+    import json
+
     from nbformat import reader  # 0.1 s
 
     try:
@@ -80,6 +81,8 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
 
 def _written(whole: dict[str, Any], *, like: str) -> str:
     """Return a notebook in the form of a text: its indentation, line ends, and last line's end."""
+    import json
+
     indented = re.match(r"\s*\{\r?\n([ \t]+)", like)
     text = json.dumps(whole, indent=indented[1] if indented else 1, ensure_ascii=False)
     text += "\n" if like.endswith("\n") else ""

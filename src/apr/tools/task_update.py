@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta, Struct, field
 
 from apr.tools.base import Context, Outcome
-from apr.tools.tasks import OfTasks, Status, line
+from apr.tools.tasks import OfTasks, line
 
 
 class TaskUpdateInput(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -13,7 +13,8 @@ class TaskUpdateInput(Struct, forbid_unknown_fields=True, rename="camel"):
 
     task_id: str
     status: Annotated[
-        Status | Literal["deleted"] | None, Meta(description="deleted: take it off the list")
+        Literal["pending", "in_progress", "completed", "deleted"] | None,
+        Meta(description="deleted: take it off the list"),
     ] = None
     subject: Annotated[str, Meta(min_length=1)] | None = None
     description: str | None = None

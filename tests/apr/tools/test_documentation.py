@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from apr.agent.gate import Gate
 from apr.agent.permissions import Policy
@@ -46,6 +47,24 @@ def test_every_tool_is_there_with_its_input(tmp_path: Path) -> None:
     assert described == {
         tool.name: list(parameters(tool)["properties"]) for tool in tools(tmp_path)
     }
+
+
+def test_every_schema_stands_for_itself(tmp_path: Path) -> None:
+    for tool in tools(tmp_path):
+        schema = parameters(tool)
+        Draft202012Validator.check_schema(schema)
+        assert "$ref" not in str(schema)
+        assert "answers" not in schema["properties"]  # the user's, not the model's
+    todos = parameters(TodoWrite(Tasks()))["properties"]["todos"]["items"]
+    assert list(todos["properties"]) == ["content", "status", "activeForm"]
+    status = parameters(TaskUpdate(Tasks()))["properties"]["status"]
+    assert set(status["enum"]) == {"pending", "in_progress", "completed", "deleted"}
+    questions = parameters(AskUserQuestion())["properties"]["questions"]["items"]
+    assert list(questions["properties"]["options"]["items"]["properties"]) == [
+        "label",
+        "description",
+        "preview",
+    ]
 
 
 @pytest.mark.parametrize(
