@@ -30,7 +30,7 @@ def test_json_names_the_fixtures_of_every_case(capsys: pytest.CaptureFixture[str
     answer = json.loads(capsys.readouterr().out)
     rows = {row["id"]: row for row in answer["rows"]}
     assert answer["complete"] is True
-    assert rows["mcp-client"]["cases"][0]["fixtures"] == ["mcp-issue-tracker"]
+    assert rows["mcp-client"]["cases"][1]["fixtures"] == ["mcp-tool-that-fails"]
 
 
 def test_an_uncovered_row_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
