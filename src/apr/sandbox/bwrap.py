@@ -6,7 +6,7 @@ mount of its own: it could else be renamed, and another put in its place.
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -32,29 +32,27 @@ def arguments(
     made += ["--unshare-uts", "--unshare-cgroup-try", "--cap-drop", "ALL"]  # root keeps them else
     made += ["--ro-bind", "/", "/", "--dev", "/dev"]
     if not profile.old_proc:
-        made += ["--proc", "/proc"]
+        made += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]  # root's to write
+        made += ["--ro-bind-try", "/proc/sysrq-trigger", "/proc/sysrq-trigger"]
     made += ["--tmpfs", "/run", "--bind", str(temp), "/tmp"]  # noqa: S108 - that of the inside
     inside = [path for path in profile.hidden if _within(path, profile.writable)]
     there = (*profile.writable, *profile.shown)
     for path in profile.hidden:
         if path not in inside:
             made += _hide(path, empty, there)
-    for path in profile.writable:
-        made += ["--bind", str(path), str(path)]
-    for path in _pinned((*profile.fixed, *profile.missing, *inside), profile.writable):
-        made += ["--bind", str(path), str(path)]
-    for path in profile.fixed:
-        made += ["--ro-bind", str(path), str(path)]
-    for path in profile.reopened:
-        made += ["--bind", str(path), str(path)]
+    made += _each("--bind", profile.writable)
+    guarded = (*profile.fixed, *profile.missing, *inside)
+    made += _each("--bind", _pinned(guarded, profile.writable))
+    late = [path for path in profile.fixed if _within(path, profile.reopened)]
+    made += _each("--ro-bind", (path for path in profile.fixed if path not in late))
+    made += _each("--bind", profile.reopened)
+    made += _each("--bind", _pinned((*late, *profile.missing), profile.reopened))
+    made += _each("--ro-bind", late)
     for path in profile.missing:
         made += ["--ro-bind", str(empty), str(path)]
     for path in inside:
         made += _hide(path, empty, profile.shown)
-    for path in profile.shown:
-        made += ["--ro-bind", str(path), str(path)]
-    for path in profile.sockets:
-        made += ["--ro-bind", str(path), str(path)]
+    made += _each("--ro-bind", (*profile.shown, *profile.sockets))
     return [*made, "--setenv", "TMPDIR", "/tmp", "--chdir", str(folder), "--", *argv]  # noqa: S108
 
 
@@ -89,6 +87,10 @@ def _hint() -> str:
         except OSError:
             continue
     return "; in a container, try the setting sandbox.enableWeakerNestedSandbox"
+
+
+def _each(option: str, paths: Iterable[Path]) -> list[str]:
+    return [word for path in paths for word in (option, str(path), str(path))]
 
 
 def _hide(path: Path, empty: Path, shown: Sequence[Path]) -> list[str]:

@@ -15,7 +15,7 @@ import msgspec
 
 from apr.agent.permissions import Policy
 from apr.errors import AprError
-from apr.sandbox.profile import Profile, profile, unguarded
+from apr.sandbox.profile import Profile, plantable, profile, unguarded
 from apr.settings.schema import Sandbox
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Confinement:
         self._proxy: Proxy | None = None
         self._port: int | None = None
         self._made: set[Path] = set()
+        self._plantable: tuple[Path, ...] = ()
 
     @property
     def policy(self) -> Policy:
@@ -77,6 +78,7 @@ class Confinement:
             SandboxFailed: it cannot be; then it must not be run.
         """
         here = self._prepared()
+        self._take_away()
         environment = [name for name in os.environ if name not in self._given]
         now = profile(self._settings, self._policy, self._home, dict.fromkeys(environment, ""))
         self._made |= set(now.missing)
@@ -121,6 +123,7 @@ class Confinement:
         """Make what all commands share, when the first one is to run."""
         if self._folder is not None:
             return self._folder
+        self._plantable = plantable((self._policy.root, *self._policy.directories))
         here = Path(tempfile.mkdtemp(prefix="apr-sandbox-")).resolve()
         for name in ("tmp", "empty"):
             (here / name).mkdir()
@@ -156,6 +159,12 @@ class Confinement:
         else:
             listening.close()
 
+    def _take_away(self) -> None:
+        """Take away what commands may have put where git would believe it."""
+        for path in self._plantable:
+            with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                path.unlink()
+
     async def close(self) -> None:
         """Take away all that was needed, also the mount points of what must not be made."""
         proxy, self._proxy = self._proxy, None
@@ -165,6 +174,7 @@ class Confinement:
             await proxy.close()
         if network is not None:
             network.close()
+        self._take_away()
         for path in sorted(self._made, reverse=True):
             with suppress(OSError):  # it is no folder, or not empty: then it is not ours
                 path.rmdir()

@@ -37,7 +37,7 @@ _START_UP = (
     ".xprofile", ".xsession", ".zlogin", ".zprofile", ".zshenv", ".zshrc",
 )  # fmt: skip
 """What runs when the user logs in or opens a shell; also in a project: that may be the home."""
-_REPOSITORY = ("hooks", "config", "config.worktree", "info/attributes")
+_REPOSITORY = ("hooks", "config", "config.worktree", "commondir", "gitdir", "info/attributes")
 """What in a repository decides about what git runs."""
 _NO_MODULES = frozenset({"hooks", "info", "lfs", "logs", "objects", "refs"})
 
@@ -83,7 +83,9 @@ def profile(
         return _there(path.resolve() for path in paths)
 
     writable = _there((policy.root, *policy.directories, *places(files.allow_write)))
-    guards = [guard for folder in writable for guard in _guards(folder, home)]
+    worktrees = _there(folder / WORKTREES for folder in writable)
+    places_of_git = (*writable, *(tree for one in worktrees for tree in one.iterdir()))
+    guards = [guard for folder in places_of_git for guard in _guards(folder, home)]
     fixed = [*guards, *places(files.deny_write), *_of_rules(policy, "Edit")]
     secrets = [home / name for name in _SECRETS]
     secrets += [path for path in _SYSTEM_SECRETS if os.access(path, os.R_OK)]
@@ -92,7 +94,7 @@ def profile(
     return Profile(
         writable=writable,
         fixed=tuple(dict.fromkeys(path for path in fixed if path.exists())),
-        reopened=_there(folder / WORKTREES for folder in writable),
+        reopened=worktrees,
         missing=tuple(dict.fromkeys(path for path in fixed if not path.exists())),
         hidden=tuple(dict.fromkeys(hidden)),
         shown=places(files.allow_read),
@@ -112,6 +114,19 @@ def place(name: str, root: Path, home: Path) -> Path:
     if name == "~" or name.startswith("~/"):
         return home / name[2:]
     return root / name
+
+
+def plantable(folders: Sequence[Path]) -> tuple[Path, ...]:
+    """Return what would have git read another configuration, and is not there.
+
+    Git fails where something else is in its place: so it cannot be kept out, only taken away.
+    """
+    return tuple(
+        folder / ".git" / name
+        for folder in folders
+        for name in ("commondir", "config.worktree")
+        if (folder / ".git").is_dir() and not (folder / ".git" / name).exists()
+    )
 
 
 def unguarded(folders: Sequence[Path]) -> tuple[Path, ...]:
@@ -138,7 +153,9 @@ def _guards(folder: Path, home: Path) -> Iterable[Path]:
             yield path
     for inner in _repositories(folder):
         yield from (
-            inner / name for name in _REPOSITORY if (inner / name).exists() or name == "hooks"
+            inner / name
+            for name in _REPOSITORY
+            if (inner / name).exists() or (name == "hooks" and inner.parent.name != "worktrees")
         )
 
 
@@ -152,6 +169,7 @@ def _repositories(folder: Path) -> Iterable[Path]:
     if repository.is_dir() and not repository.is_symlink():
         yield repository
         yield from _modules(repository / "modules")
+        yield from (repository / "worktrees").glob("*")
     bare = (folder / "HEAD").is_file() or (folder / "hooks").is_dir()
     if bare and (folder / "config").is_file():
         yield folder

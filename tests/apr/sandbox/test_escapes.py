@@ -173,6 +173,37 @@ async def test_nor_in_two_steps(opened: Opened, first: str) -> None:
             assert status != 0, said
 
 
+async def test_what_git_would_believe_is_taken_away(opened: Opened) -> None:
+    here = await opened()
+    repository(here.root)
+    await here.run("cp -r .git evil; echo ../evil > .git/commondir; touch .git/config.worktree")
+    await here.run("true")
+    assert not (here.root / ".git" / "commondir").exists()
+    assert not (here.root / ".git" / "config.worktree").exists()
+
+
+async def test_a_worktree_of_a_subagent_can_be_worked_in_but_not_led_elsewhere(
+    opened: Opened,
+) -> None:
+    here = await opened()
+    repository(here.root)
+    who = ["-c", "user.name=a", "-c", "user.email=a"]
+    make = (
+        [*who, "commit", "--allow-empty", "-qm", "x"],
+        ["worktree", "add", "-q", ".claude/worktrees/w"],
+    )
+    for words in make:
+        subprocess.run(["git", "-C", str(here.root), *words], check=True)
+    inside = "cd .claude/worktrees/w && "
+    assert await here.run(inside + "echo x > a && git add a && git status --short") == (0, "A  a\n")
+    for attempt in (
+        "echo gitdir: /tmp/evil > .git", "rm .git", "mkdir -p .claude && touch .claude/x",
+        "echo /tmp > ../../../.git/worktrees/w/commondir", "mv ../../../.git/worktrees/w x",
+    ):  # fmt: skip
+        status, said = await here.run(inside + attempt)
+        assert status != 0, (attempt, said)
+
+
 async def test_what_was_not_there_is_not_there_afterwards(opened: Opened) -> None:
     here = await opened()
     repository(here.root)
@@ -302,6 +333,8 @@ async def test_devices_and_the_kernel_are_out_of_reach(opened: Opened) -> None:
     for attempt in (
         "cat /dev/mem", "ls /dev/sd* /dev/vd*", "mknod disk b 8 0",
         "echo 1 > /proc/sys/kernel/sysrq",
+        "echo 1 > /proc/sys/vm/drop_caches",
+        "echo '|/tmp/x' > /proc/sys/kernel/core_pattern",
         "echo c > /proc/sysrq-trigger", "echo 1 > /sys/kernel/profiling", "chroot / true",
         "mount -o remount,rw /", "umount /run", "nsenter -t 1 -m true", "ls /run/systemd",
     ):  # fmt: skip
