@@ -199,6 +199,7 @@ async def test_a_worktree_of_a_subagent_can_be_worked_in_but_not_led_elsewhere(
     for attempt in (
         "echo gitdir: /tmp/evil > .git", "rm .git", "mkdir -p .claude && touch .claude/x",
         "echo /tmp > ../../../.git/worktrees/w/commondir", "mv ../../../.git/worktrees/w x",
+        "cd .. && mv w w2",
     ):  # fmt: skip
         status, said = await here.run(inside + attempt)
         assert status != 0, (attempt, said)
