@@ -44,7 +44,8 @@ class Gate:
         call = checked.call
         for name in checked.access.reserved:
             if call.input.get(name):
-                return Admitted(Refused(f"`{name}` is for the user to give: leave it out."))
+                told = f"`{name}` is for the user to give: leave it out."
+                return Admitted(Refused(f"<tool_use_error>{told}</tool_use_error>"))
         fired = await self.hooks.fire(
             "PreToolUse",
             subject=checked.tool.name,
@@ -129,7 +130,7 @@ class Gate:
             return Admitted(refused, fired, interrupt=answer.interrupt)
         self.policy = msgspec.structs.replace(
             self.policy,
-            allow=(*self.policy.allow, *answer.rules),
+            allow=(*self.policy.allow, *(r for r in answer.rules if r not in self.policy.allow)),
             mode=answer.mode or self.policy.mode,
         )
         if answer.updated_input is not None:

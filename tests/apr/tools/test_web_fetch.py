@@ -1,5 +1,6 @@
 """WebFetch against a real server on loopback, which a rule has to open first."""
 
+import asyncio
 import gzip
 import os
 import re
@@ -201,6 +202,25 @@ async def test_a_page_is_asked_for_once_and_kept(reader: Reader, context: Contex
         second = await reader(context, at(server) + "#part", "two")
         assert len(server.received) == 1
     assert first.content.replace("know: one", "know: two") == second.content
+
+
+async def test_many_pages_are_fetched_a_few_at_a_time(reader: Reader, context: Context) -> None:
+    now, most = 0, 0
+
+    async def slow(exchange: Exchange) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        now -= 1
+        await exchange.send(PLAIN)
+
+    async with RawServer(*[slow] * 12) as server:
+        urls = [at(server, f"/{number}") for number in range(12)]
+        outcomes = await asyncio.gather(*(reader(context, url) for url in urls))
+    assert all(outcome.ok for outcome in outcomes)
+    assert most <= 4
 
 
 async def test_a_failure_is_not_kept(reader: Reader, context: Context) -> None:

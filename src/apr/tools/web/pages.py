@@ -1,5 +1,6 @@
 """Pages as a model is shown them: fetched, redirected, cut to a question, and kept for a while."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ KEPT_S = 15 * 60
 """Seconds for which a page is not asked for again."""
 KEPT = 32
 """Pages that are kept."""
+AT_ONCE = 4
+"""Pages that are fetched and read at a time; each is read by a process."""
 REDIRECTS = 5
 """How often a server may send us elsewhere."""
 
@@ -34,6 +37,7 @@ class Pages:
     def __init__(self, named: Callable[[str], bool]) -> None:
         self._named = named
         self._pages: dict[str, tuple[float, Extract]] = {}
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def show(self, url: str, question: str) -> Outcome:
         """Return what a page says, as far as the question needs it.
@@ -47,6 +51,10 @@ class Pages:
         kept = self._kept(str(asked))
         if kept is not None:
             return _shown(str(asked), kept, question)
+        async with self._room:
+            return await self._fetched(asked, question)
+
+    async def _fetched(self, asked: Target, question: str) -> Outcome:
         target = asked
         try:
             for _ in range(REDIRECTS):
