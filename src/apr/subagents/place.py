@@ -19,6 +19,18 @@ _CACHES = frozenset(
     {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", "node_modules"}
 )
 
+# Where we were started by a hook of git's, these say that any git is about that repository.
+_ELSEWHERE = frozenset(
+    {
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_INDEX_FILE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_WORK_TREE",
+    }
+)
+
 
 class Place(Struct, frozen=True, kw_only=True):
     """A directory to work in."""
@@ -49,7 +61,11 @@ class Place(Struct, frozen=True, kw_only=True):
         return ""
 
     async def _holds_work(self, worktree: Path) -> bool:
-        changed = await _git(worktree, "status", "--porcelain", "--ignored", "-z")
+        changed = await _git(
+            worktree,
+            *("status", "--porcelain", "-z", "--ignored"),
+            *("--untracked-files=normal", "--ignore-submodules=none"),  # whatever is configured
+        )
         lines = [line for line in changed.split("\0") if line]
         if any(not line.startswith("!! ") or not _is_cache(line[3:]) for line in lines):
             return True
@@ -110,10 +126,10 @@ async def _git(folder: Path, *words: str) -> str:
     try:
         process = await asyncio.create_subprocess_exec(
             "git",
-            "-c",
-            "core.hooksPath=/dev/null",
+            *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"),
             *words,
             cwd=folder,
+            env={name: value for name, value in os.environ.items() if name not in _ELSEWHERE},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

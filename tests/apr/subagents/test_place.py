@@ -192,3 +192,34 @@ async def test_the_repositorys_hooks_do_not_run(repository: Path) -> None:
     place = await here(repository, isolated=True)
     assert not (place.root / "pwned").exists()
     await place.leave()
+
+
+@pytest.mark.parametrize("work", [_add, _ignore])
+async def test_what_a_user_has_configured_hides_no_work(repository: Path, work: object) -> None:
+    git(repository, "config", "status.showUntrackedFiles", "no")
+    place = await here(repository, isolated=True)
+    assert callable(work)
+    work(place.root)
+    assert place.branch in await place.leave()
+    assert place.root.is_dir()
+
+
+async def test_it_is_the_projects_repository_whoever_has_started_us(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    git(other, "commit", "-q", "--allow-empty", "-m", "x")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
+    place = await here(repository, isolated=True)
+    assert (place.root / "src/calc.py").is_file()
+    assert await place.leave() == ""
+
+
+async def test_what_a_repository_has_configured_is_not_run(repository: Path) -> None:
+    git(repository, "config", "core.fsmonitor", "touch pwned; false")
+    place = await here(repository, isolated=True)
+    assert await place.leave() == ""
+    assert not list(repository.rglob("pwned"))
