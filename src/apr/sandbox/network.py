@@ -38,8 +38,10 @@ class Network:
         self._control.settimeout(_ANSWER_S)
         reader, writer = os.pipe()
         keeper = Path(__file__).with_name("loopback.py")
-        argv = [bwrap.PROGRAM, "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-user"]
-        argv += ["--unshare-net", "--die-with-parent", "--info-fd", str(writer), "--"]
+        # No --dev: for its terminals bubblewrap would put us into one more user namespace, from
+        # which the network's own cannot be entered again but by root.
+        argv = [bwrap.PROGRAM, "--ro-bind", "/", "/", "--unshare-user", "--unshare-net"]
+        argv += ["--die-with-parent", "--info-fd", str(writer), "--"]
         with theirs, os.fdopen(reader, "rb") as told:
             try:
                 self._process = subprocess.Popen(
