@@ -93,7 +93,7 @@ def asker(host: Host, gate: Gate, settings: Settings) -> Asker:
             return Answer(allow=False, message=f"Their rules could not be taken over: {error}")
         added = tuple(rule for rule in policy.allow if rule not in gate.policy.allow)
         mode = policy.mode if policy.mode != gate.policy.mode else None
-        gate.policy = msgspec.structs.replace(policy, allow=gate.policy.allow)
+        gate.policy = policy
         updated = consent.updated_input
         return Answer(
             allow=True,

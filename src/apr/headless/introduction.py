@@ -13,6 +13,7 @@ SPEAKS = "2.1.330"
 def introduce(assembled: Assembled) -> dict[str, Any]:
     """Describe a session as it is now."""
     agent = assembled.agent
+    prompts = assembled.servers.prompts() if assembled.servers is not None else []
     return {
         "cwd": legible(str(agent.context.cwd)),
         "session_id": agent.session.id,
@@ -22,7 +23,10 @@ def introduce(assembled: Assembled) -> dict[str, Any]:
         ],
         "model": agent.session.model,
         "permissionMode": agent.gate.policy.mode,
-        "slash_commands": [name for name, skill in assembled.skills.items() if skill.by_user],
+        "slash_commands": [
+            *(name for name, skill in assembled.skills.items() if skill.by_user),
+            *(prompt.name for prompt in prompts),
+        ],
         "agents": list(assembled.kinds),
         "skills": [name for name, skill in assembled.skills.items() if skill.by_model],
         "plugins": [],

@@ -134,7 +134,7 @@ class _Conversation:
             assembled, plan.options.settings, host, plan.open_model, self._checkpoints
         )
         self._state = SessionState(os.environ, stream.write)
-        self._prompts: asyncio.Queue[UserLine | None] = asyncio.Queue()
+        self._prompts: asyncio.Queue[tuple[UserLine, Prompt] | None] = asyncio.Queue()
         self._bad: BadLine | None = None
         gate = assembled.agent.gate
         if plan.asks:
@@ -183,8 +183,7 @@ class _Conversation:
     async def _take(self, arrival: Arrival) -> None:
         match arrival:
             case UserLine():
-                prompt_of(arrival)  # a bad one ends the run when it comes, not when its turn comes
-                self._prompts.put_nowait(arrival)
+                self._prompts.put_nowait((arrival, prompt_of(arrival)))
             case ControlResponse(response):
                 self._host.answered(response)
             case ControlRequest(request_id) if arrival.subtype == "initialize":
@@ -199,9 +198,9 @@ class _Conversation:
         while self._bad is None:
             if self._prompts.empty():
                 self._state.become("idle")
-            line = await self._prompts.get()
-            if line is None:
+            if (came := await self._prompts.get()) is None:
                 break
+            line, prompt = came
             self._state.become("running")
             self._stream.prompt_id = line.uuid
             prompt_id = line.uuid or str(uuid4())
@@ -209,7 +208,7 @@ class _Conversation:
                 self._checkpoints.begin(prompt_id)
             if self._plan.replay:
                 self._stream.replay = {**msgspec.to_builtins(line), "uuid": prompt_id}
-            yield prompt_of(line)
+            yield prompt
         self._state.become("idle")
 
     def _waiting(self, ask: Asker) -> Asker:
