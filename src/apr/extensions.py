@@ -114,14 +114,14 @@ def add_library(assembled: "Assembled", options: "Options", brought: "Brought | 
     of_tasks = {tool.name: tool for tool in (TaskOutput(company), TaskStop(company))}
     assembled.offered = [of_tasks.get(tool.name, tool) for tool in assembled.offered]
     (assembled.known if options.core_tools else assembled.offered).append(AgentTool(company, kinds))
-    if not options.core_tools:
+    if not options.core_tools and (options.tools is None or AgentTool.name in options.tools):
         assembled.preface += f"Agents for the Agent tool:\n{listing_of_kinds(kinds)}\n\n"
     prompts = assembled.servers.expand if assembled.servers is not None else None
     agent.library = library = SkillLibrary(skills, lambda: agent, prompts, grants=grants)
     agent.footnotes = _with_skills(agent.footnotes, options.root, skills)
     skill_tool = SkillTool(library, agent.gate, company, kinds)
     (assembled.offered if listed else assembled.known).append(skill_tool)
-    if listed:
+    if listed and (options.tools is None or SkillTool.name in options.tools):
         assembled.preface += f"Skills:\n{listed}\n\n"
 
 

@@ -23,6 +23,7 @@ from apr.headless.drive import Sink, drive
 from apr.legible import legible
 from apr.providers.base import Provider
 from apr.settings import SOURCES, load
+from apr.ui.terminal import plain
 
 if TYPE_CHECKING:
     from apr.ui.lines import Lines
@@ -281,4 +282,4 @@ def _prompt(argument: str | None) -> str:
 
 def _warn(text: str) -> None:
     with contextlib.suppress(OSError):
-        print(f"apr: {text}", file=sys.stderr)
+        print(f"apr: {plain(text)}", file=sys.stderr)

@@ -90,10 +90,13 @@ def test_agents_that_are_none_are_refused(home: Path, project: Path, given: str,
 def test_what_is_wrong_with_a_file_is_told_and_the_run_goes_on(home: Path, project: Path) -> None:
     write(project / ".claude/agents/odd.md", "---\nname: odd\n---\nx")
     write(project / ".claude/skills/bad/SKILL.md", "\0")
+    write(project / ".claude/skills/\x1b[31mred/SKILL.md", "\0")
     with serving(ScriptedModel([])) as url:
         done = apr("code", "--base-url", url, "go", home=home, cwd=project)
     assert "odd.md is not used: it has no description" in done.stderr
-    assert "SKILL.md is not used: it is not text" in done.stderr
+    assert "bad/SKILL.md is not used: it is not text" in done.stderr
+    assert "skills/\\x1b[31mred/SKILL.md is not used" in done.stderr
+    assert "\x1b" not in done.stderr
     assert "Traceback" not in done.stderr
 
 

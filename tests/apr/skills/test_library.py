@@ -234,3 +234,14 @@ async def test_a_skill_that_is_gone_is_told_of_and_no_more(project: Path) -> Non
     happened = await events(assembled, "/gone")
     (result,) = results(happened)
     assert (result.ok, last_text(happened)) == (False, "It is gone.")
+
+
+async def test_where_the_tools_are_not_their_lists_are_not_either(project: Path) -> None:
+    write(project / ".claude/skills/tidy/SKILL.md", "---\ndescription: x\n---\nTidy.")
+    voices = Voices({"go": ["Done."], "on": ["Done."]})
+    await events(session(project, voices, tools=("Read",)), "go")
+    assert "tidy" not in voices.first_prompt("go")
+    assert "Explore" not in voices.first_prompt("go")
+    await events(session(project, voices), "on")
+    assert "- tidy: x" in voices.first_prompt("on")
+    assert "- Explore: " in voices.first_prompt("on")
