@@ -6,12 +6,14 @@ from typing import Literal
 
 from msgspec import Struct
 
+from apr.patterns import Pattern
+
 Kind = Literal["code", "comment"]
 
-_OPENING = re.compile(r"(?m)^ {0,3}(?P<fence>`{3,}|~{3,})|(?P<run>`+)|(?P<comment><!--)")
-_IMPORT = re.compile(r"(?<!\S)@((?:\\ |[^\s\\`])+)")
+_OPENING = Pattern(r"(?m)^ {0,3}(?P<fence>`{3,}|~{3,})|(?P<run>`+)|(?P<comment><!--)")
+_IMPORT = Pattern(r"(?<!\S)@((?:\\ |[^\s\\`])+)")
 _TRAILING = ".,;:!?)]}>'\"*_"
-_FRONTMATTER = re.compile(r"---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
+_FRONTMATTER = Pattern(r"---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
 _LONGEST_IMPORT = 1024
 _LONGEST_RUN = 32
 """Backticks in a row that can still begin a code span; more are none to us."""

@@ -1,6 +1,6 @@
 """The chunks of a chat completion -> events as they come, and the `Completion` at the end."""
 
-import secrets
+import os
 import zlib
 from collections.abc import Iterable
 from typing import Any
@@ -273,4 +273,4 @@ class FreshIds(ToolUseIds):
 
     def take(self, request: Request, given: str) -> str:
         """Return the id for the next tool use that answers `request`."""
-        return given or f"toolu_{secrets.token_hex(12)}"
+        return given or f"toolu_{os.urandom(12).hex()}"

@@ -1,7 +1,6 @@
 """A provider that asks again where that may help, and not for ever."""
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
@@ -58,11 +57,11 @@ class Retrying:
         inner: Provider,
         patience: Patience | None = None,
         *,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] | None = None,
     ) -> None:
         self.inner = inner
         self._patience = patience or Patience()
-        self._chance = chance
+        self._chance = chance or _by_lot
         self._answered = False
 
     @property
@@ -111,3 +110,9 @@ def _for_good(error: ProviderError, attempts: int) -> ProviderError:
     if not attempts or not error.retryable:
         return error
     return ProviderError(f"{error} That was attempt {attempts + 1}; giving up.")
+
+
+def _by_lot() -> float:
+    import random
+
+    return random.random()  # noqa: S311 - no secret hangs on how long we wait

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-_COMMAND = re.compile(
+from apr.patterns import Pattern
+
+_COMMAND = Pattern(
     r"^```![ \t]*\n(?P<block>.*?)\n```[ \t]*$|(?<!\S)!`(?P<inline>[^`\n]+)`",
     re.DOTALL | re.MULTILINE,
 )
@@ -18,11 +20,11 @@ _PLACE = (
     r"(?P<escape>\\)?\$(?:ARGUMENTS\[(?P<index>\d{{1,3}})\]|(?P<all>ARGUMENTS)\b"
     r"|(?P<number>\d{{1,3}})(?!\d)|\{{(?P<variable>[A-Z][A-Z0-9_]*)\}}{names})"
 )
-_FROM_ZERO = re.compile(r"(?<!\\)\$(?:0(?!\d)|ARGUMENTS\[)")
-_FILE = re.compile(
+_FROM_ZERO = Pattern(r"(?<!\\)\$(?:0(?!\d)|ARGUMENTS\[)")
+_FILE = Pattern(
     r"(?<![\w`@/.\\])@(?:\"(?P<quoted>[^\"\n]+)\"|(?P<plain>(?:~?[\w.@+-]*/)?[\w./@+-]*[\w/]))"
 )
-_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
+_CODE = Pattern(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 
 
 class Part(Struct, frozen=True):

@@ -1,9 +1,9 @@
 """Where a bracketed value ends, in text that comes in pieces of any size."""
 
-import re
+from apr.patterns import Pattern
 
-_JSON = re.compile(r"""["'\\{}\[\]]""")
-_PYTHON = re.compile(r"""["'\\{}\[\]()]""")
+_JSON = Pattern(r"""["'\\{}\[\]]""")
+_PYTHON = Pattern(r"""["'\\{}\[\]()]""")
 
 
 class Brackets:

@@ -8,12 +8,12 @@ The end of a call is the end of its JSON, so tags inside strings are just text. 
 list of them in one pair of tags are several calls.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from apr.patterns import Pattern
 from apr.providers.base import ToolSpec
 from apr.providers.toolcalls import reasons, schema
 from apr.providers.toolcalls.brackets import Brackets
@@ -21,9 +21,9 @@ from apr.providers.toolcalls.lexer import ENDS, Kind, Token
 from apr.providers.toolcalls.pieces import INVALID, Call
 from apr.providers.toolcalls.repair import NotJSON, loads
 
-_BETWEEN = re.compile(r"[^\s}\],;]")
+_BETWEEN = Pattern(r"[^\s}\],;]")
 """What is not white space, nor a closer too many, between two values."""
-_NAME = re.compile(r"""["'](?:tool_)?name["']\s*:\s*["']([^"']+)["']""")
+_NAME = Pattern(r"""["'](?:tool_)?name["']\s*:\s*["']([^"']+)["']""")
 _CLOSERS = frozenset({Kind.END_CALL, Kind.END_ENTRY, Kind.END_MESSAGE})
 _OPENERS = frozenset({Kind.CALL, Kind.ENTRY, Kind.HEADER})
 

@@ -8,6 +8,7 @@ import re
 
 from msgspec import Struct
 
+from apr.patterns import Pattern
 from apr.providers.toolcalls.marks import ENDS, MARKS, Kind
 
 __all__ = ["ENDS", "Kind", "Lexer", "Token"]
@@ -38,14 +39,14 @@ class Token(Struct, frozen=True):
 
 _FIRST_HEADINGS = ("analysis", "final", "commentary")
 _HEADINGS = tuple(f"assistant{channel}" for channel in _FIRST_HEADINGS)
-_HEADING = re.compile("|".join(_HEADINGS))
-_FIRST_HEADING = re.compile("|".join((*_HEADINGS, *_FIRST_HEADINGS)))
+_HEADING = Pattern("|".join(_HEADINGS))
+_FIRST_HEADING = Pattern("|".join((*_HEADINGS, *_FIRST_HEADINGS)))
 _PROSE = frozenset({Kind.TEXT, Kind.FENCE})
 _BLANK = frozenset({Kind.NEWLINE, Kind.STOP})
 _NAMED = {"function": Kind.FUNCTION, "invoke": Kind.FUNCTION, "parameter": Kind.PARAMETER}
 _DSML = ("", "｜DSML｜", "｜DSML｜ ", "|DSML|", "|DSML| ")
 _STARTS = (*(f"<{dsml}{word}" for dsml in _DSML for word in _NAMED), "<arg_key>", "</arg_key>")
-_UNFINISHED = re.compile(
+_UNFINISHED = Pattern(
     r"""<(?:[｜|]DSML[｜|][ ]?)?(?:function|parameter|invoke)
         (?:[ ]?|[ ]n(?:am?)?|[ ]name[ ]?|(?:[ ]name)?[ ]?=[^<>\n]*)
     | <arg_key>\s?(?:<arg_key>)?[^<>\n]*(?:</arg_key>\s?){0,2}\s{0,8}(?:</?[a-z_]*)?
@@ -53,10 +54,10 @@ _UNFINISHED = re.compile(
     | <tool_call[ ][^<>\n]* | </parameter[\w/ ]*""",
     re.VERBOSE,
 )
-_MARK = re.compile(r"<\|channel>thought|<[^<>\n]{1,40}>|\[[^\[\]\n]{1,12}[\]\[]")
+_MARK = Pattern(r"<\|channel>thought|<[^<>\n]{1,40}>|\[[^\[\]\n]{1,12}[\]\[]")
 # Tags as specified and as models vary them: names in quotes or as `name=`, a `>` that is forgotten,
 # attributes on a call, and the closers </parameter/>, </parameter1> and </parameter_function>.
-_TOKEN = re.compile(
+_TOKEN = Pattern(
     r"""[^<`~\n\[]+ | \n | `{1,200} | ~{1,200}
     | <tool_call[ ][^<>\n]{1,128}>
     | </parameter[\w/ ]{0,32}(?:>|(?=\n))

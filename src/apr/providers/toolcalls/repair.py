@@ -7,18 +7,19 @@ because running a guess is worse than asking again.
 """
 
 import math
-import re
 from typing import Any
 
 import msgspec
 
+from apr.patterns import Pattern
+
 DEEPEST = 100
 
-_BLANKS = re.compile(r"[ \t\r\n]*")
-_PLAIN = {'"': re.compile(r'[^"\\]*'), "'": re.compile(r"[^'\\]*")}
-_BARE = re.compile(r"[-+.\w]+")
-_HEX = re.compile(r"[0-9a-fA-F]{4}")
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
+_BLANKS = Pattern(r"[ \t\r\n]*")
+_PLAIN = {'"': Pattern(r'[^"\\]*'), "'": Pattern(r"[^'\\]*")}
+_BARE = Pattern(r"[-+.\w]+")
+_HEX = Pattern(r"[0-9a-fA-F]{4}")
+_NUMBER = Pattern(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 _WORDS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"} | {c: c for c in "\"'\\/"}
 

@@ -4,10 +4,10 @@ The answers are about text that is still coming. `WAIT` is the answer for exactl
 that more text can make a call, so how the text is cut into pieces changes no answer.
 """
 
-import re
 from collections.abc import Mapping
 from enum import Enum, auto
 
+from apr.patterns import Pattern
 from apr.providers.base import ToolSpec
 from apr.providers.toolcalls.schema import properties
 
@@ -35,34 +35,34 @@ _ADDRESSES = tuple(
     for role in ("", "assistant", "assistant ")
     for channel in ("", "commentary ", "analysis ")
 )
-_ADDRESSED = re.compile(
+_ADDRESSED = Pattern(
     r"(?:assistant)?\s?(?:commentary |analysis )?to=functions\.([\w\-]+?)\s*"
     r"(?:commentary|analysis)?\s*(?:json|code)?\s*\{"
 )
-_PARTLY_ADDRESSED = re.compile(
+_PARTLY_ADDRESSED = Pattern(
     r"(?:assistant)?\s?(?:commentary |analysis )?to=functions\.([\w\-]*)\s*[a-z]*\s*"
 )
-NAME = re.compile(r"\s*[\w.:\-]{1,128}\s*")
+NAME = Pattern(r"\s*[\w.:\-]{1,128}\s*")
 
 _BEHIND_MARK = (
-    (Shape.JSON, re.compile(r"(?:```(?:json)?\s*)?(?:\{|\[\s*[\[{\]])")),
-    (Shape.PYTHON, re.compile(r"(?:\[\s*)?[A-Za-z_][\w.\-]*\(")),
-    (Shape.GEMMA, re.compile(r"call:[\w.:\-]+\s*\{")),
-    (Shape.NAMED, re.compile(r"[\w.:\-]+\s*(?:```(?:json)?\s*)?\{")),
+    (Shape.JSON, Pattern(r"(?:```(?:json)?\s*)?(?:\{|\[\s*[\[{\]])")),
+    (Shape.PYTHON, Pattern(r"(?:\[\s*)?[A-Za-z_][\w.\-]*\(")),
+    (Shape.GEMMA, Pattern(r"call:[\w.:\-]+\s*\{")),
+    (Shape.NAMED, Pattern(r"[\w.:\-]+\s*(?:```(?:json)?\s*)?\{")),
 )
-_PARTLY_BEHIND_MARK = re.compile(
+_PARTLY_BEHIND_MARK = Pattern(
     r"\[\s*(?:[A-Za-z_][\w.\-]*)?|[\w.:\-]*\s*|[\w.:\-]+ [\w\-]*"
     r"|[\w.:\-]*\s*```(?:j(?:s(?:on?)?)?)?\s*(?:\[\s*)?"
 )
-_OBJECT = re.compile(
+_OBJECT = Pattern(
     r"""\[?\s*\{\s*["'](?:name|tool_name|type|function|arguments|parameters|id)["']\s*:"""
 )
-_PARTLY_OBJECT = re.compile(r"""\[?\s*(?:\{\s*(?:["'][a-z_]{0,10}(?:["']\s*)?)?)?""")
-_PYTHON = re.compile(r"\[\s*([A-Za-z_][\w.\-]*)\(")
-_PARTLY_PYTHON = re.compile(r"\[\s*([A-Za-z_][\w.\-]*)")
-_NAMED = re.compile(r"(functions\.)?([\w\-]+)(:\d+)?[ \t]*")
-_FENCED = re.compile(r"(?:function)?([\w\-]+)\s*```(?:json)?\s*\{")
-_PARTLY_FENCED = re.compile(r"(?:function)?([\w\-]+)\s*`{0,3}(?:j(?:s(?:on?)?)?)?\s*")
+_PARTLY_OBJECT = Pattern(r"""\[?\s*(?:\{\s*(?:["'][a-z_]{0,10}(?:["']\s*)?)?)?""")
+_PYTHON = Pattern(r"\[\s*([A-Za-z_][\w.\-]*)\(")
+_PARTLY_PYTHON = Pattern(r"\[\s*([A-Za-z_][\w.\-]*)")
+_NAMED = Pattern(r"(functions\.)?([\w\-]+)(:\d+)?[ \t]*")
+_FENCED = Pattern(r"(?:function)?([\w\-]+)\s*```(?:json)?\s*\{")
+_PARTLY_FENCED = Pattern(r"(?:function)?([\w\-]+)\s*`{0,3}(?:j(?:s(?:on?)?)?)?\s*")
 
 
 def behind_mark(text: str) -> Shape | None:
