@@ -3,12 +3,13 @@
     python benchmarks/sandbox.py [--rounds 60]
 
 They take turns, so that what else the machine does meets all. Times are of the whole command, from
-its start to its last word. On a machine that is busy the least is nearest to what it costs by
-itself, for a sandbox is several processes that wait for each other.
+its start to its last word. A sandbox is several processes that wait for each other, so on a machine
+that is busy it takes the longer; `cpu`, what all of them and we have computed, tells what it costs.
 """
 
 import argparse
 import asyncio
+import resource
 import statistics
 import subprocess
 import tempfile
@@ -21,13 +22,19 @@ from apr.settings.schema import Network, Sandbox
 from apr.tools.shells import Shells
 
 
-async def once(shells: Shells, root: Path) -> float:
-    """Run a command that does nothing and return the milliseconds it took."""
-    began = time.perf_counter()
+async def once(shells: Shells, root: Path) -> tuple[float, float]:
+    """Run a command that does nothing; return the milliseconds it took, and those computed."""
+    began, computed = time.perf_counter(), _computed()
     shell = await shells.start("true", root)
     if status := await shell.finished():
         raise SystemExit(f"status {status}: {shell.output.take().text}")
-    return (time.perf_counter() - began) * 1000
+    return (time.perf_counter() - began) * 1000, (_computed() - computed) * 1000
+
+
+def _computed() -> float:
+    """Return the seconds that we and our ended processes have computed."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, who))
 
 
 async def measure(rounds: int, root: Path) -> None:
@@ -39,8 +46,8 @@ async def measure(rounds: int, root: Path) -> None:
         "allow-list": Confinement(Sandbox(enabled=True, network=listed), policy),
     }
     shells = {"none": Shells(), **{name: Shells(None, one) for name, one in sandboxes.items()}}
-    first = {name: await once(shell, root) for name, shell in shells.items()}
-    times: dict[str, list[float]] = {name: [] for name in shells}
+    first = {name: (await once(shell, root))[0] for name, shell in shells.items()}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in shells}
     for _ in range(rounds):
         for name, shell in shells.items():
             times[name].append(await once(shell, root))
@@ -48,12 +55,15 @@ async def measure(rounds: int, root: Path) -> None:
         await shell.close()
     for sandbox in sandboxes.values():
         await sandbox.close()
-    least, middle = min(times["none"]), statistics.median(times["none"])
-    print(f"{'ms':<12}{'first':>8}{'min':>8}{'more':>7}{'median':>8}{'more':>7}{'ratio':>7}")
+    print(
+        f"{'ms':<12}{'first':>8}{'min':>8}{'median':>8}{'more':>7}{'ratio':>7}{'cpu':>7}{'more':>7}"
+    )
+    bare, bare_cpu = (statistics.median(column) for column in zip(*times["none"], strict=True))
     for name, taken in times.items():
-        low, half = min(taken), statistics.median(taken)
-        figures = f"{first[name]:8.1f}{low:8.1f}{low - least:7.1f}{half:8.1f}{half - middle:7.1f}"
-        print(f"{name:<12}{figures}{half / middle:7.2f}")
+        whole, cpu = zip(*taken, strict=True)
+        half, computed = statistics.median(whole), statistics.median(cpu)
+        figures = f"{first[name]:8.1f}{min(whole):8.1f}{half:8.1f}{half - bare:7.1f}"
+        print(f"{name:<12}{figures}{half / bare:7.2f}{computed:7.1f}{computed - bare_cpu:7.1f}")
 
 
 def main() -> None:
