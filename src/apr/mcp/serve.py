@@ -5,6 +5,7 @@ Each call passes the same gate as the agent's own: hooks, rules, mode. Nobody ca
 
 import asyncio
 import itertools
+import logging
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -18,6 +19,8 @@ from apr.agent.gate import Gate
 from apr.providers.base import ModelEvent, ProviderError, Request
 from apr.tools.base import Context, Tool, parameters
 from ccpa.trace import ToolResult, ToolUseBlock
+
+logging.getLogger("mcp").addHandler(logging.NullHandler())  # who calls is told what fails
 
 
 class ToolServer:

@@ -14,7 +14,7 @@ from apr.mcp.cache import Cache
 from apr.mcp.config import Server
 from apr.mcp.failures import Failed, Gone
 from apr.mcp.listing import Prompt, clean, full_name
-from apr.mcp.served import Served, Status, Times, loaded
+from apr.mcp.served import Served, Times, loaded
 from apr.mcp.tool import ListMcpResourcesTool, McpTool, ReadMcpResourceTool
 from apr.tools.base import Tool
 
@@ -150,10 +150,6 @@ class Servers:
             self._tell(f"/{name} could not be used: {error}")
             text = f"The user called the command /{name}, which failed: {error}"
         return Expansion(name, text)
-
-    def statuses(self) -> list[tuple[str, Status]]:
-        """Return how it is with each server, by name."""
-        return [(served.server.name, served.status) for served in self.all]
 
     async def close(self) -> None:
         """End all servers, at once."""

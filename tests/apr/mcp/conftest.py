@@ -27,6 +27,11 @@ def odd(oddity: str = "none", name: str = "odd") -> Server:
     )
 
 
+def statuses(servers: Servers) -> list[str]:
+    """Return how it is with each server."""
+    return [served.status for served in servers.all]
+
+
 class House:
     """Servers of a session, what they told, and how often they changed."""
 

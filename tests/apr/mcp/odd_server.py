@@ -113,7 +113,7 @@ def serve() -> Iterator[None]:
                 continue
             answer = {
                 "protocolVersion": params["protocolVersion"],
-                "capabilities": {"tools": {"listChanged": True}},
+                "capabilities": {"tools": {"listChanged": True}, "prompts": {}},
                 "serverInfo": {"name": ODD, "version": "1"},
             }
         elif method == "server/discover" and ODD == "modern-only":
@@ -128,6 +128,13 @@ def serve() -> Iterator[None]:
             answer = tools(params.get("cursor"))
             if ODD == "modern-only":
                 answer |= {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+        elif method == "prompts/list":
+            arguments = [{"name": "who", "required": True}]
+            answer = {"prompts": [{"name": "greet", "arguments": arguments}]}
+        elif method == "prompts/get":
+            text = f"Say hello to {params['arguments']['who']}."
+            said = {"role": "user", "content": {"type": "text", "text": text}}
+            answer = {"messages": [said]}
         elif method == "tools/call":
             answer = call(params["name"], params.get("arguments") or {})
             if ODD == "modern-only":

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ccpa.scripted.server import ScriptedModel, serving
-from ccpa.trace import ToolResult
+from ccpa.trace import SkillInvocation, ToolResult
 from tests.apr.mcp.conftest import ODD
 from tests.apr.mcp.test_servers import running
 from tests.apr.program import APR, apr, calls, environment, records, says, start_apr
@@ -87,6 +87,17 @@ def test_a_server_that_fails_is_told_once_and_the_run_goes_on(
     assert done.returncode == 0
     assert done.stderr.count("MCP server odd: cannot be used") == 1
     assert "\x1b" not in done.stderr
+
+
+def test_a_prompt_of_a_server_is_a_command(home: Path, project: Path, trace: Path) -> None:
+    configure(project)
+    model = ScriptedModel([says("Hello.")])
+    with serving(model) as url:
+        words = ("code", "--base-url", url, "--emit-trace", trace, "/mcp__odd__greet Ada Lovelace")
+        apr(*words, home=home, cwd=project)
+    assert model.requests[0]["messages"][-1]["content"].endswith("Say hello to Ada Lovelace.")
+    (invoked,) = (record for record in records(trace) if isinstance(record, SkillInvocation))
+    assert (invoked.name, invoked.source) == ("mcp__odd__greet", "user_invoked")
 
 
 def test_a_malformed_file_ends_the_run_before_it_begins(home: Path, project: Path) -> None:

@@ -15,7 +15,7 @@ from apr.mcp.listing import Listing, Offered
 from apr.mcp.served import Times, times
 from apr.mcp.servers import Servers
 from apr.tools.output import HEAD, TAIL
-from tests.apr.mcp.conftest import House, odd
+from tests.apr.mcp.conftest import House, odd, statuses
 
 
 def quiet(_text: str) -> None:
@@ -46,9 +46,9 @@ async def test_what_is_known_is_offered_before_the_server_is_started(house: Hous
     servers = house(odd())
     assert names(servers) == ["mcp__odd__echo", "mcp__odd__count"]
     await servers.ready()
-    assert servers.statuses() == [("odd", "cached")]
+    assert statuses(servers) == ["cached"]
     assert await call(servers) == "echo: hi"
-    assert servers.statuses() == [("odd", "connected")]
+    assert statuses(servers) == ["connected"]
 
 
 async def test_a_server_that_is_reached_otherwise_is_another(house: House) -> None:
@@ -83,7 +83,7 @@ async def test_what_is_known_from_long_ago_is_asked_again_while_nobody_waits(hou
 async def test_servers_start_at_once_and_one_that_fails_hides_no_other(house: House) -> None:
     servers = house(odd(name="a"), odd("dies-at-once", "b"), odd(name="c"))
     await servers.ready()
-    assert [status for _, status in servers.statuses()] == ["connected", "failed", "connected"]
+    assert statuses(servers) == ["connected", "failed", "connected"]
     (told,) = house.told
     assert told.startswith("MCP server b: cannot be used: ")
     assert "exit code 3" in told
@@ -117,7 +117,7 @@ async def test_a_call_that_hangs_is_given_up_and_the_server_stays(house: House) 
     await servers.ready()
     with pytest.raises(Failed, match=r"within 0\.3 s"):
         await call(servers)
-    assert servers.statuses() == [("odd", "connected")]
+    assert statuses(servers) == ["connected"]
 
 
 async def test_a_servers_own_limit_counts(house: House) -> None:
@@ -144,7 +144,7 @@ async def test_a_server_that_dies_again_without_an_answer_is_left(house: House) 
             await call(servers)
     with pytest.raises(Gone, match="not started again"):
         await call(servers)
-    assert servers.statuses() == [("odd", "failed")]
+    assert statuses(servers) == ["failed"]
 
 
 async def test_a_server_that_died_unnoticed_is_started_again_without_a_word(house: House) -> None:
