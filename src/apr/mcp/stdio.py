@@ -81,7 +81,7 @@ class Program(AbstractAsyncContextManager[Streams]):
         parts = [self._trouble]
         code = self._transport.get_returncode() if self._transport is not None else None
         if code is not None and not self._trouble:
-            how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+            how = f"exit code {code}" if code >= 0 else f"signal {-code}"
             parts.append(f"it ended with {how}")
         if self._noise:
             parts.append(f"its output is not MCP: {clean(self._noise, 80)!r}")

@@ -53,23 +53,6 @@ def tools(cursor: str | None) -> dict[str, Any]:
                 tool("same", description="another"),
             ]
         }
-    if ODD == "circular-schema":
-        node = {
-            "type": "object",
-            "properties": {"l": {"$ref": "#/$defs/N"}, "r": {"$ref": "#/$defs/N"}},
-        }
-        return {
-            "tools": [
-                tool(
-                    "tree",
-                    inputSchema={
-                        "type": "object",
-                        "properties": {"n": {"$ref": "#/$defs/N"}},
-                        "$defs": {"N": node},
-                    },
-                )
-            ]
-        }
     if ODD == "changes" and CALLS:
         return {"tools": [tool("echo"), tool("another")]}
     return {"tools": [tool("echo", annotations={"readOnlyHint": True}), tool("count")]}
@@ -170,9 +153,6 @@ def main() -> None:
         if ODD == "endless-requests":
             while True:
                 say({"id": f"r{time.monotonic_ns()}", "method": "ping"})
-        if ODD == "always-changing":
-            for _ in range(3_000):
-                say({"method": "notifications/tools/list_changed"})
     if ODD == "leaves-children":
         time.sleep(600)  # though nobody speaks any more
 
