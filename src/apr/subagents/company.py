@@ -42,6 +42,7 @@ MOST = 64
 _NOT_FOR_THEM = frozenset({"Agent", "AskUserQuestion", "ExitPlanMode", "StructuredOutput"})
 """Tools that a subagent does not have: it has nobody to ask, no subagents of its own, and its last
 words are for its chief."""
+_STOPPED = Outcome(content="It was stopped.", ok=False)
 _RECORDS = (AssistantTurn, ToolResult, HookEvent, SkillInvocation, Compaction)
 
 Outfit = Callable[[Agent, Kind], Awaitable[str]]
@@ -121,6 +122,7 @@ class Company:
         worker.stopped = True
         worker.doing.cancel()
         await asyncio.wait([worker.doing])
+        worker.outcome = worker.outcome or _STOPPED  # it may not even have begun
 
     async def news(self) -> AsyncIterator[Event]:
         """Yield what happens in the background, until one is done or there is none."""
@@ -168,9 +170,7 @@ class Company:
             self._events.append(event)
             self._news.set()
 
-        await asyncio.sleep(0)  # whoever has started this writes it down first
-        worker = self.background[name]
-        outcome = Outcome(content="It was stopped.", ok=False)
+        worker, outcome = self.background[name], _STOPPED
         try:
             async with self._room:
                 outcome = await self._work(name, task, context, emit)

@@ -87,14 +87,21 @@ async def here(root: Path, *, isolated: bool) -> Place:
     except ToolError:
         raise ToolError(f"a worktree begins with a commit, and {root} has none yet") from None
     name = f"agent-{os.urandom(4).hex()}"
-    worktree = root / WORKTREES / name
+    worktree = (root / WORKTREES).resolve() / name
     branch = f"worktree-{name}"
     await _exclude(root, inner)
-    await _git(root, "worktree", "add", "-q", "-b", branch, str(worktree), start)
-    worktree = worktree.resolve()
+    adding = asyncio.ensure_future(
+        _git(root, "worktree", "add", "-q", "-b", branch, str(worktree), start)
+    )
     place = Place(
         root=worktree / inner, project=root, worktree=worktree, branch=branch, start=start
     )
+    try:
+        await asyncio.shield(adding)
+    except asyncio.CancelledError:  # nobody will work there: it goes when it has come
+        await asyncio.wait([adding])
+        await place.leave()
+        raise
     if not place.root.is_dir():
         await place.leave()
         raise ToolError(f"nothing of {root} is in the last commit, so a worktree would be empty")

@@ -10,7 +10,8 @@ import pytest
 from apr.agent.events import Event, Notice, PromptDone
 from apr.agent.limits import Limits
 from apr.providers.base import ProviderError
-from apr.subagents.company import MOST, MOST_AT_ONCE
+from apr.subagents.company import MOST, MOST_AT_ONCE, Company, Task
+from apr.subagents.kinds import BUILTIN
 from ccpa.trace import AssistantTurn, HookEvent, SessionEnd, TextBlock, ToolResult
 from tests.apr.assembled import Answer, Use, Voices, events, last_text, results, session
 
@@ -333,6 +334,20 @@ async def test_one_in_the_background_can_be_stopped(project: Path) -> None:
         "[killed]\nIt was stopped.",
         "agent-1 had ended.",
     ]
+
+
+async def test_one_that_is_stopped_before_it_has_begun_is_stopped(project: Path) -> None:
+    assembled = session(project, Voices({}))
+    company = assembled.agent.background
+    assert isinstance(company, Company)
+    task = Task(kind=BUILTIN[0], description="d", prompt="slow.")
+    company.start(task, assembled.agent.context)
+    await company.stop("agent-1")
+    outcome = company.background["agent-1"].outcome
+    assert outcome is not None
+    assert (outcome.ok, outcome.content) == (False, "It was stopped.")
+    assert [event async for event in company.news()] == []
+    await assembled.close()
 
 
 async def test_one_in_the_background_that_cannot_begin_is_told_of(project: Path) -> None:

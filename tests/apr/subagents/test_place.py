@@ -223,3 +223,16 @@ async def test_what_a_repository_has_configured_is_not_run(repository: Path) -> 
     place = await here(repository, isolated=True)
     assert await place.leave() == ""
     assert not list(repository.rglob("pwned"))
+
+
+async def test_one_that_nobody_waits_for_any_more_goes(repository: Path) -> None:
+    coming = asyncio.create_task(here(repository, isolated=True))
+    while not list(repository.glob(f"{WORKTREES}/*")) and not coming.done():
+        await asyncio.sleep(0)
+    coming.cancel()
+    done, _ = await asyncio.wait([coming])
+    if coming.cancelled():
+        assert list(repository.glob(f"{WORKTREES}/*")) == []
+        assert branches(repository) == ["main"]
+    else:
+        assert await done.pop().result().leave() == ""
