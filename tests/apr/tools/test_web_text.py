@@ -5,6 +5,7 @@ import shutil
 import ssl
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from apr.tools.web.address import parse
 from apr.tools.web.client import Failed, get
 from apr.tools.web.passages import CUT, passages
 from apr.tools.web.untrusted import clean, marked
-from tests.apr.providers.raw_server import reply
+from tests.apr.providers.raw_server import RawServer, reply, says
 
 text = st.text(st.characters(codec="utf-8"), max_size=200)
 
@@ -119,4 +120,37 @@ async def test_a_proxy_that_cannot_be_used_is_told(
     monkeypatch.setenv("https_proxy", proxy)
     monkeypatch.delenv("no_proxy", raising=False)
     with pytest.raises(Failed, match=r"docs\.example could not be asked"):
+        await get(parse("https://docs.example/"), private=False)
+
+
+async def test_the_address_that_was_checked_is_the_one_that_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A name server that changes its mind in between (DNS rebinding) gets no second chance."""
+    loop = asyncio.get_running_loop()
+    resolve, asked = loop.getaddrinfo, list[str]()
+
+    async def rebinds(host: str, port: int, **more: Any) -> Any:
+        asked.append(host)
+        found = "127.0.0.1" if host == "docs.example" and asked.count(host) == 1 else host
+        return await resolve(found, port, **more)
+
+    monkeypatch.setattr(loop, "getaddrinfo", rebinds)
+    async with RawServer(says(reply("hello", kind="text/plain"))) as server:
+        port = parse(server.url).port
+        answer = await get(parse(f"http://docs.example:{port}/"), private=True)
+        assert server.received[0].headers["host"] == f"docs.example:{port}"
+    assert answer.body == b"hello"
+    assert asked.count("docs.example") == 1
+
+
+async def test_one_private_address_among_public_ones_is_enough_to_refuse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def both(host: str, port: int, **more: Any) -> Any:
+        addresses = ("1.1.1.1", "169.254.169.254")
+        return [(0, 0, 0, "", (address, port)) for address in addresses]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both)
+    with pytest.raises(ToolError, match=r"docs\.example has the address 169\.254\.169\.254"):
         await get(parse("https://docs.example/"), private=False)
