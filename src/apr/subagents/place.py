@@ -117,11 +117,11 @@ async def _exclude(root: Path, inner: str) -> None:
     folder = Path(await _git(root, "rev-parse", "--path-format=absolute", "--git-common-dir"))
     file = folder / "info" / "exclude"
     line = f"/{inner}{WORKTREES}/"
-    known = file.read_text(errors="replace").splitlines() if file.is_file() else []
-    if line not in known:
+    known = file.read_text(errors="replace") if file.is_file() else ""
+    if line not in known.splitlines():
         file.parent.mkdir(exist_ok=True)
         with file.open("a") as out:
-            out.write(f"{line}\n")
+            out.write(f"{line}\n" if known.endswith("\n") or not known else f"\n{line}\n")
 
 
 async def _git(folder: Path, *words: str) -> str:

@@ -236,3 +236,13 @@ async def test_one_that_nobody_waits_for_any_more_goes(repository: Path) -> None
         assert branches(repository) == ["main"]
     else:
         assert await done.pop().result().leave() == ""
+
+
+async def test_what_the_user_excludes_stays_excluded(repository: Path) -> None:
+    exclude = repository / ".git/info/exclude"
+    exclude.parent.mkdir(exist_ok=True)
+    exclude.write_text("mine")  # without an end of line
+    for _ in range(2):
+        place = await here(repository, isolated=True)
+        await place.leave()
+    assert exclude.read_text() == "mine\n/.claude/worktrees/\n"
