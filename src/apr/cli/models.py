@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from apr.legible import legible
+from apr.ui.amounts import size
 from apr.ui.terminal import line
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ def _show(ranked: Sequence["Ranked"], chosen: "Ranked | None", *, why: bool) -> 
         model = one.model
         mark = "*" if one is chosen else " "
         kind = model.info.quantisation if model.info else "broken"
-        size = f"{model.size / 1e9:.1f} GB" if model.size >= 1e8 else f"{model.size / 1e6:.1f} MB"
-        print(f"{mark}{number:>3}  {name:<{width}}  {kind:<8} {size:>9}  {model.store}")
+        print(f"{mark}{number:>3}  {name:<{width}}  {kind:<8} {size(model.size):>9}  {model.store}")
         if why:
             print(f"      {line(one.reason)}")
             print(f"      {line(str(model.path))}")

@@ -22,6 +22,7 @@ from msgspec import Struct
 from apr.engine import state as engines
 from apr.engine.state import EngineError, EngineState
 from apr.home import home, open_private
+from apr.ui.amounts import size
 
 Progress = Callable[[str], None]
 
@@ -169,7 +170,7 @@ async def _start(
     log = open_private(log_path)
     try:
         process = _spawn(_command(model, ctx, keep_alive), log)
-        tell(f"loading {model.stem} ({_size(engines.size(identity))})")
+        tell(f"loading {model.stem} ({size(engines.size(identity))})")
         try:
             engine = await _ready(process, folder, identity)
         except BaseException:
@@ -226,10 +227,6 @@ def _command(model: Path, ctx: int | None, keep_alive: float | None) -> list[str
     if ctx is not None:
         command += ["--ctx", str(ctx)]
     return command
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _tail(log: int) -> str:

@@ -50,7 +50,8 @@ def plan(
     Without a wish the context is what the model was trained for, or as much of it as half of the
     memory beside the weights holds; then half of what is left goes to more slots, up to
     `most_slots`, and half of the rest to the cache. No model has more context than it was trained
-    for.
+    for. All further slots take no more than the model with its first: llama.cpp fills their memory
+    with zeros at once, which nobody gets back and the start waits for.
 
     Raises:
         EngineError: the model, or what was wished for, does not fit.
@@ -70,7 +71,8 @@ def plan(
             "context (--ctx), or use a smaller model."
         )
     if slots is None:
-        slots = 1 + min(most_slots - 1, left // 2 // max(1, context * per_token))
+        spare = min(left // 2, needed(info, context=context))
+        slots = 1 + min(most_slots - 1, spare // max(1, context * per_token))
         left -= (slots - 1) * context * per_token
     return Plan(context, slots, min(MOST_CACHE_MIB, left // 2 // MIB))
 

@@ -47,6 +47,14 @@ def test_a_small_machine_gives_half_of_what_is_left_beside_the_weights() -> None
     assert given.cache_mib > 1024
 
 
+def test_further_conversations_take_no_more_than_the_model_with_its_first() -> None:
+    small = msgspec.structs.replace(CODER_30B, size=GIB, context_length=32_768)
+    given = plan(small, 128 * GIB, most_slots=16)
+    first = given.context * small.kv_bytes_per_token
+    assert 1 < given.slots < 16
+    assert (given.slots - 1) * first < GIB + 2 * first
+
+
 def test_all_of_it_fits_what_is_free() -> None:
     for free in range(20 * GIB, 200 * GIB, GIB):
         assert needs(plan(CODER_30B, free)) < free
