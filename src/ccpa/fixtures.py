@@ -188,7 +188,9 @@ def _load_current(directory: Path) -> Fixture:
         raise FixtureError(
             f"{directory / WORKSPACE}: missing; a canonical fixture starts from files"
         )
-    earlier = directory / BEFORE
+    before = load_fixture(directory / BEFORE) if (directory / BEFORE).is_dir() else None
+    if before is not None and before.before is not None:
+        raise FixtureError(f"{before.directory / BEFORE}: one session before is all that is played")
     if file.expect and kind == "canonical":
         raise FixtureError(f"{path}: expect: needs a {STUDENT_TRACE} beside it to expect drifts of")
     return Fixture(
@@ -202,7 +204,7 @@ def _load_current(directory: Path) -> Fixture:
         setup=file.setup,
         checks=file.check,
         expect=file.expect,
-        before=load_fixture(earlier) if (earlier / FIXTURE_FILE).exists() else None,
+        before=before,
         web=_parse(directory / WEB_FILE, Web) if (directory / WEB_FILE).exists() else None,
     )
 

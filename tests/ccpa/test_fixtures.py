@@ -11,6 +11,7 @@ from ccpa.fixtures import (
     materialise,
     read_trace,
 )
+from ccpa.layout import FIXTURE_FILE, WEB_FILE
 from ccpa.trace import UserPrompt
 from ccpa.workspace import snapshot
 
@@ -191,3 +192,29 @@ def test_a_git_workspace_has_the_same_commit_everywhere(directory: Path, tmp_pat
         materialise(load_fixture(directory), copy)
         heads.add((copy / ".git/refs/heads/main").read_text())
     assert len(heads) == 1
+
+
+def test_the_session_before_is_a_fixture_of_its_own_and_has_none_before_it(tmp_path: Path) -> None:
+    source = Path(__file__).parents[2] / "fixtures/canonical/session-resumed"
+    resumed = tmp_path / source.name
+    shutil.copytree(source, resumed)
+    before = load_fixture(resumed).before
+    assert before is not None
+    assert (before.id, before.directory) == ("before", resumed / "before")
+    assert find_fixtures(tmp_path) == [resumed]
+    shutil.copytree(source / "before", resumed / "before" / "before")
+    with pytest.raises(FixtureError, match="one session before is all that is played"):
+        load_fixture(resumed)
+    (resumed / "before" / FIXTURE_FILE).unlink()
+    with pytest.raises(FixtureError, match="before: no fixture here"):
+        load_fixture(resumed)
+
+
+def test_a_web_that_is_none_is_an_error_with_its_line(tmp_path: Path) -> None:
+    source = Path(__file__).parents[2] / "fixtures/canonical/web-search-and-fetch"
+    fixture = tmp_path / source.name
+    shutil.copytree(source, fixture)
+    assert load_fixture(fixture).web is not None
+    (fixture / WEB_FILE).write_text('[[page]]\nurl = "https://a.example/"\ntext = 1\n')
+    with pytest.raises(FixtureError, match=r"web\.toml:3: page\[0\]\.text: "):
+        load_fixture(fixture)
