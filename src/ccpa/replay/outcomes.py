@@ -149,7 +149,8 @@ def _agent(use: Use) -> Reduced:
 
 
 def _answered(use: Use) -> Reduced:
-    return answers(use.block.input, use.result.content)
+    given = answers(use.block.input, use.result.content)
+    return [f"{question} {answer}" for question, answer in given.items()]
 
 
 def _found(use: Use) -> Reduced:

@@ -50,6 +50,20 @@ def test_words_of_the_agents_own_do_not_count(tool: str, left: str, right: str) 
     assert same(tool, left, right)
 
 
+def test_of_a_question_the_answers_count() -> None:
+    asked = {"questions": [{"question": "Which?", "options": [{"label": "A"}, {"label": "B"}]}]}
+    left, right = "The user answered: A", 'User has answered: "Which?"="A".'
+    assert same("AskUserQuestion", left, right, given=asked)
+    assert not same("AskUserQuestion", left, "The user answered: B", given=asked)
+
+
+def test_of_a_search_the_pages_count() -> None:
+    left = "One\nhttps://a.example/1\n\nTwo\nhttps://b.example/2"
+    right = "[Two](https://b.example/2), then (https://a.example/1)."
+    assert same("WebSearch", left, right)
+    assert not same("WebSearch", left, "https://a.example/1")
+
+
 def test_each_agent_shows_a_notebook_in_its_own_form() -> None:
     left, right = '1\t{\n2\t "cells": []', "1\t[the notebook has no cells]"
     assert same("Read", left, right, given={"file_path": "/workspace/a.ipynb"})
