@@ -96,14 +96,14 @@ def runs_outside(specifiers: Iterable[str], command: str) -> bool:
 
 
 def ruin(policy: Policy, access: Access, command: str) -> str | None:
-    """Return what a command would remove that nobody means to: the root, home, the project."""
+    """Return what a command would remove that nobody means to: home, what is above the project."""
     home = Path.home().resolve()
     lost = {Path("/"), home, *home.parents, *policy.root.parents}
     for one in everything(command):
         if program(one) != "rm":
             continue
         options = [word for word in one.words[1:] if word and word.startswith("-")]
-        if not any(word == "--recursive" or re.match(r"-\w*[rR]", word) for word in options):
+        if not any(word.startswith("--r") or re.match(r"-\w*[rR]", word) for word in options):
             continue
         for index, word in enumerate(one.words[1:], 1):
             name = word if word is not None else one.written(index)

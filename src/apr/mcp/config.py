@@ -206,8 +206,8 @@ def _read(path: Path) -> _File | None:
                 raise McpConfigError(f"{path}: it is not a file")
             content = stream.read(_LARGEST + 1)
     except OSError as error:
-        if error.errno in {errno.ENOENT, errno.ENOTDIR}:
-            return None
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.EISDIR}:
+            return None  # a sandbox puts a folder where no file may be made
         raise McpConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
     if len(content) > _LARGEST:
         raise McpConfigError(f"{path}: it is larger than {_LARGEST} bytes")

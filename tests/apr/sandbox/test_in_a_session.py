@@ -86,6 +86,10 @@ def test_nothing_that_is_confined_outlives_a_kill_of_apr(place: Path) -> None:
         assert (project / "started").exists()
         running.send_signal(signal.SIGKILL)
         running.communicate()
+    assert (project / ".mcp.json").is_dir(), "nobody could take it away"
+    with serving(ScriptedModel([says("hello")])) as url:
+        again = apr("code", "--base-url", url, "--model", "m", "hi", home=home, cwd=project)
+    assert (again.returncode, again.stdout) == (0, "hello\n"), again.stderr
     deadline = time.monotonic() + 20
     while _lives(asleep) and time.monotonic() < deadline:
         time.sleep(0.02)
