@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
             max_tokens=args.max_tokens,
             temperature=args.temperature,
             limits=Limits(turns=args.max_turns or settings.apr.max_turns),
+            vision=args.vision,
             core_tools=model == DEMO and args.base_url is None,
         )
         return options, provider, model

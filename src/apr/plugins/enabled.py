@@ -24,7 +24,7 @@ class Brought(Struct, kw_only=True):
     hooks: list[tuple[Path, dict[str, tuple[HookGroup, ...]]]] = field(default_factory=list)
     """By plugin folder, its hooks."""
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """MCP servers by name, as `.mcp.json` writes them; `plugin:name` where the name is taken."""
+    """MCP servers as `.mcp.json` writes them, each by `plugin:PLUGIN:SERVER`."""
     folders: dict[str, Path] = field(default_factory=dict)
     """The plugins' folders, by `name@marketplace`."""
     notices: list[str] = field(default_factory=list)
@@ -115,8 +115,7 @@ def _take(brought: Brought, key: str, folder: Path, offer: Offer) -> None:
     if hooks:
         brought.hooks.append((folder, hooks))
     for server, config in servers.items():
-        named = server if server not in brought.servers else f"{name}:{server}"
-        brought.servers[named] = _rooted(config, folder)
+        brought.servers[f"plugin:{name}:{server}"] = _rooted(config, folder)
 
 
 def _named(folder: Path, given: str | list[str] | dict[str, Any] | None) -> tuple[Path, ...]:
