@@ -140,7 +140,7 @@ def test_servers_are_told_where_the_plugin_is(home: Path, project: Path, market:
     offers(market, {"name": "tool", "source": "./tool"})
     found = brought(home, project, market, "tool")
     folder = str(market / "tool")
-    assert found.servers == {"plugin:wording:db": {"command": f"{folder}/serve", "args": [folder]}}
+    assert found.servers == {"plugin:tool:db": {"command": f"{folder}/serve", "args": [folder]}}
 
 
 def git(folder: Path, *words: str) -> str:
