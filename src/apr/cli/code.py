@@ -60,7 +60,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--add-dir", metavar="DIR", action="append", default=[], help="also part of the project")
     add_model_options(parser)
     add("--max-turns", metavar="N", type=positive, help="end after N answers of the model")
-    add("--max-tokens-total", metavar="N", type=positive, help="end after N tokens, cached ones apart")
+    add(
+        "--max-tokens-total",
+        metavar="N",
+        type=positive,
+        help="end after N tokens, cached ones apart",
+    )
     add("--timeout", metavar="TIME", type=duration, help="end after this time: 90s, 10m, 1h")
     add("--permission-mode", choices=MODES)
     add("--settings", metavar="FILE", help="further settings: a file, or JSON as it stands")
