@@ -70,7 +70,7 @@ async def test_who_waits_for_another_ones_start_is_told_so(tiny: Path) -> None:
     await asyncio.gather(
         attach(tiny, on_progress=first.append), attach(tiny, on_progress=second.append)
     )
-    assert first == [f"loading tiny ({tiny.stat().st_size / 1e6:.1f} MB)"]
+    assert first == [f"loading tiny ({tiny.stat().st_size / 1e3:.1f} kB)"]
     assert second == ["waiting for the engine that another apr is starting"]
 
 
