@@ -14,7 +14,7 @@ from demo_model.variation import Variation
 from demo_model.verify import Failure, examiner_of
 
 pytestmark = pytest.mark.reference
-STEPS = 140
+STEPS = 200
 
 
 @pytest.fixture(autouse=True)
