@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             temperature=args.temperature,
             limits=Limits(turns=args.max_turns or settings.apr.max_turns),
             vision=args.vision,
-            core_tools=model == DEMO and args.base_url is None,
+            core_tools=model == DEMO,
         )
         return options, provider, model
 

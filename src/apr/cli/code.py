@@ -171,7 +171,7 @@ def _begin(args: argparse.Namespace, options: Options) -> Assembled:
         provider, model = _model(args, options, args.fallback_model)
     from apr.models.resolve import DEMO
 
-    if model == DEMO and args.base_url is None:  # it was trained on these
+    if model == DEMO:  # by itself or served: it was trained on these
         options = msgspec.structs.replace(options, core_tools=True)
     if args.fork_trace is not None:
         from apr.agent.retold import fork

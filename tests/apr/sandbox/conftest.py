@@ -1,5 +1,6 @@
 """A confined shell in a project, with a home that holds secrets."""
 
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -66,3 +67,7 @@ async def opened(place: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     for shells, sandbox in sandboxes:
         await shells.close()
         await sandbox.close()
+
+
+PYTHON = str(Path(sys.executable).resolve())
+"""Python itself: that of an environment may lie in a folder that is hidden inside."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apr.sandbox.conftest import Opened, needs_sandbox
+from tests.apr.sandbox.conftest import PYTHON, Opened, needs_sandbox
 
 pytestmark = needs_sandbox
 
@@ -236,7 +236,7 @@ async def test_nothing_outlives_the_command_that_started_it(opened: Opened) -> N
     away += "open('started','w').close()\ntime.sleep(600)"
     (here.root / "away.py").write_text(away)
     status, _ = await here.run(
-        f"{sys.executable} -I -S away.py; setsid -f sleep 600.25; nohup sleep 600.25 & "
+        f"{PYTHON} -I -S away.py; setsid -f sleep 600.25; nohup sleep 600.25 & "
         "until [ -e started ]; do sleep 0.01; done"
     )
     assert status == 0
@@ -259,12 +259,12 @@ async def test_there_is_no_network(opened: Opened) -> None:
 async def test_commands_find_each_others_servers(opened: Opened) -> None:
     here = await opened()
     (here.root / "page").write_text("served")
-    serve = f"{sys.executable} -m http.server --bind 127.0.0.1 8123"
+    serve = f"{PYTHON} -m http.server --bind 127.0.0.1 8123"
     await here.shells.start_in_background(serve, here.root)
     fetch = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8123/page').read())"
     _, said = await here.run(
         "until echo > /dev/tcp/127.0.0.1/8123; do sleep 0.05; done 2>/dev/null;"
-        f' {sys.executable} -c "{fetch}"'
+        f' {PYTHON} -c "{fetch}"'
     )
     assert "served" in said
 
@@ -275,7 +275,7 @@ async def test_unix_sockets_are_out_of_reach(opened: Opened, place: Path) -> Non
 
     def connect(address: str) -> str:
         code = f"import socket; socket.socket(socket.AF_UNIX).connect('{address}'); print('in')"
-        return f'{sys.executable} -c "{code}"'
+        return f'{PYTHON} -c "{code}"'
 
     with socket.socket(socket.AF_UNIX) as named, socket.socket(socket.AF_UNIX) as abstract:
         for one, address in ((named, str(path)), (abstract, f"\0apr-test-{os.getpid()}")):
@@ -309,7 +309,7 @@ async def test_what_could_reach_round_the_walls_is_refused_by_the_kernel(opened:
         )
     )
     if os.uname().machine == "x86_64":
-        assert await here.run(f"{sys.executable} calls.py") == (0, "-1 1\n1\n1\n")
+        assert await here.run(f"{PYTHON} calls.py") == (0, "-1 1\n1\n1\n")
 
 
 async def test_it_has_no_terminal_to_type_into(opened: Opened) -> None:

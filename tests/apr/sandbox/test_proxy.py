@@ -1,13 +1,12 @@
 """The way out: which hosts a confined command reaches, through a real proxy and real sockets."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
 
 from apr.sandbox.proxy import Allowed
-from tests.apr.sandbox.conftest import Opened, needs_sandbox
+from tests.apr.sandbox.conftest import PYTHON, Opened, needs_sandbox
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ print(through.getresponse().read().decode())
 
 def fetch(url: str, script: str = FETCH) -> str:
     # NO_PROXY names this machine, for the servers that commands start themselves
-    return f"no_proxy= NO_PROXY= {sys.executable} -c '{script}' {url}"
+    return f"no_proxy= NO_PROXY= {PYTHON} -c '{script}' {url}"
 
 
 @needs_sandbox
