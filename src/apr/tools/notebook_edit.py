@@ -1,5 +1,6 @@
 """NotebookEdit: one cell of a notebook replaced, inserted or deleted."""
 
+import hashlib
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -120,7 +121,18 @@ def _new(whole: dict[str, Any], cell_type: str) -> dict[str, Any]:
     cell = dict(v4.new_markdown_cell() if cell_type == "markdown" else v4.new_code_cell())
     if whole.get("nbformat_minor", 0) < 5:
         del cell["id"]  # ids came with format 4.5
+    else:
+        cell["id"] = _unused_id(whole["cells"])
     return cell
+
+
+def _unused_id(cells: list[dict[str, Any]]) -> str:
+    """Return an id for a new cell: by the others' and not by chance, so that a run can be rerun."""
+    taken = [str(cell.get("id")) for cell in cells]
+    fresh = "\n".join(taken)
+    while (fresh := hashlib.sha256(fresh.encode()).hexdigest()[:8]) in taken:
+        pass
+    return fresh
 
 
 def _in_lines(cells: list[dict[str, Any]]) -> bool:
