@@ -37,7 +37,7 @@ types:
 unit:
 	@tools/setup.sh $(VENV) test
 	$(BIN)/coverage erase
-	$(BIN)/python tools/side_by_side.py $(BIN)/coverage run -m pytest --reruns 2 -rR
+	$(BIN)/python tools/side_by_side.py $(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import pty
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,3 +213,10 @@ def test_a_chat_keeps_its_history_until_it_is_told_not_to(home: Path, tmp_path: 
     assert terminal.end() == 0
     assert read[1] > read[0] + 8  # the first exchange as well
     assert read[2] < read[1]
+
+
+def test_a_terminal_is_told_to_stop_by_a_signal(home: Path, tmp_path: Path) -> None:
+    terminal = Terminal("demo", "--keep-alive", "0", home=home, cwd=tmp_path)
+    terminal.wait_for("> ")
+    terminal.process.send_signal(signal.SIGHUP)
+    assert terminal.end() in (-signal.SIGHUP, 128 + signal.SIGHUP)

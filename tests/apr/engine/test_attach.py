@@ -65,13 +65,13 @@ async def test_agents_that_start_at_once_share_one_engine(tiny: Path, apr_home: 
 
 
 async def test_who_waits_for_another_ones_start_is_told_so(tiny: Path) -> None:
-    first: list[str] = []
-    second: list[str] = []
-    await asyncio.gather(
-        attach(tiny, on_progress=first.append), attach(tiny, on_progress=second.append)
-    )
-    assert first == [f"loading tiny ({tiny.stat().st_size / 1e3:.1f} kB)"]
-    assert second in ([], ["waiting for the engine that another apr is starting"])  # if it is long
+    told: asyncio.Queue[str] = asyncio.Queue()
+    with state.try_lock(state.directory(), state.identity(tiny)) as held:
+        assert held
+        waiting = asyncio.create_task(attach(tiny, on_progress=told.put_nowait))
+        assert await told.get() == "waiting for the engine that another apr is starting"
+    await waiting
+    assert told.get_nowait() == f"loading tiny ({tiny.stat().st_size / 1e3:.1f} kB)"
 
 
 async def test_attaching_to_a_warm_engine_starts_and_imports_nothing(tiny: Path) -> None:
