@@ -66,7 +66,7 @@ async def test_agents_that_start_at_once_share_one_engine(tiny: Path, apr_home: 
 
 async def test_who_waits_for_another_ones_start_is_told_so(tiny: Path) -> None:
     told: asyncio.Queue[str] = asyncio.Queue()
-    with state.try_lock(state.directory(), state.identity(tiny)) as held:
+    with engines.try_lock(engines.directory(), engines.identity(tiny)) as held:
         assert held
         waiting = asyncio.create_task(attach(tiny, on_progress=told.put_nowait))
         assert await told.get() == "waiting for the engine that another apr is starting"
