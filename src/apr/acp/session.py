@@ -28,7 +28,7 @@ _MODES = {
     "bypassPermissions": ("Bypass permissions", "Asks for nothing that no rule forbids"),
     "dontAsk": ("Don't ask", "Does what is allowed, and asks for nothing"),
 }
-_OPTIONS = (
+_OPTIONS: tuple[tuple[str, str, schema.PermissionOptionKind], ...] = (
     ("once", "Allow", "allow_once"),
     ("session", "Allow for this session", "allow_always"),
     ("no", "Reject", "reject_once"),
@@ -157,7 +157,7 @@ class EditorSession:
             session_id=self.id,
             tool_call=schema.ToolCallUpdate(**start.model_dump(exclude={"session_update"})),
             options=[
-                schema.PermissionOption(option_id=id_, name=name, kind=kind)  # type: ignore[arg-type]
+                schema.PermissionOption(option_id=id_, name=name, kind=kind)
                 for id_, name, kind in _OPTIONS
             ],
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from apr.cli.options import setting_sources
 from apr.errors import AprError
 from apr.legible import legible
 from apr.settings import (
@@ -77,7 +78,7 @@ def _common(parser: argparse.ArgumentParser, *, nested: bool) -> None:
     add(
         "--setting-sources",
         metavar="LIST",
-        type=sources_of,
+        type=setting_sources,
         default=default(SOURCES),
         help="which files count, of user,project,local",
     )
@@ -181,12 +182,3 @@ def _nested(key: tuple[str, ...]) -> dict[str, Any]:
     for part in reversed(key):
         value = {part: value}
     return dict(value)
-
-
-def sources_of(text: str) -> tuple[str, ...]:
-    """Read the value of `--setting-sources`: names with commas between them."""
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
-    wrong = [name for name in names if name not in SOURCES]
-    if wrong:
-        raise argparse.ArgumentTypeError(f"{wrong[0]} is none of {', '.join(SOURCES)}")
-    return names

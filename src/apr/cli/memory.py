@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from apr.cli.config import sources_of
+from apr.cli.options import setting_sources
 from apr.errors import AprError
 from apr.legible import legible
 from apr.memory import BUDGET, Memory, Piece, load, nested, render, tokens
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--touch", metavar="FILE", action="append", default=[], help="as after reading FILE")
     add("--json", action="store_true", help="print JSON")
     add("-C", metavar="DIR", dest="root", default=".", help="the project's directory")
-    add("--setting-sources", metavar="LIST", type=sources_of, default=SOURCES)
+    add("--setting-sources", metavar="LIST", type=setting_sources, default=SOURCES)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,6 +5,8 @@ import contextlib
 import math
 import re
 
+from apr.settings import SOURCES
+
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -48,11 +50,12 @@ def session_id(text: str) -> str:
 
 
 def setting_sources(text: str) -> tuple[str, ...]:
-    """Read a list of those whose settings are read."""
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if set(names) <= {"user", "project", "local"}:
-        return names
-    raise argparse.ArgumentTypeError(f"{text!r} is not a list of user, project and local")
+    """Read the value of `--setting-sources`: names with commas between them."""
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    wrong = [name for name in names if name not in SOURCES]
+    if wrong:
+        raise argparse.ArgumentTypeError(f"{wrong[0]} is none of {', '.join(SOURCES)}")
+    return names
 
 
 def duration(text: str) -> float | None:

@@ -5,9 +5,9 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
 
 from apr.agent.events import Notice
 from apr.engine import process
@@ -16,9 +16,6 @@ from apr.engine.state import EngineError, directory, identity
 from apr.providers.base import ModelEvent, ProviderError, Request
 from apr.providers.openai_chat import OpenAIChat
 from apr.providers.toolcalls import family_of
-
-_OPENER = "<think>"
-_LARGEST = 1 << 20
 
 RESTARTS = 1
 """How often an engine that ends in the middle of an answer is started again for that answer."""
@@ -132,27 +129,13 @@ async def _begins_in_reasoning(endpoint: Endpoint) -> bool:
 
     Only the template knows, so the engine is asked to render it; not where it never speaks of that.
     """
-    if endpoint.template is None or _OPENER not in endpoint.template:
+    if endpoint.template is None or "<think>" not in endpoint.template:
         return False
-    from apr.providers.http import Client, parse_url
+    from apr.serve.engine import Engine
+    from apr.serve.reasoning import opens
 
-    origin = msgspec.structs.replace(parse_url(endpoint.base_url), path="")
-    client = Client(origin)
-    body = msgspec.json.encode({"messages": [{"role": "user", "content": "Hello"}]})
+    engine = Engine(urlsplit(endpoint.base_url).port or 0, endpoint.api_key, endpoint.model_name)
     try:
-        response = await client.post(
-            "/apply-template", body, {"Authorization": f"Bearer {endpoint.api_key}"}
-        )
-        try:
-            rendered = msgspec.json.decode(await response.read(_LARGEST), type=_Rendered)
-        finally:
-            response.close()
-    except (ProviderError, msgspec.MsgspecError):
-        return False  # the request itself will say what is wrong
+        return await opens(engine)
     finally:
-        await client.close()
-    return rendered.prompt.rstrip().endswith(_OPENER)
-
-
-class _Rendered(Struct):
-    prompt: str
+        await engine.close()

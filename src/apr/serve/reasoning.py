@@ -35,15 +35,20 @@ class Reasoning:
         if key not in self._known:
             if len(self._known) >= _MOST:
                 self._known.clear()
-            self._known[key] = await self._opens(kwargs)
+            self._known[key] = await opens(self._engine, kwargs)
         return self._known[key]
 
-    async def _opens(self, kwargs: Any) -> bool:
-        body = {"messages": [{"role": "user", "content": "Hello"}]}
-        if kwargs is not None:
-            body["chat_template_kwargs"] = kwargs
-        try:
-            rendered = await self._engine.call("/apply-template", body)
-        except ProviderError:
-            return False  # the request itself will say what is wrong
-        return str(rendered["prompt"]).rstrip().endswith(OPENER)
+
+async def opens(engine: Engine, kwargs: Any = None) -> bool:
+    """Return whether the template of an engine's model opens the model's reasoning itself.
+
+    `kwargs` are the options that the template is given.
+    """
+    body = {"messages": [{"role": "user", "content": "Hello"}]}
+    if kwargs is not None:
+        body["chat_template_kwargs"] = kwargs
+    try:
+        rendered = await engine.call("/apply-template", body)
+    except ProviderError:
+        return False  # the request itself will say what is wrong
+    return str(rendered["prompt"]).rstrip().endswith(OPENER)

@@ -22,7 +22,7 @@ from apr.agent.permissions import Mode
 from apr.assembly import Assembled
 from apr.headless.drive import Sink, drive
 from apr.home import home, private_directory
-from apr.terminal.commands import ALIASES, COMMANDS, TO_THE_AGENT, Desk, Leave
+from apr.terminal.commands import ALIASES, COMMANDS, Desk, Leave
 from apr.terminal.consent import CHOICES, Consent
 from apr.terminal.screen import Screen
 from apr.ui.terminal import line
@@ -128,7 +128,7 @@ class Terminal:
             name, _, given = text[1:].partition(" ")
             name = ALIASES.get(name, name)
             command = COMMANDS.get(name) if text.startswith("/") else None
-            if command is not None and name not in TO_THE_AGENT:
+            if command is not None and command.do is not None:
                 for shown in command.do(self._desk, given.strip()):
                     self._screen.say(shown)
                 return

@@ -22,10 +22,13 @@ class Desk(Struct, frozen=True, kw_only=True):
 
 
 class Command(Struct, frozen=True):
-    """One command. It takes what was typed behind its name, and returns lines to show."""
+    """One command. `do` takes what was typed behind its name, and returns lines to show.
+
+    Without it the command is the agent's own: it goes to it as a prompt.
+    """
 
     description: str
-    do: Callable[[Desk, str], Iterator[str]]
+    do: Callable[[Desk, str], Iterator[str]] | None = None
 
 
 class Leave(Exception):
@@ -133,7 +136,7 @@ def _quit(_desk: Desk, _given: str) -> Iterator[str]:
 COMMANDS = {
     "help": Command("what can be typed here", _help),
     "clear": Command("forget the conversation", _clear),
-    "compact": Command("sum the conversation up; say what to keep", _help),
+    "compact": Command("sum the conversation up; say what to keep"),
     "context": Command("what fills the context", _context),
     "cost": Command("what this session has used", _cost),
     "status": Command("project, model, mode, session", _status),
@@ -145,7 +148,4 @@ COMMANDS = {
     "trace": Command("where the trace is", _trace),
     "quit": Command("leave", _quit),
 }
-"""By name. `/compact` is the agent's own: it goes to it as a prompt."""
-
-TO_THE_AGENT = frozenset({"compact"})
 ALIASES = {"exit": "quit", "q": "quit", "?": "help", "usage": "cost"}

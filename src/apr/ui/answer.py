@@ -1,14 +1,14 @@
 """One answer as text: what it says on standard output as it comes, all else on standard error."""
 
-import contextlib
 from typing import TextIO
 
 from apr.agent.events import Notice, PrefillProgress, Retracted, TextDelta, ThinkingDelta
 from apr.answer import Answered, per_second
 from apr.providers.base import ModelEvent
-from apr.ui.terminal import coloured, plain
+from apr.ui.beside import Beside
+from apr.ui.terminal import plain
 
-_DIM, _RESET, _ERASE = "\x1b[2m", "\x1b[0m", "\r\x1b[K"
+_DIM, _RESET = "\x1b[2m", "\x1b[0m"
 
 
 class AnswerPrinter:
@@ -20,27 +20,25 @@ class AnswerPrinter:
 
     def __init__(self, out: TextIO, err: TextIO, *, quiet: bool = False) -> None:
         self._out = out
-        self._err = err
+        self._beside = Beside(err)
         self._quiet = quiet
         self._terminal = out.isatty()
         self._thinks_aloud = err.isatty()
-        self._colour = coloured(err)
         self._thinking = False
         self._line_open = False
-        self._progress_shown = False
 
     def __call__(self, event: ModelEvent) -> None:
         """Show the event, if it is one that people see."""
         match event:
             case TextDelta() | ThinkingDelta() if self._quiet:
-                self._clear_progress()
+                self._beside.clear()
             case TextDelta(text):
                 self._end_thinking()
                 self._say(plain(text) if self._terminal else text)
             case ThinkingDelta(text) if self._thinks_aloud:
                 self._think(text)
-            case PrefillProgress(done, total):
-                self._progress(done, total)
+            case PrefillProgress(done, total) if not self._line_open:
+                self._beside.progress(done, total)
             case Notice(text):
                 self.note(text)
             case Retracted():
@@ -51,57 +49,42 @@ class AnswerPrinter:
     def end(self) -> None:
         """End the answer's last line."""
         self._end_thinking()
-        self._clear_progress()
+        self._beside.clear()
         if self._line_open:
             self._say("\n")
 
     def note(self, text: str) -> None:
         """Tell the person something that is no part of the answer."""
         self.end()
-        self._show(f"{plain(text)}\n")
+        self._beside.show(f"{plain(text)}\n")
 
     def invite(self, text: str) -> None:
         """Show that it is the person's turn."""
-        self._show(text)
+        self._beside.show(text)
 
     def aside(self, text: str) -> None:
         """Say something dim."""
         self.end()
         shown = plain(text)
-        self._show(f"{_DIM}{shown}{_RESET}\n" if self._colour else f"{shown}\n")
+        self._beside.show(f"{_DIM}{shown}{_RESET}\n" if self._beside.colour else f"{shown}\n")
 
     def _say(self, text: str) -> None:
-        self._clear_progress()
+        self._beside.clear()
         if text:
             self._out.write(text)
             self._out.flush()
             self._line_open = not text.endswith("\n")
 
     def _think(self, text: str) -> None:
-        self._clear_progress()
+        self._beside.clear()
         shown = plain(text)
-        self._show(f"{_DIM}{shown}{_RESET}" if self._colour else shown)
+        self._beside.show(f"{_DIM}{shown}{_RESET}" if self._beside.colour else shown)
         self._thinking = True
 
     def _end_thinking(self) -> None:
         if self._thinking:
-            self._show("\n")
+            self._beside.show("\n")
             self._thinking = False
-
-    def _progress(self, done: int, total: int) -> None:
-        if self._colour and not self._line_open:
-            self._show(f"{_ERASE}{_DIM}reading the prompt: {done:,} of {total:,} tokens{_RESET}")
-            self._progress_shown = True
-
-    def _clear_progress(self) -> None:
-        if self._progress_shown:
-            self._show(_ERASE)
-            self._progress_shown = False
-
-    def _show(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # no reason to stop
-            self._err.write(text)
-            self._err.flush()
 
 
 def figures(answered: Answered) -> str:

@@ -1,16 +1,16 @@
 """A run as text: the answer on standard output as it comes, all else on standard error."""
 
-import contextlib
 from typing import Any, TextIO
 
 import msgspec
 
 from apr.agent.events import Event, Notice, PrefillProgress, Retracted, TextDelta, ToolStarted
 from apr.agent.loop import INTERRUPTED
-from apr.ui.terminal import coloured, plain
+from apr.ui.beside import Beside
+from apr.ui.terminal import plain
 from ccpa.trace import AssistantTurn, SessionEnd, ToolResult, ToolUseBlock
 
-_DIM, _RED, _RESET, _ERASE = "\x1b[2m", "\x1b[31m", "\x1b[0m", "\r\x1b[K"
+_DIM, _RED, _RESET = "\x1b[2m", "\x1b[31m", "\x1b[0m"
 _WIDTH = 100
 # The input that says most about a call, by the field's name.
 _TELLING = ("file_path", "pattern", "command", "bash_id", "shell_id")
@@ -21,10 +21,8 @@ class TextPrinter:
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self._out = out
-        self._err = err
-        self._colour = coloured(err)
+        self._beside = Beside(err)
         self._line_open = False
-        self._progress_shown = False
         self._failed: OSError | None = None
 
     def __call__(self, event: Event) -> None:
@@ -34,8 +32,8 @@ class TextPrinter:
                 self._say(plain(text) if self._out.isatty() else text)
             case AssistantTurn():
                 self._end_line()
-            case PrefillProgress(done, total):
-                self._progress(done, total)
+            case PrefillProgress(done, total) if not self._line_open:
+                self._beside.progress(done, total)
             case ToolStarted(call):
                 self._note(f"● {summary(call)}", _DIM)
             case ToolResult(ok=False, content=content):
@@ -61,7 +59,7 @@ class TextPrinter:
             raise self._failed
 
     def _say(self, text: str) -> None:
-        self._clear_progress()
+        self._beside.clear()
         if self._failed or not text:
             return
         try:
@@ -76,26 +74,12 @@ class TextPrinter:
             self._say("\n")
 
     def _note(self, text: str, colour: str) -> None:
-        self._clear_progress()
+        self._beside.clear()
         self._end_line()
         shown = plain(text)
-        self._show(f"{colour}{shown}{_RESET}\n" if self._colour and colour else f"{shown}\n")
-
-    def _progress(self, done: int, total: int) -> None:
-        if not self._colour or self._line_open:
-            return
-        self._show(f"{_ERASE}{_DIM}reading the prompt: {done:,} of {total:,} tokens{_RESET}")
-        self._progress_shown = True
-
-    def _clear_progress(self) -> None:
-        if self._progress_shown:
-            self._show(_ERASE)
-            self._progress_shown = False
-
-    def _show(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # no reason to stop
-            self._err.write(text)
-            self._err.flush()
+        self._beside.show(
+            f"{colour}{shown}{_RESET}\n" if self._beside.colour and colour else f"{shown}\n"
+        )
 
 
 def summary(call: ToolUseBlock) -> str:
