@@ -6,35 +6,29 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, InMemoryHistory
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from apr.agent.permissions import Mode
 from apr.assembly import Assembled
 from apr.headless.drive import Sink, drive
 from apr.home import home, private_directory
 from apr.terminal.commands import ALIASES, COMMANDS, Desk, Leave
-from apr.terminal.consent import CHOICES, Consent
+from apr.terminal.completion import InputCompleter
+from apr.terminal.consent import Consent
+from apr.terminal.keys import bindings
 from apr.terminal.screen import Screen
-from apr.ui.terminal import line
+from apr.terminal.statusline import StatusLine
 
 if TYPE_CHECKING:
     from prompt_toolkit.history import History
 
-_CYCLE: tuple[Mode, ...] = ("default", "acceptEdits", "plan")
 _TWICE_S = 2.0
 """Time in which Ctrl-C leaves when it is pressed again."""
-_MOST_FILES = 2000
-_SHOWN = 20
 
 
 class Terminal:
@@ -66,9 +60,9 @@ class Terminal:
         self._interrupted_at = 0.0
         self._session: PromptSession[str] = PromptSession(
             history=_history(),
-            key_bindings=self._keys(),
-            bottom_toolbar=self._status_line,
-            completer=_Completer(assembled, self._root),
+            key_bindings=bindings(self._agent, self._screen),
+            bottom_toolbar=StatusLine(assembled, self._screen, self._consent),
+            completer=InputCompleter(assembled, self._root),
             complete_while_typing=False,
             enable_history_search=True,
         )
@@ -159,76 +153,10 @@ class Terminal:
         self._agent.inbox.append(f"The user has noted for this and all later work: {note}")
         self._screen.say(f"noted in {path}", "\x1b[2m")
 
-    def _keys(self) -> KeyBindings:
-        keys = KeyBindings()
-
-        @keys.add("s-tab")
-        def _(_event: KeyPressEvent) -> None:
-            gate = self._agent.gate
-            at = _CYCLE.index(gate.policy.mode) if gate.policy.mode in _CYCLE else -1
-            mode = _CYCLE[(at + 1) % len(_CYCLE)]
-            gate.policy = msgspec.structs.replace(gate.policy, mode=mode)
-
-        @keys.add("escape")
-        def _(_event: KeyPressEvent) -> None:
-            if self._screen.doing:
-                self._agent.interrupt()
-
-        @keys.add("escape", "enter")
-        def _(event: KeyPressEvent) -> None:
-            event.current_buffer.insert_text("\n")
-
-        return keys
-
-    def _status_line(self) -> str:
-        if self._consent.waits:
-            return CHOICES
-        used = self._screen.usage.input_tokens + self._screen.usage.output_tokens
-        size = self._agent.provider.context
-        full = f" · {used * 100 // size} % of the context" if size else f" · {used:,} tokens"
-        doing = f" · {self._screen.doing}…" if self._screen.doing else ""
-        return line(f"{self._agent.session.model} · {self._agent.gate.policy.mode}{full}{doing}")
-
 
 def _write(text: str) -> None:
     sys.stdout.write(text)  # looked up each time: above the prompt it is another
     sys.stdout.flush()
-
-
-class _Completer(Completer):
-    """Completes commands behind `/` and the project's files behind `@`."""
-
-    def __init__(self, assembled: Assembled, root: Path) -> None:
-        self._assembled = assembled
-        self._root = root
-
-    def get_completions(
-        self, document: Document, complete_event: CompleteEvent
-    ) -> Iterable[Completion]:
-        """Return what the word before the cursor may become."""
-        word = document.get_word_before_cursor(WORD=True)
-        if document.text.startswith("/") and " " not in document.text:
-            names = [*COMMANDS, *(s.name for s in self._assembled.skills.values() if s.by_user)]
-            for name in sorted(names):
-                if name.startswith(document.text[1:]):
-                    yield Completion(f"/{name}", start_position=-len(document.text))
-        elif word.startswith("@"):
-            for name in _files(self._root, word[1:]):
-                yield Completion(f"@{name}", start_position=-len(word))
-
-
-def _files(root: Path, typed: str) -> Iterator[str]:
-    """Yield files whose path has the letters that were typed, in their order."""
-    from ccpa.workspace import snapshot
-
-    shown = 0
-    for name in sorted(dict(snapshot(root).entries), key=len)[:_MOST_FILES]:
-        letters = iter(name.casefold())
-        if all(letter in letters for letter in typed.casefold()):
-            yield name
-            shown += 1
-            if shown == _SHOWN:
-                return
 
 
 def _history() -> "History":

@@ -58,6 +58,11 @@ class Terminal:
         """Type a line and press Enter."""
         self.type(text + "\r")
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the window's size, as a person does who drags its corner."""
+        self.screen.resize(rows, columns)
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def text(self) -> str:
         """What is to be read, scrolled out included."""
         history = ["".join(c.data for c in row.values()) for row in self.screen.history.top]

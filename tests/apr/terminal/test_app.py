@@ -1,50 +1,16 @@
 """`apr code` at a terminal: a real pseudo-terminal, a scripted model, and somebody who types."""
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
 from ccpa.scripted.chaos import Chaos
-from ccpa.scripted.server import ScriptedModel, serving
-from ccpa.trace import AssistantTurn
 from tests.apr.program import calls, says
-from tests.apr.terminal.terminal import Terminal
+from tests.apr.terminal.conftest import Begin
 
 READ = calls(("Read", {"file_path": "src/calc.py"}))
 FIX = {"file_path": "src/calc.py", "old_string": "a - b", "new_string": "a + b"}
 EDIT = calls(("Edit", FIX), first=2)
 FIXED = "def add(a, b):\n    return a + b\n"
-
-Begin = Callable[..., Terminal]
-
-
-@pytest.fixture
-def begin(home: Path, project: Path) -> Iterator[Begin]:
-    opened: list[Terminal] = []
-    servers = []
-
-    def start(
-        *turns: AssistantTurn,
-        options: tuple[str, ...] = (),
-        chaos: tuple[Chaos, ...] = (),
-        env: dict[str, str] | None = None,
-    ) -> Terminal:
-        server = serving(ScriptedModel(list(turns), chaos=chaos))
-        url = server.__enter__()
-        servers.append(server)
-        words = ("code", "--base-url", url, "--model", "m", *options)
-        terminal = Terminal(*words, home=home, cwd=project, env=env)
-        opened.append(terminal)
-        terminal.until("m · ")
-        return terminal
-
-    yield start
-    for terminal in opened:
-        terminal.close()
-    for server in servers:
-        server.__exit__(None, None, None)
 
 
 def test_a_person_asks_allows_and_leaves(begin: Begin, project: Path) -> None:

@@ -1,0 +1,41 @@
+"""What the tests of the terminal share: a program at a terminal, with a scripted model."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ccpa.scripted.chaos import Chaos
+from ccpa.scripted.server import ScriptedModel, serving
+from ccpa.trace import AssistantTurn
+from tests.apr.terminal.terminal import Terminal
+
+Begin = Callable[..., Terminal]
+
+
+@pytest.fixture
+def begin(home: Path, project: Path) -> Iterator[Begin]:
+    opened: list[Terminal] = []
+    servers = []
+
+    def start(
+        *turns: AssistantTurn,
+        options: tuple[str, ...] = (),
+        chaos: tuple[Chaos, ...] = (),
+        env: dict[str, str] | None = None,
+        size: tuple[int, int] = (80, 24),
+    ) -> Terminal:
+        server = serving(ScriptedModel(list(turns), chaos=chaos))
+        url = server.__enter__()
+        servers.append(server)
+        words = ("code", "--base-url", url, "--model", "m", *options)
+        terminal = Terminal(*words, home=home, cwd=project, env=env, size=size)
+        opened.append(terminal)
+        terminal.until("m · ")
+        return terminal
+
+    yield start
+    for terminal in opened:
+        terminal.close()
+    for server in servers:
+        server.__exit__(None, None, None)
