@@ -432,3 +432,21 @@ def test_what_chance_and_the_clock_put_into_a_trace_is_left_out() -> None:
     assert result("in 0.1s at 0x7f12", duration_ms=5) == result("in 2.5s at 0x9", duration_ms=7)
     assert result("a") != result("b")
     assert b'"ok":true' in result("a")
+
+
+def test_how_subagents_that_work_at_once_come_to_lie_between_each_other_is_left_out() -> None:
+    recorded = (CANONICAL / "subagents-in-parallel" / TEACHER_TRACE).read_bytes().split(b"\n")
+    records = list(trace.read(recorded))
+    caller: dict[int, str | None] = {
+        id(one): getattr(one, "parent_tool_use_id", None) for one in records
+    }
+    theirs = {name for name in caller.values() if name is not None}
+    assert len(theirs) == 2
+    own = [one for one in records if caller[id(one)] is None]
+    at = next(n for n, one in enumerate(records) if caller[id(one)])
+    told = [[one for one in records if caller[id(one)] == name] for name in sorted(theirs)]
+    orders = ([*told[0], *told[1]], [*told[1], *told[0]])
+    seen = {normalised([*own[:at], *order, *own[at:]]) for order in orders}
+    assert seen == {normalised(records)}
+    missing = next(n for n, one in enumerate(records) if one is told[0][-1])
+    assert normalised([*records[:missing], *records[missing + 1 :]]) not in seen
