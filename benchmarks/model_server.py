@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_OPEN_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n"
 
 
@@ -43,8 +45,42 @@ class InstantModel:
             writer.close()
 
 
+class PacedModel:
+    """Answers each request with the next text, a word at a time, so many words a second.
+
+    The last text is given again and again. With a rate of 0 an answer comes at once.
+    """
+
+    def __init__(self, texts: Iterable[str], rate: float) -> None:
+        self._texts = iter(texts)
+        self._text = ""
+        self._rate = rate
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one request."""
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(_content_length(head))
+            self._text = next(self._texts, self._text)
+            writer.write(_OPEN_HEAD)
+            words = re.findall(r"\S+\s*", self._text)
+            began = asyncio.get_running_loop().time()
+            for number, word in enumerate(words):
+                if self._rate:
+                    due = began + number / self._rate
+                    await asyncio.sleep(max(due - asyncio.get_running_loop().time(), 0))
+                writer.write(_line({"choices": [_choice({"content": word}, None)]}))
+                await writer.drain()
+            writer.write(_end("stop"))
+            await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
 @contextmanager
-def serving(model: InstantModel) -> Iterator[str]:
+def serving(model: InstantModel | PacedModel) -> Iterator[str]:
     """Serve from a thread of its own; yields the base URL."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -77,10 +113,18 @@ def _text(text: str) -> bytes:
 
 
 def _events(delta: dict[str, Any], finish: str) -> bytes:
-    chunks: list[dict[str, Any]] = [
-        {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
-        {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]},
-        {"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 20}},
-    ]
-    lines = [f"data: {json.dumps({'model': 'instant', **chunk})}\n\n" for chunk in chunks]
-    return "".join([*lines, "data: [DONE]\n\n"]).encode()
+    return _line({"choices": [_choice(delta, None)]}) + _end(finish)
+
+
+def _end(finish: str) -> bytes:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 20}
+    last = _line({"choices": [_choice({}, finish)]}) + _line({"choices": [], "usage": usage})
+    return last + b"data: [DONE]\n\n"
+
+
+def _choice(delta: dict[str, Any], finish: str | None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "finish_reason": finish}
+
+
+def _line(chunk: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps({'model': 'instant', **chunk})}\n\n".encode()
