@@ -80,6 +80,10 @@ class Compactor:
         if tokens:  # some servers do not count
             self._counted = (messages, tokens)
 
+    def rewritten(self) -> None:
+        """Forget what was counted: the history is another."""
+        self._counted, self._not_below = (0, 0), 0.0
+
     def tokens(self, agent: "Agent") -> int:
         """Return the tokens of the next request: counted by the server, and the rest reckoned."""
         known, tokens = self._counted

@@ -68,6 +68,8 @@ class Rewritten(Struct, frozen=True):
     """The conversation, as the model knows it, is now this."""
 
     messages: "tuple[Message, ...]"
+    back_to: int | None = None
+    """The turn of the prompt that a person has gone back to, where it is that."""
 
 
 class Notice(Struct, frozen=True):

@@ -15,6 +15,7 @@ from apr.agent.events import (
     PromptDone,
     Remembered,
     Retracted,
+    Rewritten,
     TextDelta,
     ThinkingDelta,
 )
@@ -22,7 +23,7 @@ from apr.agent.gate import Gate
 from apr.agent.history import Answers, alternating
 from apr.agent.limits import MAX_TOKENS, TIME_IS_UP, LimitReached, Limits, alarm, check
 from apr.agent.parts import Background, Brakes, Footnotes, GoingInCircles, Library, Window
-from apr.agent.prompt import Prompt, compact_asked, each
+from apr.agent.prompt import Asked, Prompt, Rewrite, compact_asked, each
 from apr.agent.session import Session
 from apr.hooks.base import Fired, HookName
 from apr.providers.base import (
@@ -121,14 +122,15 @@ class Agent:
 
     async def converse(
         self,
-        prompts: Iterable[str | Prompt] | AsyncIterator[str | Prompt],
+        prompts: Iterable[Asked] | AsyncIterator[Asked],
         *,
         preface: str = "",
         source: str = "startup",
     ) -> AsyncIterator[Event]:
         """Run a whole session: from its start, through the prompts, to its end, whatever happens.
 
-        `preface` is what the model reads before the first prompt; it is no part of the trace.
+        `preface` is what the model reads before the first prompt of a history, also of one that
+        begins anew; it is no part of the trace.
         `source` is what SessionStart hooks are told: startup, resume or clear. A failure ends the
         work on its prompt; the last prompt's is the `error` of the `SessionEnd`. So is a cancelled
         run, which stays cancelled.
@@ -140,13 +142,14 @@ class Agent:
             opening = await self.gate.hooks.fire("SessionStart", subject=source, source=source)
             for event in heard(opening, self.session.turn + 1):
                 yield event
-            preface += "".join(f"{text}\n\n" for text in opening.context)
+            news = hooked = "".join(f"{text}\n\n" for text in opening.context)
             async for prompt in each(prompts):
-                async for event in self._worked(prompt, preface):
+                before = news if self.messages else preface + hooked
+                async for event in self._worked(prompt, before):
                     if isinstance(event, PromptDone):
                         done = event
                     yield event
-                preface = ""
+                news = news if isinstance(prompt, Rewrite) else ""
         except asyncio.CancelledError as error:
             done, cancelled = PromptDone("error", INTERRUPTED), error
         reason = "other" if cancelled else "prompt_input_exit"
@@ -166,7 +169,7 @@ class Agent:
         if cancelled is not None:
             raise cancelled
 
-    async def _worked(self, prompt: str | Prompt, preface: str) -> AsyncIterator[Event]:
+    async def _worked(self, prompt: Asked, preface: str) -> AsyncIterator[Event]:
         """Work on a prompt; how that ended is the last event."""
         self._working, self._cut = asyncio.current_task(), None
         quiet = alarm(self.limits, self._cut_short)
@@ -190,7 +193,7 @@ class Agent:
             quiet()
         yield done
 
-    async def run(self, prompt: str | Prompt, *, preface: str = "") -> AsyncIterator[Event]:
+    async def run(self, prompt: Asked, *, preface: str = "") -> AsyncIterator[Event]:
         """Work on one prompt until the model is done with it. Yields everything that happens.
 
         Raises:
@@ -199,6 +202,10 @@ class Agent:
             GoingInCircles: the model repeats itself.
             Stopped: a hook ended the run.
         """
+        if isinstance(prompt, Rewrite):
+            for event in self._rewrite(prompt):
+                yield event
+            return
         taken = False
         given = prompt if isinstance(prompt, Prompt) else Prompt(prompt)
         if self.window is not None and (wishes := compact_asked(given)) is not None:
@@ -255,6 +262,14 @@ class Agent:
             check(self.limits, answers, self.session)
             self.session.next_turn()  # of what stands in the inbox only this is a message
             self.inbox.append(fired.reason or "A hook wants you to go on.")
+
+    def _rewrite(self, asked: Rewrite) -> Iterator[Event]:
+        """Go on with another history. The record says that somebody wanted so."""
+        yield UserPrompt(v=1, turn=self.session.next_turn(), text=asked.text)
+        self.messages = list(asked.messages)
+        if self.window is not None:
+            self.window.rewritten()
+        yield Rewritten(asked.messages, asked.back_to)
 
     async def _take(self, prompt: Prompt, preface: str) -> AsyncIterator[Event]:
         """Take a prompt into the history, unless a hook refuses it."""

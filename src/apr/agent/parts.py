@@ -40,6 +40,10 @@ class Window(Protocol):
         """Take over what the model's server has counted for the first `messages` messages."""
         ...
 
+    def rewritten(self) -> None:
+        """Forget what was counted: the history is another."""
+        ...
+
     def fit(self, agent: "Agent", *, overflowed: bool = False) -> AsyncIterator[Event]:
         """Make room before the model is asked, where there is too little.
 

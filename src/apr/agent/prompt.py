@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from apr.providers.base import Image
+from apr.providers.base import Image, Message
 
 SYSTEM = """\
 You are a coding agent. You work in the user's project with your tools, until the task is done.
@@ -35,9 +35,25 @@ class Prompt(Struct, frozen=True):
     """Whether it is taken as it is written: no `/command` and no `@file` in it is looked up."""
 
 
-async def each(
-    prompts: Iterable[str | Prompt] | AsyncIterator[str | Prompt],
-) -> AsyncIterator[str | Prompt]:
+class Rewrite(Struct, frozen=True):
+    """The history is to be another from here on: a person goes back, or begins anew.
+
+    It stands among the prompts, and is no question to the model.
+    """
+
+    text: str
+    """What the person has said, for the record: `/clear`."""
+    messages: tuple[Message, ...] = ()
+    back_to: int | None = None
+    """The turn of the prompt that they have gone back to: it, and what came of it, is not in the
+    history any more."""
+
+
+Asked = str | Prompt | Rewrite
+"""What a session is given, one after the other."""
+
+
+async def each(prompts: Iterable[Asked] | AsyncIterator[Asked]) -> AsyncIterator[Asked]:
     """Yield prompts as they are there."""
     if isinstance(prompts, AsyncIterator):
         async for prompt in prompts:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Protocol
 
 from apr.agent.events import Event, Notice
-from apr.agent.prompt import Prompt
+from apr.agent.prompt import Asked
 from apr.assembly import Assembled
 from ccpa.trace import SessionEnd
 
@@ -25,7 +25,7 @@ class Sink(Protocol):
 
 async def drive(
     assembled: Assembled,
-    prompts: Iterable[str | Prompt] | AsyncIterator[str | Prompt],
+    prompts: Iterable[Asked] | AsyncIterator[Asked],
     sinks: list[Sink],
 ) -> bool:
     """Run the session; return whether its last prompt went well.
@@ -65,7 +65,7 @@ async def drive(
 
 
 async def _events(
-    assembled: Assembled, prompts: Iterable[str | Prompt] | AsyncIterator[str | Prompt]
+    assembled: Assembled, prompts: Iterable[Asked] | AsyncIterator[Asked]
 ) -> AsyncIterator[Event]:
     """Yield what happens, and what else a person should know, as it comes up."""
     await assembled.open()
