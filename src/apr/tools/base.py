@@ -14,7 +14,7 @@ from msgspec import Struct
 from apr.agent.events import Event
 from apr.providers.base import Image
 from apr.tools.errors import ToolError as ToolError
-from apr.tools.files import FileLedger
+from apr.tools.files import Disk, FileLedger, Storage
 from apr.tools.shells import Shells
 from ccpa.trace import Record
 
@@ -71,6 +71,8 @@ class Context(Struct, kw_only=True):
     """Which files the model has seen, and as what."""
     shells: Shells
     """Shells that run in the background."""
+    storage: Storage = Disk()
+    """Where files are read and written."""
     hidden: tuple[str, ...] = ()
     """Files that a search must not look into: gitignore patterns, relative to the root."""
     call_id: str = ""

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from apr.tools import text
 from apr.tools.base import Access, Context, Outcome
 from apr.tools.errors import ToolError
-from apr.tools.files import WHOLE, decode, encode, look, replace, stamp_of
+from apr.tools.files import WHOLE, decode, encode, stamp_of
 from apr.tools.nearest import hint
 from apr.tools.paths import not_found, resolve
 from apr.tools.write import create
@@ -53,11 +53,11 @@ class Edit:
         if call.old_string == call.new_string:
             raise ToolError("old_string and new_string are the same: there is nothing to change.")
         try:
-            before = look(path, name)
+            before = await context.storage.look(path, name)
         except FileNotFoundError:
             if call.old_string:
                 raise not_found(name, path, context.root, context.cwd) from None
-            create(name, call.new_string, context)
+            await create(name, call.new_string, context)
             return Outcome(content=f"Created {name}.", files_written=(path,))
         if not call.old_string:
             raise ToolError(f"{name} exists. Give the text to replace as old_string.")
@@ -67,7 +67,7 @@ class Edit:
         encoding, body = decode(before.data, name)
         changed, count = substitute(body, call)
         data = encode(encoding, changed, name)
-        replace(path, name, data, before.status)
+        await context.storage.replace(path, name, data, before)
         context.files.note(path, stamp_of(data))
         times = f" ({count} replacements)" if count > 1 else ""
         return Outcome(content=f"Edited {name}{times}.", files_written=(path,))

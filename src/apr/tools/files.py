@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -26,16 +27,48 @@ _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """A regular file as it is now. `data` is None where it is larger than `WHOLE`."""
+    """A regular file as it is now. `data` is None where it is larger than `WHOLE`.
+
+    `status` is None where the file is in an editor and not on the disk.
+    """
 
     data: bytes | None
     stamp: bytes
-    status: os.stat_result
+    status: os.stat_result | None
 
     @property
     def size(self) -> int:
         """The size in bytes."""
-        return self.status.st_size if self.data is None else len(self.data)
+        if self.data is None and self.status is not None:
+            return self.status.st_size
+        return len(self.data or b"")
+
+
+class Storage(Protocol):
+    """Where the tools find files and put them: the disk, or an editor that has some of them open.
+
+    `name` is what messages call the file. Paths are resolved.
+    """
+
+    async def look(self, path: Path, name: str) -> Snapshot:
+        """Return the file as it is now; see `look`."""
+        ...
+
+    async def replace(self, path: Path, name: str, data: bytes, before: Snapshot | None) -> None:
+        """Make `data` the file's content; `before` is what it was. See `replace`."""
+        ...
+
+
+class Disk:
+    """The disk alone."""
+
+    async def look(self, path: Path, name: str) -> Snapshot:
+        """Return the file as it is now; see `look`."""
+        return look(path, name)
+
+    async def replace(self, path: Path, name: str, data: bytes, before: Snapshot | None) -> None:
+        """Make `data` the file's content at once; see `replace`."""
+        replace(path, name, data, before.status if before is not None else None)
 
 
 def open_file(path: Path, name: str) -> int:

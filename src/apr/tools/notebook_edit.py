@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from apr.tools import notebook
 from apr.tools.base import Access, Context, Outcome
 from apr.tools.errors import ToolError
-from apr.tools.files import WHOLE, decode, encode, look, replace, stamp_of
+from apr.tools.files import WHOLE, decode, encode, stamp_of
 from apr.tools.paths import not_found, resolve
 
 
@@ -45,7 +45,7 @@ class NotebookEdit:
         if path.suffix != ".ipynb":
             raise ToolError(f"{name} is not a notebook (.ipynb). Use Edit.")
         try:
-            before = look(path, name)
+            before = await context.storage.look(path, name)
         except FileNotFoundError:
             raise not_found(name, path, context.root, context.cwd) from None
         context.files.check(path, before.stamp, name)
@@ -55,7 +55,7 @@ class NotebookEdit:
         whole = _parsed(text, name)
         done = _change(whole, call)
         data = encode(encoding, _written(whole, like=text), name)
-        replace(path, name, data, before.status)
+        await context.storage.replace(path, name, data, before)
         context.files.note(path, stamp_of(data))
         return Outcome(content=f"{name}: {done}.", files_written=(path,))
 

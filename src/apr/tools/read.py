@@ -17,7 +17,7 @@ from apr.tools import images, notebook, text
 from apr.tools.base import Access, Context, Outcome
 from apr.tools.documents import extract
 from apr.tools.errors import ToolError
-from apr.tools.files import WHOLE, Snapshot, decode, detect, look, open_file
+from apr.tools.files import WHOLE, Snapshot, decode, detect, open_file
 from apr.tools.paths import explain, not_found, resolve
 
 LINES = 2000
@@ -63,7 +63,7 @@ class Read:
         """Show the lines, and note the file as seen."""
         name, path = call.file_path, resolve(call.file_path, context.root)
         try:
-            file = look(path, name)
+            file = await context.storage.look(path, name)
             outcome = await self._special(file.data, path, call) if file.data else None
             if outcome is None:
                 outcome = Outcome(content=await _text(file, path, call))

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from apr.tools import text
 from apr.tools.base import Access, Context, Outcome
-from apr.tools.files import Snapshot, decode, encode, look, replace, stamp_of
+from apr.tools.files import Snapshot, decode, encode, stamp_of
 from apr.tools.paths import explain, resolve
 
 
@@ -35,18 +35,18 @@ class Write:
         """Write it, with the folders it needs."""
         name, path = call.file_path, resolve(call.file_path, context.root)
         try:
-            before = look(path, name)
+            before = await context.storage.look(path, name)
         except FileNotFoundError:
-            create(name, call.content, context)
+            await create(name, call.content, context)
             return Outcome(content=f"Created {name}.", files_written=(path,))
         context.files.check(path, before.stamp, name)
         data = _in_the_style_of(before, call.content, name)
-        replace(path, name, data, before.status)
+        await context.storage.replace(path, name, data, before)
         context.files.note(path, stamp_of(data))
         return Outcome(content=f"Replaced {name}.", files_written=(path,))
 
 
-def create(name: str, content: str, context: Context) -> None:
+async def create(name: str, content: str, context: Context) -> None:
     """Make a new UTF-8 file, with the folders it needs, and note it as seen.
 
     Raises:
@@ -58,7 +58,7 @@ def create(name: str, content: str, context: Context) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise explain(error, name) from None
-    replace(path, name, data, before=None)
+    await context.storage.replace(path, name, data, None)
     context.files.note(path, stamp_of(data))
 
 
