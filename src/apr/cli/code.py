@@ -22,7 +22,7 @@ from apr.errors import AprError
 from apr.headless.drive import Sink, drive
 from apr.legible import legible
 from apr.providers.base import Provider
-from apr.settings import SOURCES, load
+from apr.settings import SOURCES, Settings, load
 from apr.ui.terminal import plain
 
 if TYPE_CHECKING:
@@ -120,13 +120,24 @@ def run(args: argparse.Namespace) -> int:
 def _talk(args: argparse.Namespace, options: Options) -> int:
     """Work with a person at the terminal."""
     from apr.terminal.app import Terminal
+    from apr.terminal.commands import Plan
     from apr.ui.terminal import coloured
 
     assembled = _begin(args, options)
+    plan = Plan(
+        options=options,
+        begin=lambda options: _begin(args, options),
+        keep=lambda assembled: _kept(args, assembled),
+        open_model=lambda name: _model(args, options, name),
+        settings=lambda: _settings(args, options.root),
+        cost=None if args.base_url else 0.0,
+        server=bool(args.base_url),
+    )
     terminal = Terminal(
         assembled,
         list(_kept(args, assembled)),
         trace=args.emit_trace,
+        plan=plan,
         colour=coloured(sys.stdout),
     )
     return 0 if asyncio.run(terminal.run()) else 1
@@ -190,7 +201,7 @@ def _options(args: argparse.Namespace) -> Options:
 
         raise AprError(which(root))
     sources = tuple(args.setting_sources)
-    settings = load(root, os.environ, flag_settings=args.settings, sources=sources)
+    settings = _settings(args, root)
     system, added = compatible.system_prompt(args)
     return Options(
         root=root,
@@ -223,6 +234,10 @@ def _options(args: argparse.Namespace) -> Options:
         name=args.name,
         persist=not args.no_session_persistence,
     )
+
+
+def _settings(args: argparse.Namespace, root: Path) -> Settings:
+    return load(root, os.environ, flag_settings=args.settings, sources=tuple(args.setting_sources))
 
 
 def _kept(args: argparse.Namespace, assembled: Assembled) -> list[Sink]:

@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -38,30 +37,16 @@ def run(args: argparse.Namespace) -> int:
     root = Path(args.root).resolve()
     if not root.is_dir():
         raise AprError(f"not a directory: {args.root}")
-    findings = []
-    for finding in _findings(root):
-        findings.append(finding)
+    from apr.doctor.checks import findings
+
+    found = []
+    for finding in findings(root, os.environ):
+        found.append(finding)
         if not args.json:
             _tell(finding)
     if args.json:
-        sys.stdout.write(legible(msgspec.json.encode({"findings": findings}).decode()) + "\n")
-    return 1 if any(finding.state == "broken" for finding in findings) else 0
-
-
-def _findings(root: Path) -> Iterator[Finding]:
-    from apr.doctor import configured, confinement, machine
-
-    settings, found = configured.settings_files(root, os.environ)
-    yield from machine.engine()
-    yield from machine.model(root, os.environ, settings)
-    yield from machine.disk()
-    yield from confinement.sandbox(settings)
-    yield from machine.programs()
-    yield from found
-    if settings is not None:
-        yield from configured.rules(settings)
-        yield from configured.hooks(settings)
-    yield from configured.servers(root, os.environ, settings)
+        sys.stdout.write(legible(msgspec.json.encode({"findings": found}).decode()) + "\n")
+    return 1 if any(finding.state == "broken" for finding in found) else 0
 
 
 def _tell(finding: Finding) -> None:

@@ -37,7 +37,7 @@ class LocalModel:
     def __init__(
         self, path: Path, name: str, *, context: int | None = None, keep_alive: float | None = 600.0
     ) -> None:
-        self._path = path
+        self.path = path
         self._name = name
         self._context = context
         self._keep_alive = keep_alive
@@ -52,6 +52,30 @@ class LocalModel:
     def context(self) -> int | None:
         """What the engine gives a conversation; None before it is attached."""
         return self._endpoint.context if self._endpoint else None
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """The engine that was asked last; None before there is one."""
+        return self._endpoint
+
+    @property
+    def log(self) -> Path:
+        """The file that the model's engine writes to.
+
+        Raises:
+            EngineError: the model is gone.
+        """
+        return directory() / f"{identity(self.path)}.log"
+
+    async def load(self, tell: Callable[[str], None]) -> None:
+        """Have the model loaded now, and not with the first request.
+
+        `tell` is told, for people, what is being waited for.
+
+        Raises:
+            ProviderError: it cannot be loaded.
+        """
+        await self._attach(tell)
 
     async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model; see `Provider.stream`."""
@@ -91,11 +115,10 @@ class LocalModel:
         if self._lost <= RESTARTS:
             return ProviderError("The engine has ended in the middle of an answer.", retryable=True)
         times, self._lost = self._lost, 0
-        log = directory() / f"{identity(self._path)}.log"
         return ProviderError(
             f"The engine has ended in the middle of the answer, {times} times in a row. The system "
             "ends a process when memory runs out: a smaller --ctx or a smaller model needs less. "
-            f"The end of its log may say more: {log}"
+            f"The end of its log may say more: {self.log}"
         )
 
     async def close(self) -> None:
@@ -107,7 +130,7 @@ class LocalModel:
         """Return the wire to the engine: another one if the last has retired or crashed since."""
         try:
             endpoint = await attach(
-                self._path, ctx=self._context, keep_alive=self._keep_alive, on_progress=tell
+                self.path, ctx=self._context, keep_alive=self._keep_alive, on_progress=tell
             )
         except EngineError as error:
             raise ProviderError(str(error)) from error

@@ -14,10 +14,11 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.history import FileHistory, InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
+from apr.agent.prompt import Asked
 from apr.assembly import Assembled
 from apr.headless.drive import Sink, drive
 from apr.home import home, private_directory
-from apr.terminal.commands import ALIASES, COMMANDS, Desk, Leave
+from apr.terminal.commands import Desk, Leave, Plan, obey
 from apr.terminal.completion import InputCompleter
 from apr.terminal.consent import Consent
 from apr.terminal.keys import bindings
@@ -38,11 +39,18 @@ class Terminal:
         assembled: the session.
         sinks: where else its events go: trace, store.
         trace: the trace's path, if one is written.
+        plan: what the command line says of the session.
         colour: whether colour is wanted.
     """
 
     def __init__(
-        self, assembled: Assembled, sinks: list[Sink], *, trace: Path | None, colour: bool
+        self,
+        assembled: Assembled,
+        sinks: list[Sink],
+        *,
+        trace: Path | None,
+        plan: Plan,
+        colour: bool,
     ) -> None:
         self._assembled = assembled
         self._agent = assembled.agent
@@ -54,9 +62,16 @@ class Terminal:
         )
         self._consent = Consent(self._screen.say, self._root)
         self._agent.gate.ask = self._consent.ask
-        self._desk = Desk(assembled=assembled, screen=self._screen, trace=trace)
-        self._prompts: asyncio.Queue[str | None] = asyncio.Queue()
+        self._prompts: asyncio.Queue[Asked | None] = asyncio.Queue()
         self._sinks = [*sinks, self._screen]
+        self._desk = Desk(
+            assembled=assembled,
+            screen=self._screen,
+            plan=plan,
+            sinks=self._sinks,
+            submit=self._prompts.put_nowait,
+            trace=trace,
+        )
         self._interrupted_at = 0.0
         self._session: PromptSession[str] = PromptSession(
             history=_history(),
@@ -83,7 +98,7 @@ class Terminal:
             self._prompts.put_nowait(None)
             return await work
 
-    async def _each(self) -> AsyncIterator[str]:
+    async def _each(self) -> AsyncIterator[Asked]:
         while (prompt := await self._prompts.get()) is not None:
             yield prompt
 
@@ -118,14 +133,7 @@ class Terminal:
             await self._shell(text[1:])
         elif text.startswith("#"):
             self._note(text[1:].strip())
-        else:
-            name, _, given = text[1:].partition(" ")
-            name = ALIASES.get(name, name)
-            command = COMMANDS.get(name) if text.startswith("/") else None
-            if command is not None and command.do is not None:
-                for shown in command.do(self._desk, given.strip()):
-                    self._screen.say(shown)
-                return
+        elif not (text.startswith("/") and await obey(self._desk, text)):
             if self._screen.doing:
                 self._screen.say("It comes next.", "\x1b[2m")
             self._screen.doing = self._screen.doing or "reading"
