@@ -1,26 +1,24 @@
-"""A small HTTP/1.1 client: POST a body, stream the answer. h11 does the protocol.
+"""A small HTTP/1.1 client: POST a body, stream the answer. `http_answer` reads what comes.
 
 No proxies, no redirects followed, no compression: the other end is a model's server that the user
 named, and whatever stands in between should be seen rather than worked around.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from errno import ECONNREFUSED
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import h11
 from msgspec import Struct
 
 from apr.providers.base import ProviderError, Unreachable
+from apr.providers.http_answer import HttpAnswer
 
 if TYPE_CHECKING:
     import ssl
 
-BROKE_OFF = "broke off in the middle of an answer"
 READ_SIZE = 64 * 1024
-LARGEST_HEAD = 64 * 1024
 LARGEST_BODY = 256 * 1024 * 1024
 """Bytes of a streamed answer; one of real use is a thousand times smaller."""
 
@@ -79,11 +77,9 @@ def parse_url(url: str) -> Origin:
 class Response:
     """The head of an answer, and its body as it comes. Close it, or read it to its end."""
 
-    def __init__(self, connection: "_Connection", head: h11.Response, client: "Client") -> None:
-        self.status = head.status_code
-        self.headers: dict[str, str] = {
-            name.decode("ascii"): value.decode("latin-1") for name, value in head.headers
-        }
+    def __init__(self, connection: "_Connection", answer: HttpAnswer, client: "Client") -> None:
+        self.status = answer.status
+        self.headers = answer.headers
         self._connection = connection
         self._client = client
         self._open = True
@@ -96,21 +92,17 @@ class Response:
             ProviderError: the connection broke, went silent, or the body is too large.
         """
         timeouts = self._client.timeouts
-        while self._open:
-            limit = timeouts.idle if self._size else timeouts.first_byte
-            event = await self._connection.next_event(limit)
-            if isinstance(event, h11.EndOfMessage):
-                self._open = False
-                self._client.keep(self._connection)
-            elif isinstance(event, h11.Data) and event.data:
-                self._size += len(event.data)
-                if self._size > LARGEST_BODY:
-                    self.close()
-                    raise ProviderError(
-                        f"{self._client.origin} sent more than {LARGEST_BODY} bytes."
-                    )
-                return bytes(event.data)
-        return b""
+        if not self._open:
+            return b""
+        piece = await self._connection.piece(timeouts.idle if self._size else timeouts.first_byte)
+        self._size += len(piece)
+        if self._size > LARGEST_BODY:
+            self.close()
+            raise ProviderError(f"{self._client.origin} sent more than {LARGEST_BODY} bytes.")
+        if not piece:
+            self._open = False
+            self._client.keep(self._connection)
+        return piece
 
     async def read(self, limit: int) -> bytes:
         """Return the body, cut at `limit` bytes."""
@@ -151,15 +143,15 @@ class Client:
         Raises:
             ProviderError: no connection, a broken one, or no answer in time.
         """
-        head = self._head(path, len(body), headers)
+        message = self._head(path, len(body), headers) + body
         while self._idle:
             connection = self._idle.pop()
             try:
-                return await self._exchange(connection, head, body)
+                return await self._exchange(connection, message)
             except _Stale:
                 continue  # closed by the server between two requests: it has not seen this one
         try:
-            return await self._exchange(await self._connect(), head, body)
+            return await self._exchange(await self._connect(), message)
         except _Stale as stale:
             raise ProviderError(
                 f"{self.origin} closed the connection without an answer. If the server runs on "
@@ -179,38 +171,32 @@ class Client:
         while self._idle:
             await self._idle.pop().close()
 
-    def _head(self, path: str, length: int, headers: Mapping[str, str]) -> h11.Request:
-        try:
-            return h11.Request(
-                method="POST",
-                target=self.origin.path + path,
-                headers=[
-                    ("Host", self.origin.netloc),
-                    ("Accept-Encoding", "identity"),
-                    ("Content-Type", "application/json"),
-                    ("Content-Length", str(length)),
-                    *headers.items(),
-                ],
-            )
-        except (h11.LocalProtocolError, UnicodeEncodeError):  # their messages hold the secret
+    def _head(self, path: str, length: int, headers: Mapping[str, str]) -> bytes:
+        fields = {
+            "Host": self.origin.netloc,
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+            "Content-Length": str(length),
+            **headers,
+        }
+        target = self.origin.path + path
+        text = "".join([target, *fields.values()])
+        if not (text.isascii() and text.isprintable()) or " " in target:  # it holds the secret
             raise ProviderError(
                 f"A request to {self.origin} cannot be written: its address or the API key has "
                 "characters that HTTP does not allow, such as a space, a newline or an accent."
-            ) from None
+            )
+        lines = [f"POST {target} HTTP/1.1", *(f"{name}: {fields[name]}" for name in fields)]
+        return "\r\n".join([*lines, "", ""]).encode("ascii")
 
-    async def _exchange(
-        self, connection: "_Connection", head: h11.Request, body: bytes
-    ) -> Response:
+    async def _exchange(self, connection: "_Connection", message: bytes) -> Response:
         try:
-            await connection.send(head, body, self.timeouts.first_byte)
-            event = await connection.next_event(self.timeouts.first_byte, first=True)
-            while isinstance(event, h11.InformationalResponse):
-                event = await connection.next_event(self.timeouts.first_byte)
+            await connection.send(message, self.timeouts.first_byte)
+            answer = await connection.head(self.timeouts.first_byte)
         except BaseException:
             connection.abort()
             raise
-        assert isinstance(event, h11.Response)  # noqa: S101 - h11 lets nothing else come first
-        return Response(connection, event, self)
+        return Response(connection, answer, self)
 
     async def _connect(self) -> "_Connection":
         origin, limit = self.origin, self.timeouts.connect
@@ -237,7 +223,7 @@ class _Stale(Exception):
 
 
 class _Connection:
-    """A socket and the state of the protocol on it."""
+    """A socket, and the answer that comes over it."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, where: str
@@ -245,13 +231,13 @@ class _Connection:
         self.where = where
         self._reader = reader
         self._writer = writer
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_HEAD)
+        self._answer = HttpAnswer()
 
-    async def send(self, head: h11.Request, body: bytes, limit: float) -> None:
+    async def send(self, message: bytes, limit: float) -> None:
         """Send a request, within `limit` seconds."""
+        self._answer = HttpAnswer()
         try:
-            events = (head, h11.Data(data=body), h11.EndOfMessage())
-            self._writer.write(b"".join(self._http.send(event) or b"" for event in events))
+            self._writer.write(message)
             async with asyncio.timeout(limit):
                 await self._writer.drain()
         except TimeoutError:
@@ -259,30 +245,35 @@ class _Connection:
         except OSError:
             return  # a server that refuses may answer before it has read it all: that tells more
 
-    async def next_event(self, limit: float, *, first: bool = False) -> h11.Event:
-        """Return the next part of the answer, waiting `limit` seconds for each piece of it.
+    async def head(self, limit: float) -> HttpAnswer:
+        """Return the answer when its head is there, waiting `limit` seconds for each piece of it.
 
         Raises:
-            _Stale: `first`, and the connection ended before a byte came.
+            _Stale: the connection ended before a byte came.
             ProviderError: it ended in the middle, stayed silent, or is not HTTP.
         """
-        data = b"-"
-        try:
-            while (event := self._http.next_event()) is h11.NEED_DATA:
-                data = await self._receive(limit)
-                if first and not data:
-                    raise _Stale
-                first = False
-                self._http.receive_data(data)
-        except h11.RemoteProtocolError as error:
-            self.abort()
-            if data:
-                raise self._broken(f"does not speak HTTP/1.1 as it should ({error})") from error
-            raise self._broken(BROKE_OFF) from error
-        if isinstance(event, h11.ConnectionClosed) or not isinstance(event, h11.Event):
-            self.abort()
-            raise self._broken(BROKE_OFF)
-        return event
+        data = await self._receive(limit)
+        if not data:
+            raise _Stale
+        self._answer.feed(data)
+        await self._wait_for(lambda answer: answer.status > 0, limit)
+        return self._answer
+
+    async def piece(self, limit: float) -> bytes:
+        """Return what has come of the body, waiting `limit` seconds for more; b"" at its end.
+
+        Raises:
+            ProviderError: as for `head`.
+        """
+        await self._wait_for(lambda answer: answer.done or bool(answer.body), limit)
+        return self._answer.take()
+
+    async def _wait_for(self, there: Callable[[HttpAnswer], bool], limit: float) -> None:
+        while not there(self._answer):
+            if self._answer.wrong is not None:
+                self.abort()
+                raise self._broken(self._answer.wrong)
+            self._answer.feed(await self._receive(limit))
 
     async def _receive(self, limit: float) -> bytes:
         try:
@@ -298,11 +289,8 @@ class _Connection:
         return ProviderError(f"The model's server at {self.where} {what}.", retryable=True)
 
     def reusable(self) -> bool:
-        """Make ready for the next request; False if the server will not have one."""
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
-            return False
-        self._http.start_next_cycle()
-        return not self._reader.at_eof() and not self._http.trailing_data[0]
+        """Whether the server will have another request."""
+        return self._answer.reusable and not self._reader.at_eof()
 
     def abort(self) -> None:
         self._writer.transport.abort()

@@ -205,6 +205,7 @@ class _Parts:
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                http="h11",  # it bounds the size of heads; httptools does not
                 ws="none",
                 proxy_headers=False,  # an address is what it is, not what a client says
                 timeout_graceful_shutdown=None if grace is None else max(1, round(grace)),
