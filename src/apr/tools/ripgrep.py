@@ -56,6 +56,15 @@ def without(patterns: Iterable[str]) -> list[str]:
     return [f"--glob=!{pattern}" for pattern in patterns]
 
 
+def command(arguments: Iterable[str], folder: Path) -> list[str]:
+    """Return the command that runs `rg` in a folder: what is ignored is left out, `.git` too.
+
+    Raises:
+        ToolError: there is no `rg`.
+    """
+    return [program(), *_BASE, *_EVERYWHERE, *_ignoring(folder), *arguments]
+
+
 async def search(arguments: list[str], *, folder: Path, lines: int | None = None) -> Found:
     """Run `rg` in a folder and return what it prints, at most so many lines.
 
@@ -63,11 +72,7 @@ async def search(arguments: list[str], *, folder: Path, lines: int | None = None
         ToolError: `rg` refuses the arguments, or takes too long.
     """
     process = await asyncio.create_subprocess_exec(
-        program(),
-        *_BASE,
-        *_EVERYWHERE,
-        *_ignoring(folder),
-        *arguments,
+        *command(arguments, folder),
         cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
