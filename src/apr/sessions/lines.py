@@ -19,12 +19,16 @@ class Opened(Struct, frozen=True, kw_only=True, tag_field="type", tag="opened", 
     agent_version: str
     parent: str | None = None
     """The session that this one was forked from."""
+    branch: str | None = None
+    """What git had checked out."""
 
 
-class Recorded(Struct, frozen=True, tag_field="type", tag="record"):
+class Recorded(Struct, frozen=True, tag_field="type", tag="record", omit_defaults=True):
     """A record of the trace."""
 
     record: Record
+    at: int | None = None
+    """When: seconds since 1970. Prompts have it."""
 
 
 class Said(Struct, frozen=True, tag_field="type", tag="message"):
@@ -33,10 +37,12 @@ class Said(Struct, frozen=True, tag_field="type", tag="message"):
     message: Message
 
 
-class Rewrote(Struct, frozen=True, tag_field="type", tag="rewritten"):
-    """What the model knows is now this: the history was summarised."""
+class Rewrote(Struct, frozen=True, tag_field="type", tag="rewritten", omit_defaults=True):
+    """What the model knows is now this: the history was summarised, or a person went back in it."""
 
     messages: tuple[Message, ...]
+    back_to: int | None = None
+    """The turn of the prompt that they went back to."""
 
 
 class Seen(Struct, frozen=True, tag_field="type", tag="seen"):
@@ -44,7 +50,7 @@ class Seen(Struct, frozen=True, tag_field="type", tag="seen"):
 
     path: str
     stamp: str
-    """In hexadecimal."""
+    """In hexadecimal. Empty: the model does not know the file any more."""
 
 
 class Named(Struct, frozen=True, tag_field="type", tag="named"):

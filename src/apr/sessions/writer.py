@@ -4,17 +4,19 @@ import contextlib
 import datetime
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 from apr import __version__
 from apr.agent.events import Event, Remembered, Rewritten
+from apr.agent.prompt import look_around
 from apr.legible import legible
 from apr.sessions import lines
 from apr.sessions.lines import Line, Named, Opened, Recorded, Rewrote, Said, Seen
 from apr.sessions.places import SessionError, path_of, prepare
-from ccpa.trace import Record
+from ccpa.trace import Record, UserPrompt
 
 _RECORDS = get_args(Record)
 
@@ -68,20 +70,23 @@ class SessionWriter:
                 ts=datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
                 agent_version=__version__,
                 parent=parent,
+                branch=look_around(root).branch,
             )
         )
 
     def __call__(self, event: Event) -> None:
         """Write the event, if the session needs it to go on."""
-        if isinstance(event, _RECORDS):
+        if isinstance(event, UserPrompt):
+            self.write(Recorded(event, int(time.time())))
+        elif isinstance(event, _RECORDS):
             self.write(Recorded(event))
         elif isinstance(event, Remembered):
             self.write(Said(event.message))
         elif isinstance(event, Rewritten):
-            self.write(Rewrote(event.messages))
+            self.write(Rewrote(event.messages, event.back_to))
 
     def saw(self, path: Path, stamp: bytes) -> None:
-        """Write that the model knows a file."""
+        """Write that the model knows a file; with an empty stamp, that it knows it no more."""
         self.write(Seen(legible(str(path)), stamp.hex()))
 
     def call(self, name: str) -> None:

@@ -194,6 +194,15 @@ class FileLedger:
             self.tell(path, stamp)
         self._seen[path] = stamp
 
+    def become(self, seen: Mapping[Path, bytes]) -> None:
+        """Know what was `seen`, and nothing else: the conversation has gone back to that."""
+        for path in self._seen.keys() - seen.keys():
+            del self._seen[path]
+            if self.tell is not None:
+                self.tell(path, b"")
+        for path, stamp in seen.items():
+            self.note(path, stamp)
+
     def check(self, path: Path, stamp: bytes, name: str) -> None:
         """Let a change go ahead only if the model has seen the file as it is.
 
