@@ -130,6 +130,10 @@ class Assembled(Struct, kw_only=True):
     """The tools that the model is shown, in this order."""
     known: list[Tool[Any]] = msgspec.field(default_factory=list)
     """Tools that run when they are called, and are not shown: most tasks do not need them."""
+    beyond: set[str] = msgspec.field(default_factory=set)
+    """Of the offered tools, the names of those that a model with the core tools is not shown."""
+    core_only: bool = False
+    """Whether the model is given the core tools only: a small model may know no others."""
     kinds: Mapping[str, "Kind"] = msgspec.field(default_factory=dict)
     """The subagents there are."""
     skills: Mapping[str, "Skill"] = msgspec.field(default_factory=dict)
@@ -145,17 +149,24 @@ class Assembled(Struct, kw_only=True):
         """Give the agent its tools, but for those that a rule takes away altogether."""
         agent, policy = self.agent, self.agent.gate.policy
         theirs = self.servers.tools() if self.servers is not None else []
-        shown = (*self.offered, *theirs)
+        shown, known = [*self.offered, *theirs], self.known
+        if self.core_only:
+            shown = [tool for tool in self.offered if tool.name not in self.beyond]
+            known = [*(tool for tool in self.offered if tool not in shown), *theirs, *self.known]
         offered = [tool for tool in shown if not taken_away(policy, tool.name)]
-        known = [tool for tool in self.known if not taken_away(policy, tool.name)]
+        known = [tool for tool in known if not taken_away(policy, tool.name)]
         agent.tools = {tool.name: tool for tool in (*offered, *known)}
         agent.request = msgspec.structs.replace(agent.request, tools=specs(offered, known))
 
     def use(self, provider: Provider, model: str) -> None:
-        """Ask another model from the next request on."""
+        """Ask another model from the next request on, with the tools that it is given."""
+        from apr.models.resolve import DEMO
+
         self.agent.provider = Retrying(Unlooping(provider))
         self.agent.session.model = model
         self.closing.append(provider.close)
+        self.core_only = model == DEMO
+        self.give_tools()
 
     async def open(self) -> None:
         """Wait for what must be there before the first prompt. It may add to `notices`."""
@@ -209,7 +220,12 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     tasks = Tasks()
     agent.window = Compactor(lambda: agent.provider.context, tasks.open)
     preface = legible(first_prompt(look_around(options.root), ""))
-    assembled = Assembled(agent=agent, preface=preface, offered=builtin(sees=options.vision))
+    assembled = Assembled(
+        agent=agent,
+        preface=preface,
+        offered=builtin(sees=options.vision),
+        core_only=options.core_tools,
+    )
     if sandbox is not None:
         assembled.sandbox = sandbox
         assembled.closing.append(sandbox.close)
@@ -231,7 +247,6 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     if stored is not None:
         agent.messages = list(stored.messages)
         assembled.source = "resume"
-        assembled.preface = ""  # it is in the history
     if options.persist:
         _clean_up(assembled, options)
         if options.settings.cleanup_period_days != 0:
@@ -280,7 +295,8 @@ def _add_tools(assembled: Assembled, options: Options, tasks: Tasks) -> None:
         shown.append(WebSearch(search))
     if options.asks or gate.policy.mode == "bypassPermissions" or _allowed(gate, "WebFetch"):
         shown.append(WebFetch(gate))
-    (assembled.known if options.core_tools else assembled.offered).extend(shown)
+    assembled.offered += shown
+    assembled.beyond |= {tool.name for tool in shown}
     assembled.known += [
         tool
         for tool in (
@@ -313,6 +329,7 @@ def _keep_only(assembled: Assembled, names: tuple[str, ...]) -> None:
     ]
     assembled.offered = [tool for tool in there.values() if tool in wanted.values()]
     assembled.known = []
+    assembled.beyond.clear()
 
 
 def _stored(options: Options) -> "Stored | None":
@@ -365,6 +382,8 @@ def _keep(
         store.write(Rewrote(tuple(stored.messages)))
         for path, stamp in stored.seen.items():
             store.write(Seen(str(path), stamp.hex()))
+    for line in stored.mended if stored is not None and not options.fork else ():
+        store.write(line)
     if options.name is not None:
         store.call(options.name)
     files.tell = store.saw

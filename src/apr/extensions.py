@@ -113,7 +113,8 @@ def add_library(assembled: "Assembled", options: "Options", brought: "Brought | 
     agent.background = company
     of_tasks = {tool.name: tool for tool in (TaskOutput(company), TaskStop(company))}
     assembled.offered = [of_tasks.get(tool.name, tool) for tool in assembled.offered]
-    (assembled.known if options.core_tools else assembled.offered).append(AgentTool(company, kinds))
+    assembled.offered.append(AgentTool(company, kinds))
+    assembled.beyond.add(AgentTool.name)
     if not options.core_tools and (options.tools is None or AgentTool.name in options.tools):
         assembled.preface += f"Agents for the Agent tool:\n{listing_of_kinds(kinds)}\n\n"
     prompts = assembled.servers.expand if assembled.servers is not None else None
