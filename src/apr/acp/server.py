@@ -1,36 +1,37 @@
 """The server's side of the protocol: sessions are made, loaded, worked on and closed."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from acp import PROTOCOL_VERSION, Client, RequestError, schema
+from acp import PROTOCOL_VERSION, RequestError, schema
 
 from apr import __version__
-from apr.acp.session import EditorSession, prompt_of
-from apr.acp.updates import history
-from apr.assembly import Assembled, Options, assemble
+from apr.acp import choices, listing
+from apr.acp.editor import Editor
+from apr.acp.folders import Folders
+from apr.acp.prompts import NotTaken, prompt_of
+from apr.acp.session import Busy, EditorSession, Failed, Source
+from apr.assembly import assemble
 from apr.errors import AprError
-from apr.providers.base import Provider
-from apr.sessions.finding import find, summaries
-from apr.sessions.places import SessionError
-
-Make = Callable[[Path], tuple[Options, Provider, str]]
-"""Takes a project's directory; returns what a session of it is to be, its model, and its name."""
+from apr.models.resolve import DEMO
 
 
 class Server:
-    """What an editor talks to."""
+    """What an editor talks to. Its methods are named and called as the package's router does.
 
-    def __init__(self, make: Make) -> None:
-        self._make = make
+    Args:
+        source: where sessions come from.
+        editor: who talks to it.
+    """
+
+    def __init__(self, source: Source, editor: Editor) -> None:
+        self._source = source
+        self._editor = editor
         self._sessions: dict[str, EditorSession] = {}
-        self._client: Client | None = None
-
-    def on_connect(self, conn: Client) -> None:
-        """Take the editor's side of the connection."""
-        self._client = conn
+        self._behind: set[asyncio.Task[None]] = set()
 
     async def initialize(
         self,
@@ -39,22 +40,32 @@ class Server:
         client_info: schema.Implementation | None = None,
         **kwargs: Any,
     ) -> schema.InitializeResponse:
-        """Say what we are and can do."""
+        """Say what we are and can do: there is one version of the protocol yet."""
+        self._editor.can = client_capabilities or schema.ClientCapabilities()
         return schema.InitializeResponse(
-            protocol_version=min(protocol_version, PROTOCOL_VERSION),
+            protocol_version=PROTOCOL_VERSION,
             agent_capabilities=schema.AgentCapabilities(
                 load_session=True,
-                prompt_capabilities=schema.PromptCapabilities(embedded_context=True, image=True),
+                prompt_capabilities=schema.PromptCapabilities(
+                    embedded_context=True, image=self._source.sees, audio=False
+                ),
                 mcp_capabilities=schema.McpCapabilities(http=True, sse=True),
                 session_capabilities=schema.SessionCapabilities(
                     list=schema.SessionListCapabilities(),
                     close=schema.SessionCloseCapabilities(),
+                    delete=schema.SessionDeleteCapabilities(),
                     fork=schema.SessionForkCapabilities(),
                     resume=schema.SessionResumeCapabilities(),
+                    additional_directories=schema.SessionAdditionalDirectoriesCapabilities(),
                 ),
             ),
             agent_info=schema.Implementation(name="apr", title="apr", version=__version__),
+            auth_methods=[],
         )
+
+    async def authenticate(self, method_id: str, **kwargs: Any) -> None:
+        """Nobody has to: the model is the user's own."""
+        raise _bad(f"there is no way to authenticate, nor a need to: {method_id[:40]!r}")
 
     async def new_session(
         self,
@@ -65,7 +76,10 @@ class Server:
     ) -> schema.NewSessionResponse:
         """Begin a session in a directory."""
         session = await self._begin(cwd, additional_directories, mcp_servers)
-        return schema.NewSessionResponse(session_id=session.id, modes=session.modes())
+        self._later(session.introduce())
+        return schema.NewSessionResponse(
+            session_id=session.id, modes=session.modes(), config_options=session.config()
+        )
 
     async def load_session(
         self,
@@ -76,11 +90,11 @@ class Server:
         **kwargs: Any,
     ) -> schema.LoadSessionResponse:
         """Take up a stored session, and tell the editor what was said in it."""
-        root = _directory(cwd)
+        await self._let_go(session_id)
         session = await self._begin(cwd, additional_directories, mcp_servers, resume=session_id)
-        for update in history(find(root, session_id).records, root):
-            await self._editor.session_update(session_id=session.id, update=update)
-        return schema.LoadSessionResponse(modes=session.modes())
+        await session.history(listing.stored(_directory(cwd), session_id).records)
+        self._later(session.introduce())
+        return schema.LoadSessionResponse(modes=session.modes(), config_options=session.config())
 
     async def resume_session(
         self,
@@ -91,8 +105,10 @@ class Server:
         **kwargs: Any,
     ) -> schema.ResumeSessionResponse:
         """Take up a stored session without telling it again."""
+        await self._let_go(session_id)
         session = await self._begin(cwd, additional_directories, mcp_servers, resume=session_id)
-        return schema.ResumeSessionResponse(modes=session.modes())
+        self._later(session.introduce())
+        return schema.ResumeSessionResponse(modes=session.modes(), config_options=session.config())
 
     async def fork_session(
         self,
@@ -106,31 +122,29 @@ class Server:
         session = await self._begin(
             cwd, additional_directories, mcp_servers, resume=session_id, fork=True
         )
-        return schema.ForkSessionResponse(session_id=session.id, modes=session.modes())
-
-    async def set_config_option(
-        self, config_id: str, session_id: str, value: str | bool, **kwargs: Any
-    ) -> None:
-        """There are no options of our own."""
-        raise RequestError.invalid_params({"reason": f"there is no option {config_id!r}"})
+        self._later(session.introduce())
+        return schema.ForkSessionResponse(
+            session_id=session.id, modes=session.modes(), config_options=session.config()
+        )
 
     async def list_sessions(
         self, cwd: str | None = None, cursor: str | None = None, **kwargs: Any
     ) -> schema.ListSessionsResponse:
-        """List the stored sessions of a directory."""
-        root = _directory(cwd or ".")
-        found = [one for one in summaries(root) if not isinstance(one, SessionError)]
-        return schema.ListSessionsResponse(
-            sessions=[
-                schema.SessionInfo(
-                    session_id=one.id,
-                    cwd=str(root),
-                    title=one.name or one.first_prompt[:80],
-                    updated_at=one.changed,
-                )
-                for one in found
-            ]
-        )
+        """List the stored sessions of a directory, or all of them."""
+        root = None if cwd is None else _directory(cwd)
+        return await asyncio.to_thread(listing.page, root, cursor)
+
+    async def delete_session(self, session_id: str, **kwargs: Any) -> schema.DeleteSessionResponse:
+        """Remove a stored session for good; one that is open ends."""
+        await self._let_go(session_id)
+        await asyncio.to_thread(listing.remove, session_id)
+        return schema.DeleteSessionResponse()
+
+    async def close_session(self, session_id: str, **kwargs: Any) -> schema.CloseSessionResponse:
+        """End a session. It stays stored."""
+        self._session(session_id)
+        await self._let_go(session_id)
+        return schema.CloseSessionResponse()
 
     async def prompt(
         self, session_id: str, prompt: list[Any], **kwargs: Any
@@ -138,10 +152,11 @@ class Server:
         """Work on a prompt; what happens meanwhile is told in updates."""
         session = self._session(session_id)
         try:
-            stop = await session.prompt(prompt_of(prompt))
-        except RuntimeError as error:
-            raise RequestError.internal_error({"reason": str(error)}) from None
-        usage = session.usage
+            stop, usage = await session.prompt(prompt_of(prompt, sees=self._source.sees))
+        except (NotTaken, Busy) as error:
+            raise _bad(str(error)) from None
+        except Failed as error:
+            raise RequestError(-32603, str(error)) from None
         return schema.PromptResponse(
             stop_reason=stop,
             usage=schema.Usage(
@@ -161,48 +176,52 @@ class Server:
         self, session_id: str, mode_id: str, **kwargs: Any
     ) -> schema.SetSessionModeResponse:
         """Change the permission mode of a session."""
-        try:
-            self._session(session_id).set_mode(mode_id)
-        except ValueError as error:
-            raise RequestError.invalid_params({"reason": str(error)}) from None
+        self._set(self._session(session_id), choices.MODE, mode_id)
         return schema.SetSessionModeResponse()
 
-    async def close_session(self, session_id: str, **kwargs: Any) -> schema.CloseSessionResponse:
-        """End a session."""
+    async def set_config_option(
+        self, config_id: str, session_id: str, value: str | bool, **kwargs: Any
+    ) -> schema.SetSessionConfigOptionResponse:
+        """Change the mode or the model of a session."""
         session = self._session(session_id)
-        del self._sessions[session_id]
-        await session.close()
-        return schema.CloseSessionResponse()
-
-    async def authenticate(self, method_id: str, **kwargs: Any) -> None:
-        """Nobody has to: the model is the user's own."""
-
-    async def ext_method(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """There are no methods of our own."""
-        raise RequestError.method_not_found(method)
-
-    async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
-        """There are no notifications of our own."""
+        self._set(session, config_id, value)
+        return schema.SetSessionConfigOptionResponse(config_options=session.config())
 
     async def close(self) -> None:
-        """End every session."""
-        for session in list(self._sessions.values()):
-            await session.close()
+        """End every session: the editor is gone."""
+        for task in self._behind:
+            task.cancel()
+        await asyncio.gather(*(session.close(gone=True) for session in self._sessions.values()))
         self._sessions.clear()
 
-    @property
-    def _editor(self) -> Client:
-        if self._client is None:
-            raise RequestError.internal_error({"reason": "nobody is connected"})
-        return self._client
+    def _set(self, session: EditorSession, option: str, value: str | bool) -> None:
+        try:
+            match option, value:
+                case choices.MODE, str():
+                    session.set_mode(value)
+                case choices.MODEL, str():
+                    session.set_model(value)
+                case _:
+                    raise _bad(f"there is no option {option[:40]!r} with such a value")
+        except (ValueError, AprError) as error:
+            raise _bad(str(error)) from None
 
     def _session(self, session_id: str) -> EditorSession:
         try:
             return self._sessions[session_id]
         except KeyError:
-            raise RequestError.invalid_params(
-                {"reason": f"there is no session {session_id!r}"}
-            ) from None
+            raise _bad(f"there is no open session {session_id[:80]!r}") from None
+
+    async def _let_go(self, session_id: str) -> None:
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            await session.close()
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something as soon as the request at hand is answered."""
+        task = asyncio.create_task(work)
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
 
     async def _begin(
         self,
@@ -213,32 +232,44 @@ class Server:
         resume: str | None = None,
         fork: bool = False,
     ) -> EditorSession:
+        root, further = _directory(cwd), directories or []
         try:
-            options, provider, model = self._make(_directory(cwd))
+            if resume is not None:
+                listing.stored(root, resume)
+            options = self._source.options(root)
+            provider, model = self._source.open_model(options, None)
             options = msgspec.structs.replace(
                 options,
                 resume=resume,
                 fork=fork,
-                directories=(*options.directories, *map(_directory, directories or ())),
+                directories=(*options.directories, *map(_directory, further)),
                 mcp=(*options.mcp, *([_servers(servers)] if servers else [])),
+                core_tools=model == DEMO,
             )
-            assembled: Assembled = assemble(options, provider, model)
+            assembled = assemble(options, provider, model)
             await assembled.open()
+            models = await asyncio.to_thread(self._source.models, root)
         except AprError as error:
-            raise RequestError.invalid_params({"reason": str(error)}) from None
-        session = EditorSession(assembled, self._editor)
+            raise _bad(str(error)) from None
+        folders = Folders([cwd, *further])
+        session = EditorSession(assembled, options, self._editor, folders, self._source, models)
         self._sessions[session.id] = session
         return session
+
+
+def _bad(reason: str) -> RequestError:
+    """Return the error for what was asked wrongly. Editors show its message as it stands."""
+    return RequestError(-32602, reason, {"reason": reason})
 
 
 def _directory(name: str) -> Path:
     path = Path(name)
     try:
         resolved = path.resolve(strict=True)
-    except (OSError, RuntimeError) as error:
-        raise RequestError.invalid_params({"reason": f"{name}: {error}"}) from None
-    if not resolved.is_dir():
-        raise RequestError.invalid_params({"reason": f"{name} is not a directory"})
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _bad(f"{name[:200]}: {error}") from None
+    if not path.is_absolute() or not resolved.is_dir():
+        raise _bad(f"{name[:200]} is not the absolute path of a directory")
     return resolved
 
 
@@ -248,16 +279,17 @@ def _servers(servers: list[Any]) -> str:
     for server in servers:
         match server:
             case schema.McpServerStdio():
-                env = {variable.name: variable.value for variable in server.env}
                 entries[server.name] = {
                     "command": server.command,
                     "args": server.args,
-                    "env": env,
+                    "env": {variable.name: variable.value for variable in server.env},
                 }
             case schema.HttpMcpServer() | schema.SseMcpServer():
-                headers = {header.name: header.value for header in server.headers}
-                kind = "http" if isinstance(server, schema.HttpMcpServer) else "sse"
-                entries[server.name] = {"type": kind, "url": server.url, "headers": headers}
+                entries[server.name] = {
+                    "type": "http" if isinstance(server, schema.HttpMcpServer) else "sse",
+                    "url": server.url,
+                    "headers": {header.name: header.value for header in server.headers},
+                }
             case _:
-                continue
+                raise _bad(f"the MCP server {server.name[:80]!r} can be reached by no way we know")
     return msgspec.json.encode({"mcpServers": entries}).decode()

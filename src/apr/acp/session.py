@@ -2,53 +2,119 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any, Literal
+import datetime
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import msgspec
-from acp import Client, schema
+from acp import schema
+from msgspec import Struct
 
-from apr.acp.updates import called, updates
+from apr.acp import choices
+from apr.acp.buffers import Buffers
+from apr.acp.editor import Editor, EditorFailed, EditorRefused
+from apr.acp.folders import Folders
+from apr.acp.prompts import title_of
+from apr.acp.updates import Telling
 from apr.agent.asking import Answer, Question
-from apr.agent.events import Event, PromptDone
+from apr.agent.events import Event, Notice, PromptDone
 from apr.agent.limits import MAX_TURNS
 from apr.agent.loop import INTERRUPTED
-from apr.agent.permissions import MODES, Mode, Rule
+from apr.agent.narrowest import keep, narrowest
+from apr.agent.permissions import Mode
 from apr.agent.prompt import Prompt
-from apr.assembly import Assembled
-from apr.providers.base import Image
-from ccpa.trace import AssistantTurn, Usage
+from apr.assembly import Assembled, Options
+from apr.errors import AprError
+from apr.providers.base import Provider
+from apr.settings import SettingsError, permission_mode
+from apr.ui.terminal import line
+from ccpa.trace import AssistantTurn, Usage, UserPrompt
 
 StopReason = Literal["end_turn", "max_tokens", "max_turn_requests", "refusal", "cancelled"]
+_NOTHING = Usage(input_tokens=0, output_tokens=0)
 
-_MODES = {
-    "default": ("Ask", "Asks before it changes files or runs commands"),
-    "acceptEdits": ("Accept edits", "Changes files in the project without asking"),
-    "plan": ("Plan", "Looks, and changes nothing"),
-    "bypassPermissions": ("Bypass permissions", "Asks for nothing that no rule forbids"),
-    "dontAsk": ("Don't ask", "Does what is allowed, and asks for nothing"),
-}
-_OPTIONS: tuple[tuple[str, str, schema.PermissionOptionKind], ...] = (
-    ("once", "Allow", "allow_once"),
-    ("session", "Allow for this session", "allow_always"),
-    ("no", "Reject", "reject_once"),
-)
+
+class Source(Struct, frozen=True, kw_only=True):
+    """Where sessions come from: what the command line and the settings say."""
+
+    options: Callable[[Path], Options]
+    """Takes a project's directory; returns what a session of it is to be."""
+    open_model: Callable[[Options, str | None], tuple[Provider, str]]
+    """Takes also a model's name, None for the one it begins with; returns the wire, and its name.
+
+    Raises AprError where there is no such model.
+    """
+    models: Callable[[Path], list[str]]
+    """Takes a project's directory; returns the models that can be chosen."""
+    sees: bool = False
+    """Whether the models can be shown pictures."""
+
+
+class Busy(Exception):
+    """The session works on a prompt already."""
+
+
+class Failed(Exception):
+    """The work on a prompt has failed. The message says why."""
+
+
+class _Work:
+    """A prompt, and what it came to."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        self.prompt = prompt
+        self.begun = False
+        self.usage = _NOTHING
+        self.done: asyncio.Future[PromptDone] = asyncio.get_running_loop().create_future()
+
+    def finish(self, done: PromptDone) -> None:
+        if not self.done.done():
+            self.done.set_result(done)
 
 
 class EditorSession:
-    """Drives one agent for one editor."""
+    """Drives one agent for one editor.
 
-    def __init__(self, assembled: Assembled, client: Client) -> None:
+    Args:
+        assembled: the session, open.
+        options: what it was put together from.
+        editor: the other side.
+        folders: the session's folders.
+        source: opens other models.
+        models: those that can be chosen.
+    """
+
+    def __init__(
+        self,
+        assembled: Assembled,
+        options: Options,
+        editor: Editor,
+        folders: Folders,
+        source: Source,
+        models: list[str],
+    ) -> None:
         self.assembled = assembled
-        self.usage = Usage(input_tokens=0, output_tokens=0)
-        self._client = client
-        self._prompts: asyncio.Queue[Prompt | None] = asyncio.Queue()
-        self._done: asyncio.Future[PromptDone] | None = None
-        self._agent = assembled.agent
-        self._agent.gate.ask = self._ask
-        self._outgoing: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._task = asyncio.create_task(self._drive())
-        self._telling = asyncio.create_task(self._tell_all())
+        self._agent = agent = assembled.agent
+        self._options = options
+        self._editor = editor
+        self._source = source
+        self._models = models
+        self._began_in: Mode = agent.gate.policy.mode
+        self._mode: Mode = self._began_in
+        """What the editor was told last."""
+        self._titled = bool(options.resume)
+        self._telling = Telling(folders)
+        self._work: _Work | None = None
+        self._waiting: asyncio.Queue[_Work | None] = asyncio.Queue()
+        self._outgoing: asyncio.Queue[Event | asyncio.Future[None] | None] = asyncio.Queue()
+        agent.gate.ask = self._ask
+        fs = editor.can.fs
+        if fs is not None and fs.read_text_file:
+            storage = Buffers(editor, self.id, folders, fs)
+            agent.context = msgspec.structs.replace(agent.context, storage=storage)
+        self._driven = asyncio.create_task(self._drive())
+        self._told = asyncio.create_task(self._tell_all())
 
     @property
     def id(self) -> str:
@@ -57,58 +123,116 @@ class EditorSession:
 
     def modes(self) -> schema.SessionModeState:
         """Return the permission modes there are, and which is on."""
-        allowed = [mode for mode in MODES if mode != "bypassPermissions" or self._may_bypass()]
-        return schema.SessionModeState(
-            current_mode_id=self._agent.gate.policy.mode,
-            available_modes=[
-                schema.SessionMode(id=mode, name=_MODES[mode][0], description=_MODES[mode][1])
-                for mode in allowed
-            ],
-        )
+        return choices.modes(self._agent.gate.policy.mode, self._allowed())
 
-    def set_mode(self, mode: str) -> None:
+    def config(self) -> list[choices.Option]:
+        """Return what can be chosen, and what is."""
+        given = [choices.mode_option(self._agent.gate.policy.mode, self._allowed())]
+        if self._models:
+            given.append(choices.model_option(self._agent.session.model, self._models))
+        return given
+
+    def set_mode(self, name: str) -> None:
         """Change the permission mode.
 
         Raises:
             ValueError: there is no such mode, or it may not be chosen.
         """
-        if mode not in {one.id for one in self.modes().available_modes}:
-            raise ValueError(f"there is no mode {mode!r}")
+        mode = choices.mode_named(name)
+        if mode is None or mode not in self._allowed():
+            raise ValueError(f"there is no mode {name[:40]!r} here")
         gate = self._agent.gate
-        gate.policy = msgspec.structs.replace(gate.policy, mode=msgspec.convert(mode, Mode))
+        gate.policy = msgspec.structs.replace(gate.policy, mode=mode)
+        self._mode = mode
 
-    async def prompt(self, prompt: Prompt) -> StopReason:
-        """Have the agent work on a prompt, and return how that ended.
+    def set_model(self, name: str) -> None:
+        """Ask another model from the next answer on.
 
         Raises:
-            RuntimeError: it works on one already, or the work failed.
+            ValueError: it is none of those that can be chosen.
+            AprError: it cannot be used.
         """
-        if self._done is not None and not self._done.done():
-            raise RuntimeError("the session works on a prompt already")
-        self._done = asyncio.get_running_loop().create_future()
-        self._prompts.put_nowait(prompt)
-        return _stop(await self._done)
+        if name not in self._models:
+            raise ValueError(f"there is no model {name[:80]!r} here")
+        if name != self._agent.session.model:
+            self.assembled.use(*self._source.open_model(self._options, name))
+
+    async def introduce(self) -> None:
+        """Tell which commands there are."""
+        servers = self.assembled.servers
+        named = [
+            (skill.name, line(skill.description), skill.argument_hint)
+            for skill in self.assembled.skills.values()
+            if skill.by_user
+        ]
+        named += [
+            (prompt.name, line(prompt.description), " ".join(prompt.arguments))
+            for prompt in (servers.prompts() if servers is not None else [])
+        ]
+        named.append(("compact", "Sum the conversation up, to make room", "what to keep"))
+        await self._tell(choices.commands(named))
+
+    async def history(self, records: list[Any]) -> None:
+        """Tell what was said in the session before."""
+        for update in self._telling.history(records):
+            await self._tell(update)
+
+    async def prompt(self, prompt: Prompt) -> tuple[StopReason, Usage]:
+        """Have the agent work on a prompt; return how that ended, and what it took.
+
+        Raises:
+            Busy: it works on one already.
+            Failed: the work failed.
+        """
+        if self._work is not None and not self._work.done.done():
+            raise Busy("the session works on a prompt already: cancel that, or wait")
+        if self._driven.done():
+            raise Failed("the session has ended: load it again")
+        work = self._work = _Work(prompt)
+        self._waiting.put_nowait(work)
+        return _stop(await asyncio.shield(work.done)), work.usage
 
     def cancel(self) -> None:
-        """End the work on the prompt at hand."""
-        if self._done is not None and not self._done.done():
+        """End the work on the prompt at hand, also where it has not begun yet."""
+        work = self._work
+        if work is None or work.done.done():
+            return
+        if work.begun:
             self._agent.interrupt()
+        else:
+            work.finish(PromptDone("error", INTERRUPTED))
 
-    async def close(self) -> None:
-        """End the session and all it has started."""
+    async def close(self, *, gone: bool = False) -> None:
+        """End the session and all it has started. If the editor is `gone`, nobody is told."""
         self.cancel()
-        self._prompts.put_nowait(None)
-        await asyncio.wait([self._task])
+        self._waiting.put_nowait(None)
+        await asyncio.wait([self._driven])
         self._outgoing.put_nowait(None)
-        await asyncio.wait([self._telling])
+        if gone:
+            self._told.cancel()
+        await asyncio.wait([self._told])
+        if self._work is not None:
+            self._work.finish(PromptDone("error", INTERRUPTED))
         await self.assembled.close()
 
-    def _may_bypass(self) -> bool:
-        return self._agent.gate.policy.mode == "bypassPermissions"
+    def _allowed(self) -> list[Mode]:
+        """Return the modes that can be chosen: none that the settings forbid.
+
+        To ask for nothing any more is for whoever starts the agent to choose.
+        """
+        allowed: list[Mode] = []
+        for mode in get_args(Mode):
+            with contextlib.suppress(SettingsError):
+                permission_mode(self._options.settings, mode)
+                if mode != "bypassPermissions" or self._began_in == mode:
+                    allowed.append(mode)
+        now = self._agent.gate.policy.mode
+        return allowed if now in allowed else [*allowed, now]
 
     async def _drive(self) -> None:
         """Run the session. Nothing is awaited here but the agent: that is what a cancel is for."""
         store = self.assembled.store
+        broke = "the session has ended"
         try:
             events = self._agent.converse(
                 self._each(), preface=self.assembled.preface, source=self.assembled.source
@@ -117,66 +241,106 @@ class EditorSession:
                 if store is not None:
                     store(event)
                 self._outgoing.put_nowait(event)
-        except BaseException as error:
-            self._finish(PromptDone("error", f"the session has ended: {error}"))
-            raise
+                while self.assembled.notices:
+                    self._outgoing.put_nowait(Notice(self.assembled.notices.pop(0)))
+        except Exception as error:
+            broke = f"the session has ended ({type(error).__name__}: {error})"
         finally:
             if store is not None:
                 store.close()
+            self._outgoing.put_nowait(PromptDone("error", broke))
 
-    def _finish(self, done: PromptDone) -> None:
-        if self._done is not None and not self._done.done():
-            self._done.set_result(done)
+    async def _each(self) -> AsyncIterator[Prompt]:
+        while (work := await self._waiting.get()) is not None:
+            if not work.done.done():
+                work.begun = True
+                yield work.prompt
 
     async def _tell_all(self) -> None:
         """Tell the editor what happens, in order."""
         while (event := await self._outgoing.get()) is not None:
-            with contextlib.suppress(ConnectionError):  # the editor is gone: its work still ends
-                await self._tell(event)
+            if isinstance(event, asyncio.Future):
+                if not event.done():
+                    event.set_result(None)
+                continue
+            for update in (*self._telling.updates(event), *self._besides(event)):
+                await self._tell(update)
+            if isinstance(event, PromptDone) and self._work is not None:
+                self._work.finish(event)
 
-    async def _each(self) -> AsyncIterator[Prompt]:
-        while (prompt := await self._prompts.get()) is not None:
-            yield prompt
+    async def _tell(self, update: Any) -> None:
+        with contextlib.suppress(ConnectionError):  # the editor is gone: its work still ends
+            await self._editor.tell(self.id, update)
 
-    async def _tell(self, event: Event) -> None:
-        if isinstance(event, PromptDone):
-            self._finish(event)
+    def _besides(self, event: Event) -> list[Any]:
+        """Return what is told of the session itself, now that this has happened."""
+        told: list[Any] = []
+        if isinstance(event, UserPrompt) and not self._titled:
+            self._titled = True
+            told.append(_info(title=line(title_of(event.text)) or None))
         if isinstance(event, AssistantTurn) and event.usage is not None:
-            self.usage = Usage(
-                input_tokens=self.usage.input_tokens + event.usage.input_tokens,
-                output_tokens=self.usage.output_tokens + event.usage.output_tokens,
-                cache_read_tokens=self.usage.cache_read_tokens + event.usage.cache_read_tokens,
+            told += self._used(event, event.usage)
+        if isinstance(event, PromptDone):
+            told.append(_info())
+        mode = self._agent.gate.policy.mode
+        if mode != self._mode:
+            self._mode = mode
+            told.append(
+                schema.CurrentModeUpdate(session_update="current_mode_update", current_mode_id=mode)
             )
-        for update in updates(event, self._agent.context.root):
-            await self._client.session_update(session_id=self.id, update=update)
+            told.append(
+                schema.ConfigOptionUpdate(
+                    session_update="config_option_update", config_options=self.config()
+                )
+            )
+        return told
+
+    def _used(self, turn: AssistantTurn, usage: Usage) -> list[Any]:
+        if self._work is not None:
+            before = self._work.usage
+            self._work.usage = Usage(
+                input_tokens=before.input_tokens + usage.input_tokens,
+                output_tokens=before.output_tokens + usage.output_tokens,
+                cache_read_tokens=before.cache_read_tokens + usage.cache_read_tokens,
+            )
+        size = self._agent.provider.context
+        if size is None or turn.parent_tool_use_id is not None:
+            return []
+        used = usage.input_tokens + usage.output_tokens
+        return [schema.UsageUpdate(session_update="usage_update", used=used, size=size)]
 
     async def _ask(self, question: Question) -> Answer:
         """Ask the person in the editor. Where the question is withdrawn, the run ends."""
-        start = called(question.call, self._agent.context.root)
-        response = await self._client.request_permission(
-            session_id=self.id,
-            tool_call=schema.ToolCallUpdate(**start.model_dump(exclude={"session_update"})),
-            options=[
-                schema.PermissionOption(option_id=id_, name=name, kind=kind)
-                for id_, name, kind in _OPTIONS
-            ],
-        )
-        outcome = response.outcome
-        if not isinstance(outcome, schema.AllowedOutcome):
+        heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._outgoing.put_nowait(heard)
+        await heard  # the editor knows of the call before it is asked about it
+        root = self._agent.context.root
+        rule = narrowest(question, root)
+        offered = choices.answers(question.call.name, rule)
+        call = self._telling.asked(question.call, question.reason)
+        try:
+            chosen = await self._editor.choose(self.id, call, [o for o, _ in offered.values()])
+        except EditorRefused as error:
+            return Answer(allow=False, message=f"They could not be asked: {error}")
+        except EditorFailed:
             return Answer(allow=False, interrupt=True)
-        match outcome.option_id:
-            case "once":
-                return Answer(allow=True)
-            case "session":
-                return Answer(allow=True, rules=(_narrowest(question),))
-            case _:
-                return Answer(allow=False)
+        if chosen is None:
+            return Answer(allow=False, interrupt=True)
+        if chosen not in offered:
+            return Answer(allow=False, message="The editor's answer was none of those offered.")
+        if chosen == choices.ALWAYS and rule is not None:
+            try:
+                self._outgoing.put_nowait(Notice(f"Kept in {keep(rule, root)}: {rule}"))
+            except (AprError, OSError) as error:
+                self._outgoing.put_nowait(Notice(f"The rule holds for this session only: {error}"))
+        return offered[chosen][1]
 
 
-def _narrowest(question: Question) -> Rule:
-    """Return the rule that allows just this again: the very command, or the tool."""
-    command = question.access.command
-    return Rule(question.call.name, command) if command else Rule(question.call.name)
+def _info(title: str | None = None) -> schema.SessionInfoUpdate:
+    now = datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")
+    return schema.SessionInfoUpdate(
+        session_update="session_info_update", updated_at=now, title=title
+    )
 
 
 def _stop(done: PromptDone) -> StopReason:
@@ -188,25 +352,4 @@ def _stop(done: PromptDone) -> StopReason:
         return "max_turn_requests"
     if done.stop_reason == "max_tokens":
         return "max_tokens"
-    raise RuntimeError(done.error)
-
-
-def prompt_of(blocks: list[Any]) -> Prompt:
-    """Return a prompt's blocks as one: what a person wrote, and what the editor adds to it."""
-    parts: list[str] = []
-    images: list[Image] = []
-    for block in blocks:
-        match block:
-            case schema.TextContentBlock(text=text):
-                parts.append(text)
-            case schema.ImageContentBlock(data=data, mime_type=media_type):
-                images.append(Image(media_type, data))
-            case schema.ResourceContentBlock(uri=uri):
-                parts.append(f"@{uri.removeprefix('file://')}")
-            case schema.EmbeddedResourceContentBlock(
-                resource=schema.TextResourceContents(uri=uri, text=text)
-            ):
-                parts.append(f'<file path="{uri.removeprefix("file://")}">\n{text}\n</file>')
-            case _:
-                parts.append("[something that this model cannot be given]")
-    return Prompt("\n\n".join(parts), tuple(images))
+    raise Failed(done.error)

@@ -2,9 +2,7 @@
 
 import argparse
 import asyncio
-import contextlib
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +11,9 @@ from apr.agent.permissions import MODES
 from apr.assembly import Options
 from apr.cli.model import add_model_options, provider_of
 from apr.cli.options import positive
-from apr.models.resolve import DEMO
 from apr.settings import load
 
 if TYPE_CHECKING:
-    from apr.acp.server import Make
     from apr.providers.base import Provider
 
 EPILOG = """\
@@ -31,9 +27,6 @@ The editor starts this and speaks JSON-RPC with it over standard input and outpu
 agent does, asks before something is changed, and keeps the sessions in its list.
 exit codes: 0 the editor has closed the connection, 2 wrong usage, 130 interrupted."""
 
-_LONGEST_MESSAGE = 64 << 20
-"""Bytes: a prompt may bring files and images with it."""
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -46,12 +39,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until the editor closes the connection; return the exit code."""
+    from apr.acp.serving import serve
+    from apr.acp.session import Source
 
-    def make(root: Path) -> "tuple[Options, Provider, str]":
+    def options(root: Path) -> Options:
         settings = load(root, os.environ)
-        args.project = str(root)
-        provider, model = provider_of(args, setting=settings.model)
-        options = Options(
+        return Options(
             root=root,
             settings=settings,
             mode=args.permission_mode,
@@ -59,27 +52,40 @@ def run(args: argparse.Namespace) -> int:
             temperature=args.temperature,
             limits=Limits(turns=args.max_turns or settings.apr.max_turns),
             vision=args.vision,
-            core_tools=model == DEMO,
         )
-        return options, provider, model
 
-    asyncio.run(_serve(make))
+    def open_model(options: Options, name: str | None) -> "tuple[Provider, str]":
+        chosen = {"model": name or args.model, "project": str(options.root)}
+        named = argparse.Namespace(**{**vars(args), **chosen})
+        return provider_of(named, setting=options.settings.model)
+
+    def models(root: Path) -> list[str]:
+        return [] if args.base_url else _on_this_disk(root)
+
+    source = Source(options=options, open_model=open_model, models=models, sees=args.vision)
+    incoming, outgoing = _apart()
+    asyncio.run(serve(source, incoming, outgoing))
     return 0
 
 
-async def _serve(make: "Make") -> None:
-    from acp import run_agent
-    from acp.stdio import stdio_streams
+def _on_this_disk(root: Path) -> list[str]:
+    """Return the names of the models that work, the best first."""
+    from apr.models.discovery import survey
+    from apr.models.resolve import ranking
 
-    from apr.acp.server import Server
+    ranked = ranking(survey(os.environ, root))
+    return list(dict.fromkeys(one.model.name for one in ranked if one.model.problem is None))
 
-    server = Server(make)
-    editor, to_editor = await stdio_streams(limit=_LONGEST_MESSAGE)
-    # What anything else prints would be taken for a message.
-    out, sys.stdout = sys.stdout, sys.stderr
-    try:
-        with contextlib.suppress(ConnectionError):
-            await run_agent(server, to_editor, editor, use_unstable_protocol=True)
-    finally:
-        sys.stdout = out
-        await server.close()
+
+def _apart() -> tuple[int, int]:
+    """Take standard input and output for the protocol alone; return their descriptors.
+
+    What anything else prints would be taken for a message, and what a child of ours reads would be
+    missing from one. They get stderr and nothing instead.
+    """
+    incoming, outgoing = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return incoming, outgoing

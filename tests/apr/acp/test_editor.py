@@ -199,7 +199,7 @@ async def test_a_session_is_loaded_with_what_was_said(home: Path, project: Path,
 async def test_what_the_editor_shows_is_read_with_the_prompt(home: Path, project: Path) -> None:
     model = ScriptedModel([says("I see.")])
     with serving(model) as url:
-        async with editing(Editor(), home, project, url) as connection:
+        async with editing(Editor(), home, project, url, "--vision") as connection:
             session = await connection.new_session(cwd=str(project), mcp_servers=[])
             text = helpers.embedded_text_resource("file:///notes.md", "Buy milk.")
             await connection.prompt(

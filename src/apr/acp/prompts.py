@@ -1,0 +1,82 @@
+"""From a prompt's blocks to what the agent is asked. Pure."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from acp import schema
+
+from apr.acp.folders import path_of
+from apr.agent.prompt import Prompt
+from apr.providers.base import Image
+
+
+class NotTaken(ValueError):
+    """Something that was not offered to be taken. The message says what, and what to do."""
+
+
+def prompt_of(blocks: Sequence[Any], *, sees: bool) -> Prompt:
+    """Return a prompt's blocks as one: what a person wrote, and what the editor adds to it.
+
+    `sees` is whether the model can be shown pictures.
+
+    Raises:
+        NotTaken: the model cannot be given one of them, or there is none.
+    """
+    parts: list[str] = []
+    images: list[Image] = []
+    for block in blocks:
+        match block:
+            case schema.TextContentBlock(text=text):
+                parts.append(text)
+            case schema.ImageContentBlock(data=data, mime_type=media_type):
+                images.append(_picture(media_type, data, sees=sees))
+            case schema.ResourceContentBlock(uri=uri, name=name):
+                parts.append(_mention(uri, name))
+            case schema.EmbeddedResourceContentBlock(
+                resource=schema.TextResourceContents(uri=uri, text=text)
+            ):
+                parts.append(f'<file path="{path_of(uri) or uri}">\n{text}\n</file>')
+            case schema.EmbeddedResourceContentBlock(
+                resource=schema.BlobResourceContents(uri=uri, mime_type=kind, blob=blob)
+            ):
+                if not (kind or "").startswith("image/"):
+                    raise NotTaken(f"{uri} is neither text nor a picture ({kind or 'of no type'})")
+                images.append(_picture(kind or "", blob, sees=sees))
+            case schema.AudioContentBlock():
+                raise NotTaken("the model cannot hear: write what you want to say")
+            case _:
+                raise NotTaken(f"a block of the type {type(block).__name__} is not understood")
+    if not any(part.strip() for part in parts) and not images:
+        raise NotTaken("the prompt is empty")
+    return Prompt("\n\n".join(parts), tuple(images))
+
+
+def _picture(media_type: str, data: str, *, sees: bool) -> Image:
+    if not sees:
+        raise NotTaken("the model cannot be shown pictures: start apr acp with --vision if it can")
+    return Image(media_type, data)
+
+
+def _mention(uri: str, name: str) -> str:
+    """Return how a person names what the editor links to: a file as `@path`, read as theirs is.
+
+    Editors put the lines that are selected behind a `#`.
+    """
+    path = path_of(uri)
+    if path is None:
+        return f"[{name}]({uri})"
+    lines = uri.partition("#")[2]
+    quoted = f'@"{path}"' if any(letter.isspace() for letter in path) else f"@{path}"
+    return f"{quoted} (lines {lines.removeprefix('L')})" if lines else quoted
+
+
+def title_of(prompt: str) -> str:
+    """Return what a session is called that begins with a prompt: its first line, cut."""
+    first = prompt.strip().partition("\n")[0]
+    if first.startswith('<file path="'):
+        first = PurePosixPath(first.removeprefix('<file path="').removesuffix('">')).name
+    return first if len(first) <= _WIDTH else f"{first[: _WIDTH - 1]}…"
+
+
+_WIDTH = 80
