@@ -208,6 +208,16 @@ def unknown(data: object, kind: Any = Schema) -> Iterator[Path_]:
             yield from ((str(index), *rest) for rest in unknown(value, inner[0]))
 
 
+def keys(kind: Any = Schema, above: Path_ = ()) -> Iterator[str]:
+    """Yield every key that has a name of its own, dotted: `sandbox.enabled`."""
+    names = zip(kind.__struct_encode_fields__, _annotations(kind), strict=True)
+    for name, inner in names:
+        if isinstance(inner, type) and issubclass(inner, Struct):
+            yield from keys(inner, (*above, name))
+        else:
+            yield dotted((*above, name))
+
+
 def _annotations(kind: type[Struct]) -> list[Any]:
     return [kind.__annotations__[name] for name in kind.__struct_fields__]
 

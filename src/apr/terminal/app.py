@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.history import FileHistory, InMemoryHistory
+from prompt_toolkit.key_binding import merge_key_bindings
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from apr.agent.prompt import Asked
 from apr.assembly import Assembled
 from apr.headless.drive import Sink, drive
 from apr.home import home, private_directory
+from apr.terminal import completion
 from apr.terminal.commands import Desk, Leave, Plan, obey
-from apr.terminal.completion import InputCompleter
 from apr.terminal.consent import Consent
 from apr.terminal.keys import bindings
 from apr.terminal.screen import Screen
@@ -73,13 +74,15 @@ class Terminal:
             trace=trace,
         )
         self._interrupted_at = 0.0
+        completer = completion.InputCompleter(self._desk)
+        keys = (bindings(self._agent, self._screen), completion.bindings(completer))
         self._session: PromptSession[str] = PromptSession(
             history=_history(),
-            key_bindings=bindings(self._agent, self._screen),
+            key_bindings=merge_key_bindings(keys),
             bottom_toolbar=StatusLine(assembled, self._screen, self._consent),
-            completer=InputCompleter(assembled, self._root),
-            complete_while_typing=False,
-            enable_history_search=True,
+            completer=completer,
+            complete_while_typing=completion.while_typing,
+            enable_history_search=~completion.while_typing,
         )
         self._session.app.ttimeoutlen = 0.05  # or Esc would wait half a second
 

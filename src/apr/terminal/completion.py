@@ -1,49 +1,201 @@
-"""What Tab completes: commands behind `/`, and the project's files behind `@`."""
+"""What is completed: commands and their arguments behind `/`, files behind `@` and in `!` lines."""
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 
+from prompt_toolkit.application.current import get_app, get_app_or_none
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition, completion_is_selected
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-from apr.assembly import Assembled
-from apr.terminal.commands import COMMANDS
+from apr.terminal.arguments import ARGUMENTS, offered_behind
+from apr.terminal.commands import COMMANDS, Desk
+from apr.terminal.entries import beginning
+from apr.terminal.file_index import FileIndex, sound
+from apr.terminal.mentions import Typed, mention, shell_word
+from apr.ui.terminal import line
 
-_MOST_FILES = 2000
-_SHOWN = 20
+_MOST = 50
+"""Completions that are offered."""
+_RECENT = 30
+"""Files that the agent has seen that are put first, the last one before the others."""
+_LOOK_AGAIN_S = 0.05
+"""While files are still being listed: how often it is looked whether there are more."""
+_SHOWN = 60
+"""Characters of what is said about a completion."""
+_ELSEWHERE = ("/", "~", "..")
+"""How paths begin that lead out of the project."""
 
 
 class InputCompleter(Completer):
-    """Completes commands behind `/` and the project's files behind `@`."""
+    """Completes what is typed at the prompt.
 
-    def __init__(self, assembled: Assembled, root: Path) -> None:
-        self._assembled = assembled
-        self._root = root
+    Args:
+        desk: the session. The files of its project are listed when one is asked for.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._index = FileIndex(desk.root, desk.assembled.agent.context.hidden)
+        self._looking = asyncio.Lock()
 
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterable[Completion]:
-        """Return what the word before the cursor may become."""
-        word = document.get_word_before_cursor(WORD=True)
-        if document.text.startswith("/") and " " not in document.text:
-            names = [*COMMANDS, *(s.name for s in self._assembled.skills.values() if s.by_user)]
-            for name in sorted(names):
-                if name.startswith(document.text[1:]):
-                    yield Completion(f"/{name}", start_position=-len(document.text))
-        elif word.startswith("@"):
-            for name in _files(self._root, word[1:]):
-                yield Completion(f"@{name}", start_position=-len(word))
+        """Return nothing: only `get_completions_async` lets others work meanwhile."""
+        return ()
 
-
-def _files(root: Path, typed: str) -> Iterator[str]:
-    """Yield files whose path has the letters that were typed, in their order."""
-    from ccpa.workspace import snapshot
-
-    shown = 0
-    for name in sorted(dict(snapshot(root).entries), key=len)[:_MOST_FILES]:
-        letters = iter(name.casefold())
-        if all(letter in letters for letter in typed.casefold()):
-            yield name
-            shown += 1
-            if shown == _SHOWN:
+    async def get_completions_async(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> AsyncGenerator[Completion, None]:
+        """Yield what may stand in place of what is being typed, the likeliest first."""
+        async with self._looking:
+            before = document.text_before_cursor
+            if before.startswith("!"):
+                found = self._shell(document.current_line_before_cursor)
+            elif (typed := mention(document.current_line_before_cursor)) is not None:
+                found = self._files(typed, document)
+            elif before.startswith("/") and "\n" not in before:
+                found = self._commands(before)
+            else:
                 return
+            async for completion in found:
+                yield completion
+
+    async def settled(self) -> None:
+        """Wait until nothing is being looked for."""
+        await asyncio.sleep(0)  # what has been asked for in this moment comes first
+        async with self._looking:
+            pass
+
+    async def _shell(self, before: str) -> AsyncIterator[Completion]:
+        typed = shell_word(before.removeprefix("!"))
+        if typed is not None:
+            cwd = self._desk.assembled.agent.context.cwd
+            for completion in _written(typed, await asyncio.to_thread(beginning, typed.path, cwd)):
+                yield completion
+
+    async def _files(self, typed: Typed, document: Document) -> AsyncIterator[Completion]:
+        """Yield files of the project; those elsewhere, and ignored ones, as the path is typed."""
+        offered = 0
+        if not typed.path.startswith(_ELSEWHERE):
+            async for name in self._named(typed.path, document):
+                for completion in _written(typed, [name]):
+                    yield completion
+                    offered += 1
+        if not offered and ("/" in typed.path or typed.path.startswith(_ELSEWHERE)):
+            root = self._desk.root
+            for completion in _written(typed, await asyncio.to_thread(beginning, typed.path, root)):
+                yield completion
+
+    async def _named(self, path: str, document: Document) -> AsyncIterator[str]:
+        """Yield the names that fit, more of them as they are listed, until somebody types on."""
+        self._index.refresh()
+        recent = list(self._recent())
+        offered: set[str] = set()
+        searched = None
+        while len(offered) < _MOST:
+            complete, names = self._index.complete, self._index.names
+            if names is not searched:
+                searched = names
+                for name in await names.search(path, recent=recent, most=_MOST):
+                    if name not in offered:
+                        offered.add(name)
+                        yield f"./{name}" if name.startswith("~") else name  # no home directory
+            if complete or _typed_on(document):
+                return
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    def _recent(self) -> Iterator[str]:
+        root = self._desk.root
+        for path in self._desk.assembled.agent.context.files.recent()[:_RECENT]:
+            if path.is_relative_to(root) and sound(name := str(path.relative_to(root))):
+                yield name
+
+    async def _commands(self, before: str) -> AsyncIterator[Completion]:
+        name, space, typed = before[1:].partition(" ")
+        if not space:
+            offered = [one for one in self._callable() if _fits(one[0], name)]
+            for called, usage, said in sorted(offered, key=lambda one: not one[0].startswith(name)):
+                text = f"/{called} " if called in ARGUMENTS else f"/{called}"
+                shown = f"/{called} {line(usage)}".rstrip()
+                yield Completion(text, -len(before), display=shown, display_meta=_short(said))
+            return
+        for text, said in await asyncio.to_thread(offered_behind, self._desk, name, typed):
+            if sound(text) and text != typed and _fits(text, typed):
+                yield Completion(text, -len(typed), display_meta=_short(said))
+
+    def _callable(self) -> Iterator[tuple[str, str, str]]:
+        """Yield name, usage and description of what can be called, whoever it is from."""
+        assembled = self._desk.assembled
+        for name, command in COMMANDS.items():
+            yield name, command.usage, command.description
+        for skill in assembled.skills.values():
+            if skill.by_user and sound(skill.name):
+                yield skill.name, skill.argument_hint, skill.description
+        for prompt in assembled.servers.prompts() if assembled.servers is not None else ():
+            if sound(prompt.name):
+                yield prompt.name, " ".join(prompt.arguments), prompt.description
+
+
+@Condition
+def while_typing() -> bool:
+    """Whether completions are offered without being asked for: behind `@` and `/`."""
+    document = get_app().current_buffer.document
+    before = document.text_before_cursor
+    if before.startswith("/"):
+        return "\n" not in before
+    typed = mention(document.current_line_before_cursor)
+    return not before.startswith("!") and typed is not None
+
+
+def bindings(completer: InputCompleter) -> KeyBindings:
+    """Return what the keys of completion do where it is more than `prompt_toolkit` has them do."""
+    keys = KeyBindings()
+
+    @keys.add("tab")
+    async def _(event: KeyPressEvent) -> None:
+        """Take the first completion, also where it is still being looked for."""
+        buffer, document = event.current_buffer, event.current_buffer.document
+        await completer.settled()
+        if buffer.document != document:
+            return
+        if buffer.complete_state is not None:
+            buffer.complete_next()
+        else:
+            buffer.start_completion(insert_common_part=True)
+        event.app.invalidate()
+
+    @keys.add("enter", filter=completion_is_selected & ~_is_command)
+    def _(event: KeyPressEvent) -> None:
+        """Keep the file that was chosen; the prompt is not done yet."""
+        event.current_buffer.complete_state = None
+
+    return keys
+
+
+@Condition
+def _is_command() -> bool:
+    return get_app().current_buffer.text.startswith("/")
+
+
+def _written(typed: Typed, paths: Iterable[str]) -> Iterator[Completion]:
+    for path in paths:
+        text = typed.write(path)
+        if text is not None:
+            yield Completion(text, -typed.length, display=path)
+
+
+def _short(said: str) -> str:
+    return line(said)[:_SHOWN]
+
+
+def _fits(name: str, typed: str) -> bool:
+    letters = iter(name.casefold())
+    return all(letter in letters for letter in typed.casefold())
+
+
+def _typed_on(document: Document) -> bool:
+    app = get_app_or_none()
+    return app is not None and app.current_buffer.document.text != document.text

@@ -150,10 +150,18 @@ def encode(encoding: text.Encoding, content: str, name: str) -> bytes:
         ) from None
 
 
-def replace(path: Path, name: str, data: bytes, before: os.stat_result | None) -> None:
+def replace(
+    path: Path,
+    name: str,
+    data: bytes,
+    before: os.stat_result | None,
+    *,
+    mode: int | None = None,
+) -> None:
     """Make `data` the file's content at once: whoever reads it sees the old or the new file whole.
 
-    Mode and owner are kept from `before`, the status of the file that is replaced.
+    Mode and owner are kept from `before`, the status of the file that is replaced. `mode` is what
+    the permission bits are to be instead.
 
     Raises:
         ToolError: the file or its directory cannot be written.
@@ -170,6 +178,8 @@ def replace(path: Path, name: str, data: bytes, before: os.stat_result | None) -
                 file.write(data)
                 if before is not None:
                     _keep_owner_and_mode(descriptor, before)
+                if mode is not None:
+                    os.fchmod(descriptor, mode)
             os.replace(temporary, path)  # noqa: PTH105
         except BaseException:
             with suppress(OSError):
@@ -192,7 +202,12 @@ class FileLedger:
         """Remember that the model knows this file with this content."""
         if self.tell is not None and self._seen.get(path) != stamp:
             self.tell(path, stamp)
+        self._seen.pop(path, None)  # it goes to the end
         self._seen[path] = stamp
+
+    def recent(self) -> list[Path]:
+        """Return the files that were seen, the last first."""
+        return list(reversed(self._seen))
 
     def become(self, seen: Mapping[Path, bytes]) -> None:
         """Know what was `seen`, and nothing else: the conversation has gone back to that."""
