@@ -5,18 +5,27 @@ from typing import TextIO
 
 from apr.legible import legible
 
-# C0 and C1 controls but tab and newline; also the marks that turn the direction of text round.
+# C0 and C1 controls but tab and newline.
 _CONTROLS = {
     code: f"\\x{code:02x}"
     for code in (*range(0x20), *range(0x7F, 0xA0))
     if code not in {0x09, 0x0A}
 }
-_BIDI = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-_VISIBLE = _CONTROLS | _BIDI
+# What turns the direction of text round, or ends a line or paragraph without being a line's end:
+# by it a text can be read otherwise than what reads it as a program does ("Trojan Source").
+_TURNING = {
+    code: f"\\u{code:04x}"
+    for code in (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
+# Letters that nobody sees: tags spell ASCII a second time.
+_UNSEEN = {code: f"\\U{code:08x}" for code in range(0xE0000, 0xE0080)}
+# Halves of characters: no terminal can be sent them.
+_HALVES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+_VISIBLE = _CONTROLS | _TURNING | _UNSEEN | _HALVES
 
 
 def plain(text: str) -> str:
-    r"""Return the text with every control character made visible (`\x1b`)."""
+    r"""Return the text with all that could drive a terminal made visible (`\x1b`)."""
     return text.translate(_VISIBLE)
 
 

@@ -1,0 +1,161 @@
+"""What is printed above the prompt, and what moves there until it is done.
+
+What is said for good goes into the terminal's own scrollback. Between that and the input stands a
+small region that is drawn anew with the prompt: the end of an answer that is still coming, the
+progress of a long step. Both change in the same drawing, so that nothing is seen twice, and nothing
+vanishes for a moment. A dumb terminal has no such region: there all is plain lines.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from apr.terminal.ink import Line
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.application import Application
+    from prompt_toolkit.formatted_text import StyleAndTextTuples
+
+_BETWEEN_S = 0.04
+"""Time between two drawings that no key has asked for: 25 a second are seen as motion."""
+_TICK_S = 1.0
+"""How often the clock of a step that is going on moves."""
+# Terminals that know it show what comes between these at once; the others ignore them.
+_BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
+PROMPT = "> "
+
+
+class Moving(Protocol):
+    """What has something to show that is not final yet."""
+
+    doing: str
+    changed: Callable[[], None]
+    """Called when there is something else to show."""
+
+    def frame(self, columns: int, rows: int) -> list[Line]:
+        """Return the lines as they are now; what has become final is written before it returns."""
+        ...
+
+
+class Above:
+    """Writes above the input of a prompt, whether that is open at the time or not."""
+
+    def __init__(self) -> None:
+        self._session: PromptSession[str] | None = None
+        self._moving: Moving | None = None
+        self._waiting: list[str] = []
+        self._lines: list[Line] = []
+        self._soon: asyncio.TimerHandle | None = None
+        self._tick: asyncio.TimerHandle | None = None
+        self._drawn_at = 0.0
+        self._dumb = False
+        self._at_prompt = False
+
+    def attach(self, session: "PromptSession[str]", moving: Moving) -> None:
+        """Put the region above the session's input."""
+        from prompt_toolkit.filters import Condition, is_done
+        from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, HSplit, Window
+        from prompt_toolkit.renderer import CPR_Support
+        from prompt_toolkit.utils import is_dumb_terminal
+
+        self._session, self._moving = session, moving
+        moving.changed = self.wake
+        self._dumb = is_dumb_terminal()
+        region = Window(FormattedTextControl(self._region), dont_extend_height=True)
+        shown = ConditionalContainer(region, filter=Condition(lambda: bool(self._lines)) & ~is_done)
+        inner = session.layout.container
+        assert isinstance(inner, HSplit)  # noqa: S101 - what a PromptSession makes
+        inner.children.insert(0, shown)
+        # Where the cursor is need not be asked: the region follows what was printed.
+        session.app.renderer.cpr_support = CPR_Support.NOT_SUPPORTED
+        session.app.before_render += self._before
+        session.app.after_render += self._after
+
+    def prompt(self) -> str:
+        """Return the mark before the input."""
+        self._at_prompt = True
+        return PROMPT
+
+    def write(self, text: str) -> None:
+        """Print text, with its line ends, above the prompt."""
+        self._waiting.append(text)
+        if self._dumb or self._running() is None:
+            self._print()
+        else:
+            self.wake()
+
+    def wake(self) -> None:
+        """Say that something has moved: it is drawn soon, with what else moves until then."""
+        if self._dumb:
+            self._settle()
+        elif self._soon is None:
+            loop = asyncio.get_running_loop()
+            self._soon = loop.call_at(max(self._drawn_at + _BETWEEN_S, loop.time()), self._draw)
+
+    def _draw(self) -> None:
+        self._soon = None
+        app = self._running()
+        if app is not None:
+            app.invalidate()
+        elif self._session is not None and self._moving is not None:
+            size = self._session.app.output.get_size()
+            self._moving.frame(size.columns, size.rows)
+
+    def _running(self) -> "Application[str] | None":
+        """Return the prompt that is drawn at this moment."""
+        app = self._session.app if self._session is not None else None
+        return app if app is not None and app.is_running else None
+
+    def _before(self, app: "Application[Any]") -> None:
+        """Print what waits where the prompt was, which is then drawn again below it."""
+        size, before = app.output.get_size(), len(self._lines)
+        self._lines = self._moving.frame(size.columns, size.rows) if self._moving else []
+        app.output.write_raw(_BEGIN)
+        if self._waiting or len(self._lines) < before:
+            app.renderer.erase(leave_alternate_screen=False)
+            app.output.write_raw("".join(self._waiting))
+            self._waiting.clear()
+
+    def _after(self, app: "Application[Any]") -> None:
+        app.output.write_raw(_END)
+        app.output.flush()
+        loop = asyncio.get_running_loop()
+        self._drawn_at = loop.time()
+        if self._tick is not None:
+            self._tick.cancel()
+        self._tick = None
+        if self._moving is not None and self._moving.doing:
+            self._tick = loop.call_later(_TICK_S, self._draw)
+
+    def _print(self) -> None:
+        """Print what waits where no prompt is drawn."""
+        text = "".join(self._waiting)
+        self._waiting.clear()
+        if self._dumb and self._at_prompt:
+            self._at_prompt = False
+            text = f"\n{text}"
+        if self._session is None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        else:
+            self._session.app.output.write_raw(text)
+            self._session.app.output.flush()
+
+    def _settle(self) -> None:
+        """On a dumb terminal, print what is final, and the prompt again when all is done."""
+        assert self._moving is not None  # noqa: S101 - it has called
+        assert self._session is not None  # noqa: S101
+        self._moving.frame(10**6, 0)
+        if not self._moving.doing and not self._at_prompt:
+            typed = self._session.default_buffer.text
+            self._waiting.append(f"{PROMPT}{typed}")
+            self._print()
+            self._at_prompt = True
+
+    def _region(self) -> "StyleAndTextTuples":
+        fragments: StyleAndTextTuples = []
+        for line in self._lines:
+            fragments += [*line, ("", "\n")]
+        return fragments[:-1]
