@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from apr.providers.base import ToolSpec
-from apr.providers.toolcalls.marks import Family
+from apr.providers.toolcalls import Family
 
 FOLDER = Path(__file__).parents[2] / "tests/apr/providers/toolcalls/corpus"
 

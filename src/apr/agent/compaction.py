@@ -16,6 +16,7 @@ import msgspec
 from apr.agent.batch import heard
 from apr.agent.events import Event, Notice, PrefillProgress, Rewritten
 from apr.agent.history import alternating
+from apr.patterns import Pattern
 from apr.providers.base import (
     AssistantMessage,
     Completion,
@@ -49,7 +50,7 @@ without the rest of it. Do not call tools. Say, in this order:
 2. what you have done, with the names of files, functions and commands;
 3. what you found out that is still needed: causes, line numbers, error messages;
 4. what is still to be done, and the very next step."""
-_SUMMARY = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
+_SUMMARY = Pattern(r"<think>.*?(</think>|\Z)", re.DOTALL)
 
 
 class Compactor:

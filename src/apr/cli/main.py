@@ -139,11 +139,11 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, Command]:
     )
     parser.add_argument("-v", "--version", action="version", version=f"apr {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    wanted = next((word for word in argv if not word.startswith("-")), None)
+    wanted = argv[0] if argv and argv[0] in COMMANDS else None
     command: Command | None = None
-    for name, help_text in COMMANDS.items():
+    for name in [wanted] if wanted else COMMANDS:  # each parser takes a start 0.2 ms
         sub = subparsers.add_parser(
-            name, help=help_text, formatter_class=HelpFormatter, allow_abbrev=False
+            name, help=COMMANDS[name], formatter_class=HelpFormatter, allow_abbrev=False
         )
         if name == wanted:
             command = importlib.import_module(f"apr.cli.{name}")

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from apr.errors import AprError
+from apr.patterns import Pattern
 from apr.settings import MANAGED, SOURCES, user_folders
 from apr.ui.terminal import line
 
@@ -25,7 +26,7 @@ Kind = Literal["stdio", "http", "sse", "sdk"]
 
 _LARGEST = 64 << 20
 """Bytes of a file. Claude Code keeps histories in the file that holds its servers."""
-_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
+_VARIABLE = Pattern(r"\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
 _KINDS: dict[str, Kind] = {
     "stdio": "stdio",
     "http": "http",

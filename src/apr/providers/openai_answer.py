@@ -1,7 +1,5 @@
 """The chunks of a chat completion -> events as they come, and the `Completion` at the end."""
 
-import os
-import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,9 +7,10 @@ import msgspec
 from msgspec import Struct
 
 from apr.agent.events import PrefillProgress, TextDelta, ThinkingDelta
-from apr.providers.base import AssistantMessage, Completion, Request, Speed, UserMessage
+from apr.providers.base import Completion, Request, Speed
 from apr.providers.openai_calls import CallDelta, PartialCalls
 from apr.providers.openai_request import beginning
+from apr.providers.tool_use_ids import ToolUseIds
 from apr.providers.toolcalls import Family, reasons
 from apr.providers.toolcalls.hermes_json import read_arguments
 from apr.providers.toolcalls.lexer import is_markup
@@ -95,7 +94,7 @@ class Answer:
     """One answer as it comes in."""
 
     def __init__(
-        self, request: Request, model: str, ids: "ToolUseIds", *, family: Family | None
+        self, request: Request, model: str, ids: ToolUseIds, *, family: Family | None
     ) -> None:
         self.finish_reason: str | None = None
         self.begun = False
@@ -240,37 +239,3 @@ def _readable(arguments: str) -> bool:
     except NotJSON:
         return False
     return True
-
-
-class ToolUseIds:
-    """Gives tool uses their ids: the server's where it has good ones, else ids made here.
-
-    Those are unique in a session and the same when it is repeated: a digest of the conversation's
-    first prompt, and a number that rises with every call of the session.
-    """
-
-    def __init__(self) -> None:
-        self._used: set[str] = set()
-
-    def take(self, request: Request, given: str) -> str:
-        """Return the id for the next tool use that answers `request`."""
-        for message in request.messages:
-            if isinstance(message, AssistantMessage):
-                self._used.update(b.id for b in message.blocks if isinstance(b, ToolUseBlock))
-        candidate = given
-        if not candidate or candidate in self._used:
-            prompt = next((m.text for m in request.messages if isinstance(m, UserMessage)), "")
-            digest = zlib.crc32(prompt.encode("utf-8", "surrogatepass"))
-            number = len(self._used) + 1
-            while (candidate := f"toolu_{digest:08x}{number:04d}") in self._used:
-                number += 1
-        self._used.add(candidate)
-        return candidate
-
-
-class FreshIds(ToolUseIds):
-    """Ids for many conversations, none of which is remembered: drawn, where the server has none."""
-
-    def take(self, request: Request, given: str) -> str:
-        """Return the id for the next tool use that answers `request`."""
-        return given or f"toolu_{os.urandom(12).hex()}"

@@ -12,15 +12,8 @@ import msgspec
 from apr.providers import openai_errors, openai_request
 from apr.providers.base import ModelEvent, ProviderError, Request
 from apr.providers.http import Client, Response, Timeouts, parse_url
-from apr.providers.openai_answer import Answer, Chunk, ToolUseIds
-from apr.providers.sse import EventParser, ServerEvent
+from apr.providers.tool_use_ids import ToolUseIds
 from apr.providers.toolcalls import Family
-
-DONE = "[DONE]"
-LARGEST_WHOLE = 64 * 1024 * 1024
-"""Bytes of an answer that a server sends in one piece instead of streaming it."""
-
-_decoder = msgspec.json.Decoder(Chunk)
 
 
 class OpenAIChat:
@@ -68,11 +61,15 @@ class OpenAIChat:
         response = await self._client.post("/chat/completions", body, self._headers)
         try:
             await self._check(response)
+            # What reads calls takes long to import: by now the model is at work.
+            from apr.providers.openai_answer import Answer
+            from apr.providers.openai_stream import Events, chunk_of
+
             answer = Answer(request, self._model, self._ids, family=self._family)
-            events = _Events(response, answer)
+            events = Events(response, answer)
             while batch := await events.next():
                 for event in batch:
-                    for shown in answer.take(self._read(event)):
+                    for shown in answer.take(chunk_of(event, self._where)):
                         yield shown
             if not (answer.finish_reason or (events.done and answer.begun)):
                 raise ProviderError(
@@ -100,62 +97,3 @@ class OpenAIChat:
             )
         if "text/html" in response.headers.get("content-type", ""):
             raise openai_errors.web_page(self._where)
-
-    def _read(self, event: ServerEvent) -> Chunk:
-        try:
-            chunk = _decoder.decode(event.data)
-        except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
-            raise ProviderError(
-                f"{self._where} sent something that is no chat completion: {error}.", retryable=True
-            ) from error
-        if chunk.error or "error" in (chunk.object, event.type):
-            said = chunk.error or msgspec.json.decode(event.data)
-            raise openai_errors.in_stream(said, self._where)
-        if chunk.choices and chunk.choices[0].finish_reason in ("error", "abort", "content_filter"):
-            raise ProviderError(
-                f"{self._where} broke off its answer ({chunk.choices[0].finish_reason}).",
-                retryable=chunk.choices[0].finish_reason != "content_filter",
-            )
-        return chunk
-
-
-class _Events:
-    """The events of a response, up to the one that says it is done."""
-
-    def __init__(self, response: Response, answer: Answer) -> None:
-        self.done = False
-        self._response = response
-        self._answer = answer
-        self._parser = EventParser()
-        self._ended = False
-
-    async def next(self) -> list[ServerEvent]:
-        """Return the next events, none at the end of the answer.
-
-        A connection that breaks after the answer is complete has cost nothing but the token counts.
-        """
-        while not self.done and not self._ended:
-            events = await self._more()
-            data = [event.data for event in events]
-            if DONE in data:
-                self.done = True
-                events = events[: data.index(DONE)]
-            if events:
-                return events
-        return []
-
-    async def _more(self) -> list[ServerEvent]:
-        if "application/json" in self._response.headers.get("content-type", ""):
-            self._ended = True
-            body = await self._response.read(LARGEST_WHOLE)
-            return [ServerEvent(body.decode("utf-8", "replace"))] if body.strip() else []
-        try:
-            chunk = await self._response.chunk()
-        except ProviderError:
-            if not self._answer.finish_reason:
-                raise
-            chunk = b""
-        if chunk:
-            return self._parser.feed(chunk)
-        self._ended = True
-        return self._parser.finish()

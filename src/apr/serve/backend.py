@@ -16,9 +16,10 @@ from apr.agent.events import PrefillProgress
 from apr.providers import openai_request
 from apr.providers.base import Completion, ModelEvent, Request
 from apr.providers.http import Response
-from apr.providers.openai_answer import FreshIds, Timings
+from apr.providers.openai_answer import Timings
 from apr.providers.openai_chat import OpenAIChat
 from apr.providers.sse import EventParser
+from apr.providers.tool_use_ids import FreshIds
 from apr.providers.toolcalls import family_of, reasons
 from apr.serve import bounds
 from apr.serve.conversation import Answers, Chain, answer_link, chain_of

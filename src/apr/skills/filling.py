@@ -5,7 +5,6 @@ through again, so neither an argument nor the output of a command can bring in a
 """
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
@@ -36,6 +35,8 @@ class Part(Struct, frozen=True):
 
 def words(arguments: str) -> list[str]:
     """Return the words of what was given; quotes hold a word together."""
+    import shlex
+
     try:
         return shlex.split(arguments)
     except ValueError:  # a quote that is never closed is an apostrophe
@@ -90,6 +91,8 @@ def filled(
 
 def files(text: str) -> list[str]:
     """Return what `@` names in a text, each once, outside code. `@"a name"` may hold spaces."""
+    if "@" not in text:
+        return []
     found = _FILE.finditer(_CODE.sub(" ", text))
     return list(dict.fromkeys(match["quoted"] or match["plain"].rstrip(".") for match in found))
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from apr.legible import legible
 from apr.memory.reading import Unreadable, markdown_in, text_of
+from apr.patterns import Pattern
 from apr.settings import SOURCES
 from apr.settings.ladder import user_folders
 from apr.skills import frontmatter
@@ -21,7 +22,7 @@ FOLDERS = (".apr", ".claude")
 _MOST = 1000
 """Folders that are looked at in one place."""
 _LONGEST_DESCRIPTION = 1536
-_NO_NAME = re.compile(r"[\s/\\\x00-\x1f\x7f]+")
+_NO_NAME = Pattern(r"[\s/\\\x00-\x1f\x7f]+")
 
 
 class Skill(Struct, frozen=True, kw_only=True):

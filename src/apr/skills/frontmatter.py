@@ -2,12 +2,14 @@
 
 import re
 
+from apr.patterns import Pattern
+
 Head = dict[str, str | list[str]]
 
-_FRONTMATTER = re.compile(r"\A---[ \t]*\n(.*?)(?:^---[ \t]*(?:\n|\Z))", re.DOTALL | re.MULTILINE)
-_KEY = re.compile(r"([A-Za-z][\w-]*)[ \t]*:(?:[ \t]+(.*)|[ \t]*)\Z")
-_ITEM = re.compile(r"[ \t]*-[ \t]+(.*)")
-_COMMENT = re.compile(r"(?:^|\s)# .*")
+_FRONTMATTER = Pattern(r"\A---[ \t]*\n(.*?)(?:^---[ \t]*(?:\n|\Z))", re.DOTALL | re.MULTILINE)
+_KEY = Pattern(r"([A-Za-z][\w-]*)[ \t]*:(?:[ \t]+(.*)|[ \t]*)\Z")
+_ITEM = Pattern(r"[ \t]*-[ \t]+(.*)")
+_COMMENT = Pattern(r"(?:^|\s)# .*")
 _BLOCKS = frozenset({"|", ">", "|-", ">-", "|+", ">+"})
 
 

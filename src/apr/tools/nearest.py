@@ -1,6 +1,6 @@
 """Where a text that is not in a file was perhaps meant to be."""
 
-import re
+from apr.patterns import Pattern
 
 _SHOWN = 8
 """Lines of the file that are shown."""
@@ -8,7 +8,7 @@ _WIDTH = 200
 """Characters of each."""
 _LIKENESS = 60
 """Likeness in percent below which two lines have nothing to do with each other."""
-_NUMBERED = re.compile(r"^ *\d+\t")
+_NUMBERED = Pattern(r"^ *\d+\t")
 
 
 def hint(flat: str, old: str, new: str) -> str:

@@ -1,15 +1,16 @@
 """A Jupyter notebook as text: its cells, what they are called, what they hold and printed."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
+
+from apr.patterns import Pattern
 
 NOTE = "[change a cell by NotebookEdit: notebook_path, cell_id, new_source]"
 """Stands behind a notebook, for NotebookEdit is not among the tools that a model is shown."""
 SHOWN = 4000
 """Characters that are shown of one output."""
 # What colours text on a terminal (tracebacks have it).
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_COLOURS = Pattern(r"\x1b\[[0-9;]*m")
 
 
 def lines(text: str) -> list[str] | None:

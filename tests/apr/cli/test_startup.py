@@ -11,7 +11,7 @@ from ccpa.scripted.server import ScriptedModel, serving
 from tests.apr.program import APR, environment, says
 
 # All that is not the standard library. Each further package costs every user, on every run.
-PACKAGES = {"apr", "ccpa", "h11", "msgspec"}
+PACKAGES = {"apr", "ccpa", "httptools", "msgspec"}
 
 # Imported, where they are there, by the interpreter (`sitecustomize`), by `copy` (it asks for
 # Jython), and by msgspec.

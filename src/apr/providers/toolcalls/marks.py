@@ -5,31 +5,8 @@ A mark has a `form`: which notation it belongs to. One notation can be that of s
 """
 
 from enum import Enum, auto
-from typing import Literal
 
-Family = Literal[
-    "qwen_xml",
-    "hermes_json",
-    "glm",
-    "kimi_k2",
-    "deepseek_v3",
-    "deepseek_v31",
-    "deepseek_v32",
-    "deepseek_v4",
-    "minimax_m2",
-    "seed_oss",
-    "mistral_json",
-    "mistral",
-    "harmony",
-    "llama_json",
-    "llama_pythonic",
-    "lfm2",
-    "gemma4",
-    "phi4_mini",
-    "granite",
-    "nemotron_json",
-]
-"""How a model was trained to write calls; docs/tool-calls-families.md says which models do so."""
+from apr.providers.toolcalls.families import Family
 
 
 class Kind(Enum):

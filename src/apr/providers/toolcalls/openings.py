@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from apr.providers.base import ToolSpec
 from apr.providers.toolcalls import shapes
+from apr.providers.toolcalls.families import Family
 from apr.providers.toolcalls.lexer import ENDS, Kind, Token
-from apr.providers.toolcalls.marks import Family
 from apr.providers.toolcalls.shapes import Shape
 from apr.providers.toolcalls.trial import WORDS, Trial
 

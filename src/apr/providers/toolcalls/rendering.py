@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from apr.providers.toolcalls import gemma, harmony, hermes_json, pythonic, tagged
-from apr.providers.toolcalls.marks import Family
+from apr.providers.toolcalls.families import Family
 
 Renderer = Callable[[str, Mapping[str, Any]], str]
 

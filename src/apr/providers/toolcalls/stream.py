@@ -20,10 +20,11 @@ from msgspec import Struct
 
 from apr.providers.base import ToolSpec
 from apr.providers.toolcalls import reasons
+from apr.providers.toolcalls.families import Family
 from apr.providers.toolcalls.harmony import Header
 from apr.providers.toolcalls.lexer import ENDS, Kind, Lexer, Token
 from apr.providers.toolcalls.markdown import Markdown
-from apr.providers.toolcalls.marks import OWN, Family
+from apr.providers.toolcalls.marks import OWN
 from apr.providers.toolcalls.openings import Found, Marked, Unmarked
 from apr.providers.toolcalls.pieces import INVALID, Call, Delta, Piece, Transcript
 from apr.providers.toolcalls.readers import Attempt, Reader, reader_for
