@@ -31,6 +31,8 @@ from tests.apr.engine.processes import end_engines
 from tests.apr.serve.messages_served import client_for, serving
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
+SURE = {"temperature": 0}
+"""A model with random weights may say nothing at all where chance has a say."""
 NUMBERS = {"type": "array", "items": {"type": "integer"}, "minItems": 1900}
 ENDLESS: Any = {"format": {"type": "json_schema", "schema": NUMBERS}}
 TEMPLATE = (
@@ -131,7 +133,7 @@ def thinker(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[an
 
 
 def test_a_model_thinks_where_it_is_asked_to(thinker: anthropic.Anthropic) -> None:
-    asked: Any = {"model": "thinker", "max_tokens": 20, "messages": HELLO}
+    asked: Any = {"model": "thinker", "max_tokens": 20, "extra_body": SURE, "messages": HELLO}
     thinking: Any = {"type": "adaptive"}
     with thinker.messages.stream(**asked, thinking=thinking) as stream:
         message = stream.get_final_message()
@@ -146,5 +148,7 @@ def test_a_model_thinks_where_it_is_asked_to(thinker: anthropic.Anthropic) -> No
 
 
 def test_a_model_does_not_think_where_nobody_asked(thinker: anthropic.Anthropic) -> None:
-    message = thinker.messages.create(model="thinker", max_tokens=20, messages=HELLO)
+    message = thinker.messages.create(
+        model="thinker", max_tokens=20, messages=HELLO, extra_body=SURE
+    )
     assert [block.type for block in message.content] == ["text"]
