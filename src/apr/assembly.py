@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from apr.mcp.client import Transport
     from apr.mcp.servers import Servers
     from apr.sandbox.confinement import Confinement
+    from apr.sessions.checkpoints import Checkpoints
+    from apr.sessions.keeping import Keeping
     from apr.sessions.stored import Stored
     from apr.sessions.writer import SessionWriter
     from apr.skills.found import Skill
@@ -124,6 +126,8 @@ class Assembled(Struct, kw_only=True):
     """What SessionStart hooks are told of where it comes from."""
     store: "SessionWriter | None" = None
     """The sink that keeps the session."""
+    keeping: "Keeping | None" = None
+    """The sink that keeps the files that the tools change."""
     notices: list[str] = msgspec.field(default_factory=list)
     """What a person should know before it begins."""
     offered: list[Tool[Any]] = msgspec.field(default_factory=list)
@@ -361,7 +365,7 @@ def _keep(
 ) -> None:
     """Store the session as it goes. Where that cannot be done, a person is told, no more."""
     from apr.sessions.lines import Rewrote, Seen
-    from apr.sessions.places import SessionError, path_of
+    from apr.sessions.places import SessionError, files_of, path_of
     from apr.sessions.writer import SessionWriter
 
     session = assembled.agent.session
@@ -388,6 +392,19 @@ def _keep(
         store.call(options.name)
     files.tell = store.saw
     assembled.store = store
+    keep_files(assembled, files_of(store.path))
+
+
+def keep_files(assembled: Assembled, folder: Path) -> "Checkpoints":
+    """Have the files that the tools change kept in a folder."""
+    from apr.sessions.checkpoints import Checkpoints
+    from apr.sessions.keeping import Keeping
+
+    agent = assembled.agent
+    checkpoints = Checkpoints(folder, lambda: agent.session.turn, assembled.notices.append)
+    assembled.keeping = Keeping(agent.context.storage, checkpoints, agent.context.root)
+    agent.context = msgspec.structs.replace(agent.context, storage=assembled.keeping)
+    return checkpoints
 
 
 def _clean_up(assembled: Assembled, options: Options) -> None:

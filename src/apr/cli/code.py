@@ -242,7 +242,7 @@ def _settings(args: argparse.Namespace, root: Path) -> Settings:
 
 def _kept(args: argparse.Namespace, assembled: Assembled) -> list[Sink]:
     """Return the sinks that keep what happens: they get it before it is shown."""
-    sinks: list[Sink] = [] if assembled.store is None else [assembled.store]
+    sinks: list[Sink] = [s for s in (assembled.store, assembled.keeping) if s is not None]
     if args.emit_trace is not None:
         from apr.ui.trace import TraceWriter
 

@@ -9,7 +9,7 @@ import msgspec
 
 from apr.errors import AprError
 from apr.sessions.finding import files, find, summaries, summary
-from apr.sessions.places import SessionError
+from apr.sessions.places import SessionError, remove
 from apr.sessions.stored import Stored, load
 from apr.ui.terminal import line, plain
 from apr.ui.text import summary as call_in_a_line
@@ -180,7 +180,7 @@ def exported(stored: Stored) -> Iterator[Record]:
 def _remove(root: Path, wanted: list[str]) -> int:
     for stored in [find(root, name) for name in wanted]:  # all are known before one is removed
         try:
-            stored.path.unlink()
+            remove(stored.path)
         except OSError as error:
             raise AprError(f"{stored.path} cannot be removed: {error.strerror}") from None
         print(f"removed {stored.opened.id}")

@@ -11,10 +11,10 @@ from apr.agent.compaction import CHARACTERS_A_TOKEN, Compactor
 from apr.assembly import Assembled
 from apr.errors import AprError
 from apr.headless.arrivals import ControlRequest
-from apr.headless.checkpoints import Checkpoints, restore
 from apr.headless.consent import with_mode
 from apr.headless.host import Host
 from apr.headless.introduction import mcp_servers
+from apr.legible import legible
 from apr.mcp.failures import Gone
 from apr.providers.base import Provider
 from apr.settings import Settings
@@ -22,6 +22,7 @@ from apr.tools.errors import ToolError
 
 if TYPE_CHECKING:
     from apr.mcp.served import Served
+    from apr.sessions.checkpoints import Checkpoints
 
 OpenModel = Callable[[str | None], tuple[Provider, str]]
 """Takes a model's name, None for that of the start; returns the wire to it, and what it is called.
@@ -90,7 +91,7 @@ class Control:
         settings: Settings,
         host: Host,
         open_model: OpenModel,
-        checkpoints: Checkpoints | None,
+        checkpoints: "Checkpoints | None",
     ) -> None:
         self._assembled = assembled
         self._agent = assembled.agent
@@ -207,13 +208,18 @@ class Control:
         wanted = msgspec.convert(request, RewindFiles)
         if self._checkpoints is None:
             raise AprError("files are not kept in this session: see enable_file_checkpointing")
-        files = self._checkpoints.before(wanted.user_message_id)
-        names = [str(path) for path in files]
-        if not wanted.dry_run and files:
-            restore(files)
-            self._agent.inbox.append(
-                "The user has put these files back to what they were before: " + ", ".join(names)
-            )
+        from apr.sessions.checkpoints import put_back
+
+        steps = self._checkpoints.since(self._checkpoints.marked(wanted.user_message_id))
+        names = [legible(str(step.path)) for step in steps]
+        if not wanted.dry_run and steps:
+            failed = self._checkpoints.restore(steps)
+            if len(failed) < len(steps):
+                self._agent.inbox.append(put_back(steps, failed))
+            if failed:
+                raise AprError(
+                    "\n".join(f"{step.path} is as it was: {why}" for step, why in failed)
+                )
         return {"canRewind": True, "filesChanged": names}
 
     async def _stop_task(self, request: dict[str, Any]) -> dict[str, Any]:

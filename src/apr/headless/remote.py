@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import msgspec
@@ -12,7 +14,7 @@ from msgspec import Struct
 
 from apr.agent.asking import Answer, Asker, Question
 from apr.agent.prompt import Prompt
-from apr.assembly import Assembled, Options
+from apr.assembly import Assembled, Options, keep_files
 from apr.errors import AprError
 from apr.headless import setup, stdin
 from apr.headless.arrivals import (
@@ -24,7 +26,6 @@ from apr.headless.arrivals import (
     prompt_of,
     read,
 )
-from apr.headless.checkpoints import keep_files
 from apr.headless.consent import asker
 from apr.headless.control import Control, OpenModel
 from apr.headless.drive import Sink, drive
@@ -32,6 +33,9 @@ from apr.headless.host import Host
 from apr.headless.state import SessionState
 from apr.ui.lines import Lines
 from apr.ui.stream_json import StreamJson
+
+if TYPE_CHECKING:
+    from apr.sessions.checkpoints import Checkpoints
 
 _KEEP_FILES = "CLAUDE_CODE_ENABLE_SDK_FILE_CHECKPOINTING"
 """The environment variable by which the SDKs ask for that: `true`."""
@@ -120,6 +124,19 @@ def _with_transports(options: Options, host: Host) -> Options:
     return msgspec.structs.replace(options, transports={name: way(name) for name in inside})
 
 
+def _kept(assembled: Assembled) -> "Checkpoints":
+    """Return what is kept of the files, until the end where the session is not stored."""
+    if assembled.keeping is not None:
+        return assembled.keeping.checkpoints
+    folder = tempfile.TemporaryDirectory(prefix="apr-files-")
+
+    async def clean_up() -> None:
+        folder.cleanup()
+
+    assembled.closing.append(clean_up)
+    return keep_files(assembled, Path(folder.name))
+
+
 class _Conversation:
     """Prompts as they come, one after the other, beside all that is asked meanwhile."""
 
@@ -128,8 +145,7 @@ class _Conversation:
         self._assembled = assembled
         self._host = host
         self._stream = stream
-        kept = os.environ.get(_KEEP_FILES) == "true"
-        self._checkpoints = keep_files(assembled) if kept else None
+        self._checkpoints = _kept(assembled) if os.environ.get(_KEEP_FILES) == "true" else None
         self._control = Control(
             assembled, plan.options.settings, host, plan.open_model, self._checkpoints
         )
@@ -205,7 +221,7 @@ class _Conversation:
             self._stream.prompt_id = line.uuid
             prompt_id = line.uuid or str(uuid4())
             if self._checkpoints is not None:
-                self._checkpoints.begin(prompt_id)
+                self._checkpoints.mark(prompt_id)
             if self._plan.replay:
                 self._stream.replay = {**msgspec.to_builtins(line), "uuid": prompt_id}
             yield prompt

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from apr.sessions.finding import files
+from apr.sessions.places import remove
 
 DAYS = 30
 """How long a session is kept that nobody works on, where the settings do not say."""
@@ -25,7 +26,7 @@ def remove_old(root: Path, days: int) -> list[Path]:
     for path in files(root):
         with contextlib.suppress(OSError):
             if path.lstat().st_mtime < before and _is_free(path):
-                path.unlink()
+                remove(path)
                 removed.append(path)
     return removed
 

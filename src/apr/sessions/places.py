@@ -1,7 +1,9 @@
 """Where sessions are: one folder for each project, one file for each session."""
 
+import contextlib
 import hashlib
 import re
+import shutil
 from pathlib import Path
 
 from apr.errors import AprError
@@ -33,6 +35,22 @@ def path_of(root: Path, session_id: str) -> Path:
     if not _ID.fullmatch(session_id):
         raise SessionError(f"not a session id: {session_id!r}")
     return folder(root) / f"{session_id}{SUFFIX}"
+
+
+def files_of(session: Path) -> Path:
+    """Return the folder of what is kept of the files of a session, by its own file."""
+    return session.with_suffix(".files")
+
+
+def remove(session: Path) -> None:
+    """Remove a session: what is kept of its files first, for without it nothing would find them.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(files_of(session))
+    session.unlink()
 
 
 def prepare(root: Path) -> Path:

@@ -61,7 +61,7 @@ class SessionWriter:
                 f"another process works on the session {session_id}. Wait for it, or go on from a "
                 "copy: --fork-session"
             ) from None
-        self._size = _whole_lines(self._fd)
+        self._size = whole_lines(self._fd)
         self.write(
             Opened(
                 id=session_id,
@@ -117,7 +117,7 @@ class SessionWriter:
             self._fd = None
 
 
-def _whole_lines(descriptor: int) -> int:
+def whole_lines(descriptor: int) -> int:
     """Cut off what a crash left of a last line; return the size."""
     size = end = os.fstat(descriptor).st_size
     while end:

@@ -1,0 +1,365 @@
+"""Files as they were, so that what the tools have changed can be undone. Git has no part in it.
+
+Kept is what Write, Edit and NotebookEdit change, subagents' too. What commands change is not known
+here. A journal says, in order, what each file was before a change and what the tool left; the
+contents stand beside it, each once. A file that is not what the tool left was changed by somebody
+else, and is put back only if a person wants that.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+import msgspec
+from msgspec import Struct
+
+from apr.errors import AprError
+from apr.home import beside, open_private, private_directory
+from apr.legible import legible
+from apr.sessions.writer import whole_lines
+from apr.tools.errors import ToolError
+from apr.tools.files import WHOLE, look, replace, stamp_of
+
+MOST_BYTES = 256 * 1024 * 1024
+"""Of the contents of one session. Beyond it the oldest go: they cannot be put back any more."""
+_JOURNAL = "journal.jsonl"
+_APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class State(Struct, frozen=True, omit_defaults=True):
+    """What is at a path.
+
+    `large` is a file of more than `WHOLE` bytes: it is told from others by its size and time, and
+    its content is not kept. `other` is what no tool writes: a directory, a link, a device.
+    """
+
+    kind: Literal["nothing", "file", "large", "other"] = "nothing"
+    digest: str = ""
+    """SHA-256 of a file's content."""
+    mode: int = 0
+    """Permission bits."""
+
+
+class Changing(Struct, frozen=True, kw_only=True, tag_field="type", tag="changing"):
+    """A file is about to be changed."""
+
+    turn: int
+    """The turn that the session had come to."""
+    path: str
+    before: State
+    made: str | None = None
+    """The outermost of the folders that are made for it."""
+
+
+class Changed(Struct, frozen=True, kw_only=True, tag_field="type", tag="changed"):
+    """What a file has become by the last change to it."""
+
+    path: str
+    after: State
+
+
+class Marked(Struct, frozen=True, kw_only=True, tag_field="type", tag="marked"):
+    """A program has a name for the prompt that comes next."""
+
+    name: str
+    turn: int
+
+
+Line = Changing | Changed | Marked
+
+
+class Change(Struct, kw_only=True):
+    """A change to a file, as the journal tells it."""
+
+    turn: int
+    before: State
+    after: State | None
+    """None where the tool never came to its end."""
+    made: Path | None
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """What going back does to one file."""
+
+    path: Path
+    now: State
+    then: State
+    made: Path | None = None
+    """The outermost folder that goes with a file that goes."""
+    foreign: bool = False
+    """Whether somebody else than the tools has changed it."""
+    obstacle: str = ""
+    """Why it cannot be put back, if it cannot."""
+
+
+class Checkpoints:
+    """What is kept of one session.
+
+    Args:
+        folder: where. It is made when there is something to keep.
+        turn: returns the turn that the session has come to.
+        warn: takes what a person should know.
+    """
+
+    def __init__(self, folder: Path, turn: Callable[[], int], warn: Callable[[str], None]) -> None:
+        self.folder = folder
+        self._turn = turn
+        self._warn = warn
+        self._fd: int | None = None
+        self._size = 0
+        self._failed = False
+
+    def keep(self, path: Path, *, made: Path | None = None) -> None:
+        """Keep a file that is about to change.
+
+        `path` is resolved. `made` is the outermost folder that is made for it.
+        """
+        state, data = look_at(path)
+        if data is not None:
+            self._store(state.digest, data)
+        folder = None if made is None else _written(made)
+        self._write(Changing(turn=self._turn(), path=_written(path), before=state, made=folder))
+
+    def left(self, path: Path) -> None:
+        """Note what a file has become by the change that was announced last."""
+        self._write(Changed(path=_written(path), after=look_at(path)[0]))
+
+    def mark(self, name: str) -> None:
+        """Remember what a program calls the prompt that comes next."""
+        self._write(Marked(name=name, turn=self._turn() + 1))
+
+    def marked(self, name: str) -> int:
+        """Return the turn of a prompt that was marked.
+
+        Raises:
+            AprError: there is none of that name, or the journal cannot be read.
+        """
+        turns = [m.turn for m in self._lines() if isinstance(m, Marked) and m.name == name]
+        if not turns:
+            raise AprError(f"nothing is kept of a prompt {name!r} in this session")
+        return turns[-1]
+
+    def changed(self) -> dict[Path, list[Change]]:
+        """Return all changes by their files, in their order.
+
+        Raises:
+            AprError: the journal cannot be read.
+        """
+        changes: dict[Path, list[Change]] = {}
+        for line in self._lines():
+            match line:
+                case Changing(turn=turn, path=name, before=before, made=made):
+                    change = Change(turn=turn, before=before, after=None, made=None)
+                    change.made = None if made is None else _read(made)
+                    changes.setdefault(_read(name), []).append(change)
+                case Changed(path=name, after=after):
+                    changes[_read(name)][-1].after = after
+                case _:
+                    pass
+        return changes
+
+    def since(self, turn: int) -> list[Step]:
+        """Return what is to be done to have the files as they were before a turn.
+
+        Raises:
+            AprError: the journal cannot be read.
+        """
+        steps = []
+        for path, all_changes in self.changed().items():
+            changes = [change for change in all_changes if change.turn >= turn]
+            if not changes or (now := look_at(path)[0]) == changes[0].before:
+                continue
+            follow = [*(change.before for change in changes[1:]), now]
+            steps.append(
+                Step(
+                    path=path,
+                    now=now,
+                    then=changes[0].before,
+                    made=changes[0].made,
+                    foreign=not all(map(_left_by, changes, follow)),
+                    obstacle=self._obstacle(now, changes[0].before),
+                )
+            )
+        return steps
+
+    def restore(self, steps: Sequence[Step]) -> list[tuple[Step, str]]:
+        """Put files back. That is a change as any other: it can be undone in its turn.
+
+        Returns:
+            Those that could not be put back, and why.
+        """
+        failed = []
+        for step in steps:
+            if step.obstacle:
+                failed.append((step, step.obstacle))
+                continue
+            self.keep(step.path)
+            try:
+                self._put(step)
+            except (OSError, ToolError) as error:
+                failed.append((step, str(error)))
+            self.left(step.path)
+        return failed
+
+    def close(self) -> None:
+        """Nothing more is kept."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _obstacle(self, now: State, then: State) -> str:
+        if then.kind == "large":
+            return f"it had more than {WHOLE:,} bytes, which are not kept"
+        if then.kind == "other" or now.kind == "other":
+            return "it is no regular file, or lies behind a link"
+        if then.kind == "file" and not (self.folder / then.digest).exists():
+            return "its content is not kept any more"
+        return ""
+
+    def _put(self, step: Step) -> None:
+        path = step.path
+        if os.path.realpath(path) != str(path):  # a link has come in its way since
+            raise ToolError(f"{path} lies behind a link")
+        if step.then.kind == "nothing":
+            path.unlink(missing_ok=True)
+            _remove_empty(path.parent, step.made)
+            return
+        data = (self.folder / step.then.digest).read_bytes()
+        if stamp_of(data).hex() != step.then.digest:
+            raise ToolError(f"what was kept of {path} is damaged")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace(path, str(path), data, None, mode=step.then.mode)
+
+    def _store(self, digest: str, data: bytes) -> None:
+        """Keep a content, and let the oldest go where that is too much."""
+        if self._failed:
+            return
+        try:
+            self._open()
+            kept = self.folder / digest
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(kept)  # it is of use again
+                return
+            with os.fdopen(open_private(fresh := beside(kept)), "wb") as file:
+                file.write(data)
+            fresh.replace(kept)
+            self._size += len(data)
+            if self._size > MOST_BYTES:
+                self._shrink(spared=digest)
+        except OSError as error:
+            self._fail(error)
+
+    def _shrink(self, spared: str) -> None:
+        contents = [
+            (entry.stat().st_mtime_ns, entry.stat().st_size, entry.path)
+            for entry in os.scandir(self.folder)
+            if entry.name not in {_JOURNAL, spared}
+        ]
+        for _, size, name in sorted(contents):
+            if self._size <= MOST_BYTES:
+                break
+            os.unlink(name)  # noqa: PTH108 - as scandir gives it
+            self._size -= size
+
+    def _open(self) -> int:
+        if self._fd is None:
+            private_directory(self.folder)
+            journal = self.folder / _JOURNAL
+            self._fd = os.open(journal, _APPEND, 0o600)
+            whole_lines(self._fd)
+            sizes = [e.stat().st_size for e in os.scandir(self.folder) if e.name != _JOURNAL]
+            self._size = sum(sizes)
+        return self._fd
+
+    def _write(self, line: Line) -> None:
+        if self._failed:
+            return
+        data = msgspec.json.encode(line) + b"\n"
+        try:
+            if os.write(self._open(), data) < len(data):
+                raise OSError(0, "a line could not be written whole")
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        self._failed = True
+        self._warn(
+            f"files are not kept any further, so later changes cannot be undone: {self.folder}: "
+            f"{error.strerror}"
+        )
+
+    def _lines(self) -> Iterator[Line]:
+        """Yield the journal's lines; a last one that was cut off is left out."""
+        journal = self.folder / _JOURNAL
+        try:
+            text = journal.read_bytes()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise AprError(f"cannot read {journal}: {error.strerror}") from None
+        for number, line in enumerate(text.split(b"\n")[:-1], 1):
+            try:
+                yield _decoder().decode(line)
+            except msgspec.MsgspecError as error:
+                raise AprError(f"{journal}:{number}: not a journal's line: {error}") from None
+
+
+def look_at(path: Path) -> tuple[State, bytes | None]:
+    """Return what is at a path, and the content of a file that is not too large."""
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return State(), None
+    except OSError:
+        return State("other"), None
+    if not stat.S_ISREG(status.st_mode) or os.path.realpath(path) != str(path):
+        return State("other"), None
+    try:
+        found = look(path, str(path))
+    except FileNotFoundError:
+        return State(), None
+    except (OSError, ToolError):
+        return State("other"), None
+    mode = stat.S_IMODE(status.st_mode)
+    if found.data is None:
+        return State("large", found.stamp.decode(), mode), None
+    return State("file", found.stamp.hex(), mode), found.data
+
+
+def put_back(steps: Sequence[Step], failed: Sequence[tuple[Step, str]]) -> str:
+    """Return what a model is to be told of files that are back."""
+    left = {step.path for step, _ in failed}
+    names = ", ".join(legible(str(step.path)) for step in steps if step.path not in left)
+    return f"The user has put these files back to what they were before: {names}"
+
+
+def _left_by(change: Change, then: State) -> bool:
+    """Whether what was found after a change is what it left, or it never came to be."""
+    return then == (change.before if change.after is None else change.after)
+
+
+def _remove_empty(folder: Path, made: Path | None) -> None:
+    """Remove the folders that were made for a file, up to the outermost, if nothing is in them."""
+    with contextlib.suppress(OSError):
+        while made is not None and folder.is_relative_to(made):
+            folder.rmdir()
+            folder = folder.parent
+
+
+def _written(path: Path) -> str:
+    """Return a path as the journal has it: names are bytes, and not all are text."""
+    return quote_from_bytes(os.fsencode(path))
+
+
+def _read(name: str) -> Path:
+    return Path(os.fsdecode(unquote_to_bytes(name)))
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[Line]:
+    return msgspec.json.Decoder(Line)
