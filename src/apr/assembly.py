@@ -104,6 +104,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """The skills that the model may use; None for all."""
     asks: bool = False
     """Whether there is somebody who can be asked."""
+    approves: bool = False
+    """Whether they can approve the project's MCP servers, which do not start before."""
     callbacks: "Declared" = {}
     """Hooks of the program that drives the session."""
     transports: "Mapping[str, Callable[[], Transport]]" = {}

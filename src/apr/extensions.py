@@ -194,6 +194,7 @@ def add_servers(assembled: "Assembled", options: "Options", brought: "Brought | 
         plugins=plugins,
         sources=options.sources,
         transports=options.transports,
+        approves=options.approves,
     )
     if servers is not None:
         assembled.opening.append(servers.ready)

@@ -123,6 +123,7 @@ def _talk(args: argparse.Namespace, options: Options) -> int:
     from apr.terminal.commands import Plan
     from apr.ui.terminal import coloured
 
+    options = msgspec.structs.replace(options, approves=True)
     assembled = _begin(args, options)
     plan = Plan(
         options=options,

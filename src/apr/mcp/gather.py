@@ -27,8 +27,9 @@ def gather(
     plugins: Sequence[Source] = (),
     sources: Sequence[str] = SOURCES,
     transports: "Mapping[str, Callable[[], Transport]] | None" = None,
+    approves: bool = False,
 ) -> "Servers | None":
-    """Return the servers that a session may use; None where there are none.
+    """Return the servers that a session may use, or may come to use; None where there are none.
 
     Args:
         root: the project, absolute.
@@ -40,6 +41,8 @@ def gather(
         plugins: what plugins bring.
         sources: whose files are read, of user, project and local.
         transports: by name, how to reach servers of kind `sdk`.
+        approves: whether a person is asked about the project's servers: one that nobody has
+            approved waits for that.
 
     Raises:
         McpConfigError: a file cannot be used.
@@ -48,14 +51,16 @@ def gather(
     found = load(root, environment, flags=flags, strict=strict, plugins=plugins, sources=sources)
     for notice in found.notices:
         tell(notice)
-    usable = []
+    usable, unapproved = [], []
     for server in found.servers:
         verdict = judge(server, settings, found)
         if verdict.state == "denied":
             tell(line(f"MCP server {server.name} is not used: {verdict.reason}"))
+        elif verdict.state == "unapproved" and approves:
+            unapproved.append(server)
         elif verdict.runs_headless and (server.kind != "sdk" or server.name in (transports or {})):
             usable.append(server)
-    if not usable:
+    if not usable and not unapproved:
         return None
     from apr.mcp.cache import Cache
     from apr.mcp.served import times
@@ -70,6 +75,7 @@ def gather(
         changed=changed,
         tell=tell,
         transports=transports,
+        unapproved=unapproved,
     )
 
 

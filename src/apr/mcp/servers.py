@@ -50,6 +50,7 @@ class Servers:
         changed: called when they offer something else than before.
         tell: told what a person should know.
         transports: by name, how to reach servers of kind `sdk`.
+        unapproved: those that wait for a person's approval, and are not started before.
     """
 
     def __init__(
@@ -63,13 +64,16 @@ class Servers:
         changed: Callable[[], None],
         tell: Callable[[str], None],
         transports: "Mapping[str, Callable[[], Transport]] | None" = None,
+        unapproved: Sequence[Server] = (),
     ) -> None:
+        self.unapproved = list(unapproved)
         self._times = times
         self._tell = tell
         self._late: asyncio.Task[None] | None = None
         self._learning: list[asyncio.Task[None]] = []
-        self.all = [
-            Served(
+
+        def served(server: Server) -> Served:
+            return Served(
                 server,
                 folder,
                 environment,
@@ -79,8 +83,16 @@ class Servers:
                 tell=tell,
                 transport=(transports or {}).get(server.name),
             )
-            for server in servers
-        ]
+
+        self._served = served
+        self.all = [served(server) for server in servers]
+
+    def take(self, server: Server) -> Served:
+        """Let one more server be used."""
+        self.unapproved = [one for one in self.unapproved if one.name != server.name]
+        served = self._served(server)
+        self.all.append(served)
+        return served
 
     async def ready(self) -> None:
         """Wait until it is known what each server offers, but not for ever.

@@ -63,6 +63,12 @@ class Confinement:
             unconfined=settings.excluded_commands,
         )
 
+    def follow(self, policy: Policy) -> None:
+        """Confine by another policy, from the next command on."""
+        self._policy = policy
+        if self._folder is not None:
+            self._plantable = plantable((policy.root, *policy.directories))
+
     def excludes(self, command: str) -> bool:
         """Whether the settings have a command run outside."""
         if not self._settings.excluded_commands:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import AsyncIterator, Callable
+from importlib import import_module
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -46,8 +47,15 @@ class Desk(Struct, kw_only=True):
     submit: Callable[[Asked], None]
     """Gives the agent something to do next, as if it had been typed."""
     trace: Path | None = None
+    colour: bool = True
+    settings: Settings = Settings()
+    """Those that count now; at first those that the session began with."""
     ledger: Ledger = field(default_factory=Ledger)
     width: Callable[[], int] = lambda: shutil.get_terminal_size().columns
+
+    def __post_init__(self) -> None:
+        """Begin with the session's settings."""
+        self.settings = self.plan.options.settings
 
     @property
     def root(self) -> Path:
@@ -69,9 +77,18 @@ class Command(Struct, frozen=True):
     """One command. Without `do` it is the agent's own: it goes to it as a prompt."""
 
     description: str
-    do: Do | None = None
+    do: str = ""
+    """Where what it does is: `module.function`, of this package. It is imported when it is called,
+    for half of the program stands behind the commands."""
     usage: str = ""
     """What may stand behind its name."""
+
+
+def deed(command: Command) -> Do:
+    """Return what a command does."""
+    module, _, name = command.do.partition(".")
+    found: Do = getattr(import_module(f"apr.terminal.commands.{module}"), name)
+    return found
 
 
 class Leave(Exception):

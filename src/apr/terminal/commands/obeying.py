@@ -9,7 +9,7 @@ from pathlib import Path
 
 from apr.errors import AprError
 from apr.skills.found import named
-from apr.terminal.commands.desk import Desk
+from apr.terminal.commands.desk import Desk, deed
 from apr.terminal.commands.table import ALIASES, COMMANDS
 from apr.ui.terminal import line
 
@@ -35,11 +35,11 @@ async def obey(desk: Desk, text: str) -> bool:
             return False
         desk.screen.say(_unknown(desk, word), _RED)
         return True
-    if command.do is None:
+    if not command.do:
         return False
     try:
         with _interruptible():
-            async for shown in command.do(desk, rest[0].strip() if rest else ""):
+            async for shown in deed(command)(desk, rest[0].strip() if rest else ""):
                 desk.screen.say(shown)
     except (AprError, OSError) as error:
         desk.screen.say(str(error), _RED)

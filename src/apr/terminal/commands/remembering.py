@@ -1,0 +1,142 @@
+"""The instruction files: /memory, /init."""
+
+import os
+import shlex
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from apr.errors import AprError
+from apr.memory import BUDGET, Memory, Piece, load, render, tokens
+from apr.memory.reading import Unreadable, text_of
+from apr.settings import user_folders
+from apr.terminal.commands.desk import Desk
+from apr.terminal.commands.layout import table, wrapped
+from apr.ui.terminal import line
+
+_OWN = "APR.md"
+
+
+async def memory(desk: Desk, given: str) -> AsyncIterator[str]:
+    """List the instruction files with what they take of the context, or edit one."""
+    found = _loaded(desk)
+    if not given:
+        for shown in _listed(found, desk.width()):
+            yield shown
+        return
+    path = _meant(desk, found, given)
+    if desk.screen.doing:
+        raise AprError("The agent is at work, and would write over the editor. Esc ends that.")
+    before = _text(path)
+    await edit(path)
+    after = _text(path)
+    if after == before:
+        yield line(f"{path} is as it was.")
+        return
+    piece = Piece(path=path, kind="user", text=after, size=len(after))
+    told = f"The user has changed an instruction file. This is what it says now:\n{render([piece])}"
+    desk.assembled.agent.inbox.append(told)
+    yield wrapped(line(f"The model reads the new {path} with your next prompt."), desk.width())
+
+
+async def init(desk: Desk, _given: str) -> AsyncIterator[str]:
+    """Write a first APR.md by looking at the project."""
+    raise AprError("not yet")
+    yield ""
+
+
+async def edit(path: Path) -> None:
+    """Open a file in the person's own editor, and wait until they are done.
+
+    Raises:
+        AprError: there is no editor, or it fails.
+    """
+    from prompt_toolkit.application import run_in_terminal
+
+    given = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        words = [*shlex.split(given), str(path)]
+    except ValueError as error:
+        raise AprError(f"EDITOR={given!r} cannot be read: {error}") from None
+
+    def run() -> int:
+        return subprocess.run(words, check=False).returncode
+
+    try:
+        code = await run_in_terminal(run, in_executor=True)
+    except OSError as error:
+        told = f"{words[0]} cannot be run ({error.strerror}). Set EDITOR to the editor you use"
+        raise AprError(f"{told}, or edit the file elsewhere: {path}") from None
+    if code:
+        raise AprError(f"{words[0]} has ended with exit code {code}; {path} may not be saved")
+
+
+def _loaded(desk: Desk) -> Memory:
+    options = desk.plan.options
+    return load(
+        desk.root,
+        os.environ,
+        directories=desk.policy.directories,
+        sources=options.sources,
+        excluded=desk.settings.claude_md_excludes,
+        budget=desk.settings.apr.memory_budget or BUDGET,
+    )
+
+
+def _listed(found: Memory, width: int) -> Iterator[str]:
+    rows = [
+        (str(number), piece.kind, f"~{tokens(piece.text):,}", line(str(piece.path)) + _why(piece))
+        for number, piece in enumerate(_pieces(found), start=1)
+    ]
+    yield from table(rows, width)
+    if not rows:
+        yield "There are no instruction files. /init writes a first one for this project."
+    for notice in found.notices:
+        yield wrapped(line(notice), width, first="✗ ", rest="  ")
+    whole = f"In all about {tokens(render(found.pieces)):,} tokens, a token for 4 characters. "
+    yield wrapped(f"{whole}/memory NUMBER (or FILE, user, project) opens one in $EDITOR.", width)
+
+
+def _pieces(found: Memory) -> list[Piece]:
+    return [*found.pieces, *(piece for _, piece in found.waiting)]
+
+
+def _why(piece: Piece) -> str:
+    told = []
+    if piece.imported_by is not None:
+        told.append(f"imported by {line(str(piece.imported_by))}")
+    if piece.paths:
+        told.append(f"for {line(', '.join(piece.paths))}")
+    if len(piece.text) < piece.size:
+        told.append(f"cut from {piece.size:,} to {len(piece.text):,} characters")
+    return f"  ({'; '.join(told)})" if told else ""
+
+
+def _meant(desk: Desk, found: Memory, given: str) -> Path:
+    """Return the file that a number, a word or a name means. It need not be there.
+
+    Raises:
+        AprError: none is meant.
+    """
+    if given == "user":
+        return user_folders(os.environ)[1] / _OWN
+    if given == "project":
+        return desk.root / _OWN
+    pieces = _pieces(found)
+    if given.isdecimal():
+        if not 1 <= int(given) <= len(pieces):
+            raise AprError(f"there is no file {given}: /memory numbers those that there are")
+        return pieces[int(given) - 1].path
+    path = desk.root / Path(given).expanduser()
+    if path.suffix != ".md":
+        raise AprError(f"{given} is no Markdown file; instruction files are")
+    if not path.parent.is_dir():
+        raise AprError(f"there is no directory {path.parent}")
+    return path
+
+
+def _text(path: Path) -> str:
+    try:
+        return text_of(path)
+    except (OSError, Unreadable):
+        return ""
