@@ -1,36 +1,35 @@
 """The session at a terminal: a prompt that stays open while the agent works above it."""
 
 import asyncio
-import contextlib
-import os
 import shutil
 import sys
-import time
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from prompt_toolkit import PromptSession
-from prompt_toolkit.history import FileHistory, InMemoryHistory
-from prompt_toolkit.key_binding import merge_key_bindings
+import msgspec
+from prompt_toolkit.filters import Condition, emacs_mode, vi_navigation_mode
+from prompt_toolkit.key_binding import KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from apr.agent.prompt import Asked
+from apr.agent.permissions import Mode
 from apr.assembly import Assembled
+from apr.errors import AprError
 from apr.headless.drive import Sink, drive
-from apr.home import home, private_directory
 from apr.terminal import completion
 from apr.terminal.commands import Desk, Leave, Plan, obey
 from apr.terminal.consent import Consent
-from apr.terminal.keys import bindings
+from apr.terminal.keymap import load
+from apr.terminal.keys import Deed
+from apr.terminal.line import Line, Setting
 from apr.terminal.screen import Screen
 from apr.terminal.statusline import StatusLine
+from apr.terminal.waiting import Queue
 
-if TYPE_CHECKING:
-    from prompt_toolkit.history import History
+_DIM, _RED = "\x1b[2m", "\x1b[31m"
+_CYCLE: tuple[Mode, ...] = ("default", "acceptEdits", "plan")
 
-_TWICE_S = 2.0
-"""Time in which Ctrl-C leaves when it is pressed again."""
+
+class Back(Exception):
+    """The person wants to go back to an earlier prompt."""
 
 
 class Terminal:
@@ -63,84 +62,135 @@ class Terminal:
         )
         self._consent = Consent(self._screen.say, self._root)
         self._agent.gate.ask = self._consent.ask
-        self._prompts: asyncio.Queue[Asked | None] = asyncio.Queue()
+        self._queue = Queue(self._redraw)
         self._sinks = [*sinks, self._screen]
         self._desk = Desk(
             assembled=assembled,
             screen=self._screen,
             plan=plan,
             sinks=self._sinks,
-            submit=self._prompts.put_nowait,
+            submit=self._queue.put,
             trace=trace,
         )
-        self._interrupted_at = 0.0
-        completer = completion.InputCompleter(self._desk)
-        keys = (bindings(self._agent, self._screen), completion.bindings(completer))
-        self._session: PromptSession[str] = PromptSession(
-            history=_history(),
-            key_bindings=merge_key_bindings(keys),
-            bottom_toolbar=StatusLine(assembled, self._screen, self._consent),
-            completer=completer,
-            complete_while_typing=completion.while_typing,
-            enable_history_search=~completion.while_typing,
+        keymap, problem = load()
+        if problem is not None:
+            assembled.notices.append(problem)
+        self._line = Line(
+            Setting(keymap=keymap, sees=plan.options.vision),
+            self._agent,
+            self._queue,
+            lambda text: self._screen.say(text, _DIM),
+            deeds=self._deeds(),
+            private=lambda: self._consent.waits,
+            completer=completion.InputCompleter(self._desk),
+            toolbar=StatusLine(assembled, self._screen, self._consent),
         )
-        self._session.app.ttimeoutlen = 0.05  # or Esc would wait half a second
 
     async def run(self) -> bool:
         """Talk until the person leaves; return whether the last prompt went well."""
-        with patch_stdout(raw=True):
+        with patch_stdout(raw=True), self._line.input.between_prompts():
             self._screen.say(f"apr · {self._agent.session.model} · {self._root}", "\x1b[1m")
-            self._screen.say("/help says what can be typed here.", "\x1b[2m")
-            work = asyncio.create_task(drive(self._assembled, self._each(), self._sinks))
+            self._screen.say("/help says what can be typed here.", _DIM)
+            work = asyncio.create_task(drive(self._assembled, self._queue.each(), self._sinks))
             talk = asyncio.create_task(self._talk())
             await asyncio.wait([work, talk], return_when=asyncio.FIRST_COMPLETED)
             if not talk.done():
                 talk.cancel()
             self._consent.answer("n")
             self._agent.interrupt()
-            self._prompts.put_nowait(None)
+            self._queue.close()
+            self._line.close()
             return await work
 
-    async def _each(self) -> AsyncIterator[Asked]:
-        while (prompt := await self._prompts.get()) is not None:
-            yield prompt
-
     async def _talk(self) -> None:
+        draft = ""
         while True:
             try:
-                text = await self._session.prompt_async("> ")
-                if self._consent.waits:
-                    self._consent.answer(text)
-                elif text.strip():
-                    await self._take(text)
-            except KeyboardInterrupt:
-                if self._ctrl_c():
-                    return
-            except (EOFError, Leave):
+                typed = await self._line.read("> ", draft)
+                draft = await self._take(typed)
+            except Back:
+                draft = await self._go_back()
+            except (KeyboardInterrupt, EOFError, Leave):
                 return
 
-    def _ctrl_c(self) -> bool:
-        """Interrupt the work; return whether the person wants to leave."""
-        now = time.monotonic()
-        if now - self._interrupted_at < _TWICE_S:
-            return True
-        self._interrupted_at = now
-        if self._screen.doing:
-            self._agent.interrupt()
-        self._screen.say("Ctrl-C again leaves.", "\x1b[2m")
-        return False
+    async def _take(self, typed: str) -> str:
+        """Do what was typed: answer a question, a command, a shell line, a note, or a prompt.
 
-    async def _take(self, text: str) -> None:
-        """Do what was typed: a command, a shell line, a note, or a prompt for the agent."""
-        if text.startswith("!"):
-            await self._shell(text[1:])
-        elif text.startswith("#"):
-            self._note(text[1:].strip())
-        elif not (text.startswith("/") and await obey(self._desk, text)):
-            if self._screen.doing:
-                self._screen.say("It comes next.", "\x1b[2m")
+        Returns:
+            What is to stand in the line again.
+        """
+        try:
+            prompt = self._line.prompt(typed)
+        except AprError as error:
+            self._screen.say(str(error), _RED)
+            return typed
+        if self._consent.waits:
+            self._consent.answer(prompt.text)
+        elif typed.startswith("!"):
+            await self._shell(prompt.text[1:])
+        elif typed.startswith("#"):
+            self._note(prompt.text[1:].strip())
+        elif typed.strip() and not (typed.startswith("/") and await obey(self._desk, prompt.text)):
+            self._queue.put(prompt, typed)
             self._screen.doing = self._screen.doing or "reading"
-            self._prompts.put_nowait(text)
+        return ""
+
+    def _deeds(self) -> dict[str, Deed]:
+        """Return what keys do beyond the line."""
+        works = Condition(lambda: bool(self._screen.doing))
+        menu = Condition(lambda: self._line.buffer.complete_state is not None)
+        free = emacs_mode | vi_navigation_mode
+        return {
+            "interrupt": Deed(self._interrupt, free & (works | menu)),
+            "cancel": Deed(self._cancel),
+            "leave": Deed(lambda event: event.app.exit(exception=Leave())),
+            "end": Deed(
+                lambda event: event.app.exit(exception=Leave()),
+                Condition(lambda: not self._line.buffer.text),
+            ),
+            "rewind": Deed(self._rewind, free & ~works & ~menu),
+            "mode": Deed(lambda _event: self._next_mode()),
+        }
+
+    def _interrupt(self, _event: KeyPressEvent) -> None:
+        """Close the menu, or end the work; what waits is given back, for it may not fit now."""
+        buffer = self._line.buffer
+        if buffer.complete_state is not None:
+            buffer.cancel_completion()
+            return
+        self._agent.interrupt()
+        if waiting := self._queue.take_all():
+            self._line.set_draft("\n".join([*waiting, *filter(None, [buffer.text])]))
+
+    def _cancel(self, event: KeyPressEvent) -> None:
+        if self._screen.doing:
+            self._interrupt(event)
+        else:
+            self._line.forget_draft()
+        self._screen.say("Ctrl-C again leaves.", _DIM)
+
+    def _rewind(self, event: KeyPressEvent) -> None:
+        """Empty the line; where it is, go back to an earlier prompt."""
+        if self._line.buffer.text:
+            self._line.forget_draft()
+        else:
+            event.app.exit(exception=Back())
+
+    async def _go_back(self) -> str:
+        """Have the person choose an earlier prompt; return it, for the line."""
+        from apr.terminal.rewind import rewind
+
+        text = await rewind(self._assembled, say=self._screen.say, give=self._queue.put)
+        return self._line.draft(text) if text is not None else ""
+
+    def _next_mode(self) -> None:
+        gate = self._agent.gate
+        at = _CYCLE.index(gate.policy.mode) if gate.policy.mode in _CYCLE else -1
+        mode = _CYCLE[(at + 1) % len(_CYCLE)]
+        gate.policy = msgspec.structs.replace(gate.policy, mode=mode)
+
+    def _redraw(self) -> None:
+        self._line.session.app.invalidate()
 
     async def _shell(self, command: str) -> None:
         shells = self._agent.context.shells
@@ -148,7 +198,7 @@ class Terminal:
         status = await shell.finished()
         self._screen.say(shell.output.take().text.rstrip("\n"))
         if status:
-            self._screen.say(f"exit code {status}", "\x1b[31m")
+            self._screen.say(f"exit code {status}", _RED)
 
     def _note(self, note: str) -> None:
         """Add a line to the project's memory."""
@@ -159,21 +209,12 @@ class Terminal:
             with path.open("a") as file:
                 file.write(f"- {note}\n")
         except OSError as error:
-            self._screen.say(f"{path}: {error.strerror}", "\x1b[31m")
+            self._screen.say(f"{path}: {error.strerror}", _RED)
             return
         self._agent.inbox.append(f"The user has noted for this and all later work: {note}")
-        self._screen.say(f"noted in {path}", "\x1b[2m")
+        self._screen.say(f"noted in {path}", _DIM)
 
 
 def _write(text: str) -> None:
     sys.stdout.write(text)  # looked up each time: above the prompt it is another
     sys.stdout.flush()
-
-
-def _history() -> "History":
-    with contextlib.suppress(OSError):
-        folder = private_directory(home())
-        path = folder / "history"
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-        return FileHistory(str(path))
-    return InMemoryHistory()

@@ -1,33 +1,97 @@
-"""The keys that do something beyond editing the line."""
+"""The keys of the keymap, bound to what they do."""
 
-import msgspec
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from msgspec import Struct
+from prompt_toolkit.application import get_app
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import Always, Condition, Filter, Never, has_focus
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 
-from apr.agent.loop import Agent
-from apr.agent.permissions import Mode
-from apr.terminal.screen import Screen
+from apr.terminal.keymap import Keymap, twice
 
-_CYCLE: tuple[Mode, ...] = ("default", "acceptEdits", "plan")
+TWICE_S = 1.0
+"""Time in which a key is pressed again."""
+_TYPING = has_focus(DEFAULT_BUFFER)
 
 
-def bindings(agent: Agent, screen: Screen) -> KeyBindings:
-    """Return what the keys do."""
+class Deed(Struct, frozen=True):
+    """What an action does, and when its keys mean it: at other times they are free for others."""
+
+    do: Callable[[KeyPressEvent], Awaitable[None] | None]
+    when: Filter = Always()
+    saves: bool = True
+    """Whether the line as it was before can be had back by undo."""
+
+
+def bindings(keymap: Keymap, deeds: Mapping[str, Deed]) -> KeyBindings:
+    """Return what the keys do.
+
+    Args:
+        keymap: the actions and their keys.
+        deeds: what each action does. One that is not here does nothing.
+    """
     keys = KeyBindings()
-
-    @keys.add("s-tab")
-    def _(_event: KeyPressEvent) -> None:
-        gate = agent.gate
-        at = _CYCLE.index(gate.policy.mode) if gate.policy.mode in _CYCLE else -1
-        mode = _CYCLE[(at + 1) % len(_CYCLE)]
-        gate.policy = msgspec.structs.replace(gate.policy, mode=mode)
-
-    @keys.add("escape")
-    def _(_event: KeyPressEvent) -> None:
-        if screen.doing:
-            agent.interrupt()
-
-    @keys.add("escape", "enter")
-    def _(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
-
+    once: dict[str, Deed] = {}
+    again: dict[str, Deed] = {}
+    for strokes, action in keymap.bound():
+        deed = deeds.get(action)
+        if deed is None:
+            continue
+        if len(strokes) == 1:
+            once[strokes[0]] = deed
+        elif twice(strokes):
+            again[strokes[0]] = deed
+        else:
+            _bind(keys, strokes, deed)
+    for key in dict.fromkeys([*once, *again]):
+        _bind(keys, (key,), _pressed(once.get(key), again.get(key)))
+    if {"cancel", "leave"} <= deeds.keys():  # the signal, as `kill -INT` sends it
+        _bind(keys, (Keys.SIGINT,), _pressed(deeds["cancel"], deeds["leave"]))
     return keys
+
+
+@Condition
+def _alone() -> bool:
+    """Whether no key came with the one at hand: terminals send Alt+Enter as Esc and Enter."""
+    return all(key.key == Keys.CPRResponse for key in get_app().key_processor.input_queue)
+
+
+def _bind(keys: KeyBindings, strokes: tuple[str, ...], deed: Deed) -> None:
+    keys.add(
+        *strokes,
+        filter=_TYPING & deed.when,
+        eager=_alone if strokes == ("escape",) else False,
+        save_before=lambda _event: deed.saves,
+    )(deed.do)
+
+
+def _pressed(once: Deed | None, again: Deed | None) -> Deed:
+    """Return what a key does that does one thing, and another if it is pressed again soon.
+
+    The second counts where it would have counted at the first press too, and nothing was typed
+    between them.
+    """
+    once = once or Deed(lambda _event: None, Never())
+    if again is None:
+        return once
+    first, second = once, again
+    last: list[tuple[float, str]] = []
+
+    def do(event: KeyPressEvent) -> Awaitable[None] | None:
+        now, counts = time.monotonic(), second.when()
+        before = last.pop() if last else None
+        if before and counts and now - before[0] < TWICE_S and before[1] == _text(event):
+            return second.do(event)
+        done = first.do(event) if first.when() else None
+        if counts:
+            last.append((now, _text(event)))
+        return done
+
+    return Deed(do, first.when | second.when, first.saves)
+
+
+def _text(event: KeyPressEvent) -> str:
+    return event.current_buffer.text
