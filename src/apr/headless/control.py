@@ -214,8 +214,9 @@ class Control:
         names = [legible(str(step.path)) for step in steps]
         if not wanted.dry_run and steps:
             failed = self._checkpoints.restore(steps)
-            if len(failed) < len(steps):
-                self._agent.inbox.append(put_back(steps, failed))
+            left = {step.path for step, _ in failed}
+            if back := [step for step in steps if step.path not in left]:
+                self._agent.inbox.append(put_back(back))
             if failed:
                 raise AprError(
                     "\n".join(f"{step.path} is as it was: {why}" for step, why in failed)

@@ -331,10 +331,9 @@ def look_at(path: Path) -> tuple[State, bytes | None]:
     return State("file", found.stamp.hex(), mode), found.data
 
 
-def put_back(steps: Sequence[Step], failed: Sequence[tuple[Step, str]]) -> str:
+def put_back(steps: Sequence[Step]) -> str:
     """Return what a model is to be told of files that are back."""
-    left = {step.path for step, _ in failed}
-    names = ", ".join(legible(str(step.path)) for step in steps if step.path not in left)
+    names = ", ".join(legible(str(step.path)) for step in steps)
     return f"The user has put these files back to what they were before: {names}"
 
 
