@@ -14,7 +14,7 @@ help:
 	@echo 'make test-foreign    agents of other makers, recorded (installs them from npm and PyPI)'
 	@echo 'make test-reference  the engine against PyTorch (installs PyTorch in its own environment)'
 	@echo 'make mutation        mutate the rules of the meter; what no test notices is listed'
-	@echo 'make picture         draw the picture of the demo in the README anew'
+	@echo 'make picture         draw the pictures of the README anew'
 	@echo 'make bench           the benchmarks'
 	@echo 'make format          format the code'
 	@echo 'make clean           remove what these commands made'
@@ -57,8 +57,9 @@ mutation:
 	$(MUTATION_VENV)/bin/mutmut results
 
 picture:
-	@tools/setup.sh $(VENV) ''
+	@tools/setup.sh $(VENV) test
 	@$(BIN)/python tools/picture.py docs/demo.svg 'make demo' $(BIN)/python tools/demo.py
+	@$(BIN)/python tools/session.py docs/session.svg
 
 bench:
 	@tools/setup.sh $(VENV) test

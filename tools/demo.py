@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ccpa.fixtures import load_fixture, materialise, read_trace
+from ccpa.fixtures import Fixture, load_fixture, materialise, read_trace
 from ccpa.trace import UserPrompt
 
 ROOT = Path(__file__).parent.parent
@@ -23,16 +23,9 @@ BOLD, DIM, RESET = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() else
 
 def main() -> int:
     """Play the demo; return 0 if the student did what the teacher did."""
-    shutil.rmtree(STAGE, ignore_errors=True)
-    STAGE.mkdir(parents=True)
-    project = STAGE / "project"
+    project, prompt, fixture = set_stage()
     trace = STAGE / "run.ccpa-trace.jsonl"
-    fixture = load_fixture(FIXTURE)
-    materialise(fixture, project)
-    for words in (("init", "-b", "main"), ("add", "."), ("commit", "-m", "Start")):
-        quietly("git", *words, folder=project)
     teacher = FIXTURE / "teacher.ccpa-trace.jsonl"
-    prompt = next(r.text for r in read_trace(teacher) if isinstance(r, UserPrompt))
 
     title("A local model works on a bug. Nothing leaves this machine.")
     run(
@@ -53,6 +46,19 @@ def main() -> int:
     print(f"\n{DIM}The trace: {shown(trace)}  The project: {shown(project)}")
     print(f"Your turn:  {shown(BIN / 'apr')} code --help{RESET}")
     return 1 if sound or near or not far else 0
+
+
+def set_stage() -> tuple[Path, str, Fixture]:
+    """Make the project anew, under git; return it, the task, and the fixture they come from."""
+    shutil.rmtree(STAGE, ignore_errors=True)
+    STAGE.mkdir(parents=True)
+    project = STAGE / "project"
+    fixture = load_fixture(FIXTURE)
+    materialise(fixture, project)
+    for words in (("init", "-b", "main"), ("add", "."), ("commit", "-m", "Start")):
+        quietly("git", *words, folder=project)
+    trace = read_trace(FIXTURE / "teacher.ccpa-trace.jsonl")
+    return project, next(r.text for r in trace if isinstance(r, UserPrompt)), fixture
 
 
 def title(text: str) -> None:
