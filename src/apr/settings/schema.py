@@ -146,6 +146,8 @@ class Schema(Keys, frozen=True, kw_only=True):
     denied_mcp_servers: tuple[dict[str, Any], ...] = ()
     cleanup_period_days: int | None = None
     status_line: StatusLine | None = None
+    editor_mode: Literal["normal", "vim"] = "normal"
+    """How the line at the terminal is edited."""
     output_style: str | None = None
     include_co_authored_by: bool = True
     claude_md_excludes: tuple[str, ...] = ()

@@ -143,7 +143,7 @@ def _stranger(path: Path_, _value: Any, source: Source, _now: Situation) -> str 
         return "a project cannot set a variable that steers other programs"
     if path[:2] == ("apr", "webSearch"):
         return "a project cannot choose where searches are sent"
-    if path in {("apr", "memoryBudget"), ("cleanupPeriodDays",)}:
+    if path in {("apr", "memoryBudget"), ("cleanupPeriodDays",), ("editorMode",)}:
         return "a project cannot decide about what is the user's own"
     shared = source.rung == "project"
     if shared and path in {("enableAllProjectMcpServers",), ("enabledMcpjsonServers",)}:

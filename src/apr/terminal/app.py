@@ -62,6 +62,9 @@ class Terminal:
         )
         self._consent = Consent(self._screen.say, self._root)
         self._agent.gate.ask = self._consent.ask
+        keymap, problem = load()
+        if problem is not None:
+            assembled.notices.append(problem)
         self._queue = Queue(self._redraw)
         self._sinks = [*sinks, self._screen]
         self._desk = Desk(
@@ -71,19 +74,23 @@ class Terminal:
             sinks=self._sinks,
             submit=self._queue.put,
             trace=trace,
+            keymap=keymap,
+            toggle_vim=lambda: self._line.toggle_vim(),
+            vim_mode=lambda: self._line.vim_mode(),
         )
-        keymap, problem = load()
-        if problem is not None:
-            assembled.notices.append(problem)
         self._line = Line(
-            Setting(keymap=keymap, sees=plan.options.vision),
+            Setting(
+                keymap=keymap,
+                sees=plan.options.vision,
+                vim=plan.options.settings.editor_mode == "vim",
+            ),
             self._agent,
             self._queue,
             lambda text: self._screen.say(text, _DIM),
             deeds=self._deeds(),
             private=lambda: self._consent.waits,
             completer=completion.InputCompleter(self._desk),
-            toolbar=StatusLine(assembled, self._screen, self._consent),
+            toolbar=StatusLine(assembled, self._screen, self._consent, self._desk.vim_mode),
         )
 
     async def run(self) -> bool:

@@ -52,7 +52,8 @@ def _everything(desk: Desk, commands: Mapping[str, Command]) -> Iterator[str]:
         yield "your own:"
         yield from table(own, width)
     yield from table(TYPED, width)
-    yield wrapped("/help NAME says more of one. docs/terminal.md has the keys.", width)
+    yield from table(desk.keymap.described(), width)
+    yield wrapped("/help NAME says more of a command.", width)
 
 
 async def status(desk: Desk, _given: str) -> AsyncIterator[str]:

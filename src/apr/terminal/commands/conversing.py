@@ -26,6 +26,14 @@ async def mode(desk: Desk, given: str) -> AsyncIterator[str]:
     yield f"mode: {gate.policy.mode}. There are: {', '.join(MODES)}"
 
 
+async def vim(desk: Desk, _given: str) -> AsyncIterator[str]:
+    """Edit the line by vim's keys from now on, or no longer."""
+    if desk.toggle_vim():
+        yield "vim's keys. They stay with: apr config set editorMode vim"
+    else:
+        yield "No longer vim's keys."
+
+
 async def rename(desk: Desk, given: str) -> AsyncIterator[str]:
     """Give the session a name."""
     name = " ".join(given.split())
@@ -36,6 +44,11 @@ async def rename(desk: Desk, given: str) -> AsyncIterator[str]:
     else:
         desk.assembled.store.call(name)
         yield line(f"This session is called {name}. /resume and apr code --resume know it by that.")
+
+
+async def vim(desk: Desk, _given: str) -> AsyncIterator[str]:
+    """Have the line edited with vim's keys, or with those of before."""
+    yield f"vim's keys are {'on' if desk.toggle_vim() else 'off'}."
 
 
 async def leave(_desk: Desk, _given: str) -> AsyncIterator[str]:

@@ -13,6 +13,7 @@ from apr.assembly import Assembled, Options
 from apr.headless.drive import Sink
 from apr.providers.base import Provider
 from apr.settings import Settings
+from apr.terminal.keymap import Keymap
 from apr.terminal.ledger import Ledger
 from apr.terminal.screen import Screen
 
@@ -46,11 +47,19 @@ class Desk(Struct, kw_only=True):
     """Where the session's events go; a sink that is added gets what comes from then on."""
     submit: Callable[[Asked], None]
     """Gives the agent something to do next, as if it had been typed."""
+    toggle_vim: Callable[[], bool]
+    """Changes between vim's keys and the usual ones; returns whether those are vim's now."""
     trace: Path | None = None
     colour: bool = True
     settings: Settings = Settings()
     """Those that count now; at first those that the session began with."""
     ledger: Ledger = field(default_factory=Ledger)
+    keymap: Keymap = Keymap({})
+    """The keys as they are bound."""
+    toggle_vim: Callable[[], bool] = lambda: False
+    """Has the line be edited as in vi, or no longer; returns which."""
+    vim_mode: Callable[[], str] = lambda: ""
+    """Returns the mode that vi's keys are in, for the status line; empty without them."""
     width: Callable[[], int] = lambda: shutil.get_terminal_size().columns
 
     def __post_init__(self) -> None:
