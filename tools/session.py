@@ -170,8 +170,9 @@ def drawn(lines: list[tuple[Line, float]]) -> str:
         runs = "".join(_runs(line, MARGIN + (number + 0.75) * LINE))
         if runs:
             shown.append(f'<g style="animation-delay:{delays[at]:.2f}s">{runs}</g>')
+    box = f'viewBox="0 0 {width:.0f} {height:.0f}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" viewBox="0 0 {width:.0f} {height:.0f}">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" {box}>\n'
         "<style>text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;"
         "white-space:pre}g{animation:appear 1ms both}@keyframes appear{from{opacity:0}}</style>\n"
         f'<rect width="100%" height="100%" rx="8" fill="{BACKGROUND}"/>\n'
