@@ -4,8 +4,10 @@ These read settings, disks and sessions, so they are not called on the event loo
 """
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 
 from apr.agent.permissions import MODES
 from apr.errors import AprError
@@ -19,7 +21,21 @@ Offer = Callable[[Desk, str], Iterable[Choice]]
 
 _SESSIONS = 30
 """Sessions that are offered, the last worked on first."""
+_KEPT_S = 10.0
+"""Time for which what a disk has been searched for is known: people type several letters."""
 _KINDS = ("allow", "ask", "deny")
+
+
+def _kept(offer: Offer) -> Offer:
+    """Return an offer that does not depend on what is typed, and is made once in a while."""
+    made: dict[Path, tuple[float, list[Choice]]] = {}
+
+    def again(desk: Desk, typed: str) -> Iterable[Choice]:
+        if desk.root not in made or time.monotonic() - made[desk.root][0] > _KEPT_S:
+            made[desk.root] = (time.monotonic(), list(offer(desk, typed)))
+        return made[desk.root][1]
+
+    return again
 
 
 def _words(*words: str) -> Offer:
@@ -34,7 +50,9 @@ def _models(desk: Desk, _typed: str) -> Iterator[Choice]:
     from apr.models.discovery import found
     from apr.ui.amounts import size
 
-    yield from ((model.name, size(model.size)) for model in found(os.environ) if model.info)
+    yield from (
+        (model.name, size(model.size)) for model in found(os.environ, desk.root) if model.info
+    )
 
 
 def _sessions(desk: Desk, _typed: str) -> Iterator[Choice]:
@@ -72,10 +90,10 @@ ARGUMENTS: dict[str, Offer] = {
     "help": _commands,
     "mcp": _words("approve", "reject", "reconnect", "on", "off"),
     "mode": _words(*MODES),
-    "model": _models,
+    "model": _kept(_models),
     "permissions": _permissions,
     "plugins": _words("enable", "disable"),
-    "resume": _sessions,
+    "resume": _kept(_sessions),
 }
 """By the command's name."""
 

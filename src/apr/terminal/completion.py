@@ -115,16 +115,27 @@ class InputCompleter(Completer):
 
     async def _commands(self, before: str) -> AsyncIterator[Completion]:
         name, space, typed = before[1:].partition(" ")
-        if not space:
-            offered = [one for one in self._callable() if _fits(one[0], name)]
-            for called, usage, said in sorted(offered, key=lambda one: not one[0].startswith(name)):
-                text = f"/{called} " if called in ARGUMENTS else f"/{called}"
-                shown = f"/{called} {line(usage)}".rstrip()
-                yield Completion(text, -len(before), display=shown, display_meta=_short(said))
+        if space:
+            async for completion in self._arguments(name, typed):
+                yield completion
             return
-        for text, said in await asyncio.to_thread(offered_behind, self._desk, name, typed):
-            if sound(text) and text != typed and _fits(text, typed):
-                yield Completion(text, -len(typed), display_meta=_short(said))
+        offered = [one for one in self._callable() if _fits(one[0], name)]
+        offered.sort(key=lambda one: (not one[0].startswith(name), one[0] != name))
+        for called, usage, said in offered:
+            text = f"/{called} " if called in ARGUMENTS else f"/{called}"
+            shown = f"/{called} {line(usage)}".rstrip()
+            yield Completion(text, -len(before), display=shown, display_meta=_short(said))
+
+    async def _arguments(self, name: str, typed: str) -> AsyncIterator[Completion]:
+        behind = await asyncio.to_thread(offered_behind, self._desk, name, typed)
+        fitting = [
+            (text, said)
+            for text, said in behind
+            if sound(text) and text != typed and (_fits(text, typed) or typed in said)
+        ]
+        fitting.sort(key=lambda one: not one[0].startswith(typed))
+        for text, said in fitting[:_MOST]:
+            yield Completion(text, -len(typed), display_meta=_short(said))
 
     def _callable(self) -> Iterator[tuple[str, str, str]]:
         """Yield name, usage and description of what can be called, whoever it is from."""

@@ -36,21 +36,22 @@ class Catalogue:
         by_length: dict[int, list[str]] = {}
         for name in names:  # no sort: in one go it would keep the event loop waiting
             by_length.setdefault(len(name), []).append(name)
-        self._names: list[str] = []
+        self.names: list[str] = []
+        """All of them, the shortest first."""
         self._folded: list[str] = []
         for length in sorted(by_length):
             # Side by side in memory, as they are read: that halves the time of a search.
             folded = "\n".join(map(fold, by_length[length])).split("\n")
             self._folded += folded
-            self._names += map(_same, by_length[length], folded)
+            self.names += map(_same, by_length[length], folded)
         lasts = [folded[_base(folded) :] for folded in self._folded]
         self._lasts = "\n".join(lasts)
         ends = accumulate((len(last) + 1 for last in lasts), initial=0)
         self._starts = array("L", ends)
-        self._narrowed: tuple[str, Sequence[int]] = ("", range(len(self._names)))
+        self._narrowed: tuple[str, Sequence[int]] = ("", range(len(self.names)))
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.names)
 
     async def search(self, typed: str, *, recent: Sequence[str] = (), most: int = 50) -> list[str]:
         """Return the names that have the letters of `typed` in their order, the likeliest first.
@@ -67,7 +68,7 @@ class Catalogue:
         found = self._in_last_names(wanted)
         if len(found) < most:
             found += await self._in_order(wanted)
-        fitting.update(self._names[index] for index in found)
+        fitting.update(self.names[index] for index in found)
         fitting.discard(typed)
         return sorted(fitting, key=lambda name: _cost(name, wanted, near.get(name)))[:most]
 
@@ -75,7 +76,7 @@ class Catalogue:
         """Return the first names whose last part has the letters side by side."""
         found: list[int] = []
         text, starts, at = self._lasts, self._starts, 0
-        while len(found) < _ENOUGH and (at := text.find(wanted, at)) >= 0:
+        while self.names and len(found) < _ENOUGH and (at := text.find(wanted, at)) >= 0:
             index = bisect_right(starts, at) - 1
             found.append(index)
             at = starts[index + 1]
@@ -91,7 +92,7 @@ class Catalogue:
 
         before, among = self._narrowed
         if not before or not wanted.startswith(before):
-            among = range(len(self._names))
+            among = range(len(self.names))
         found: list[int] = []
         for start in range(0, len(among), _PIECE):
             piece = among[start : start + _PIECE]
@@ -132,10 +133,9 @@ def _has(folded: str, wanted: str) -> bool:
 
 def _cost(name: str, wanted: str, place: int | None) -> tuple[float, float, int, str]:
     """Return what orders names: how badly one fits, how long ago it was used, its length."""
-    misfit = _misfit(name, wanted)
     if place is None:
-        return misfit, float("inf"), len(name), name
-    return misfit - 1, place, len(name), name
+        return _misfit(name, wanted), float("inf"), len(name), name
+    return (_misfit(name, wanted) if wanted else 0) - 1, place, len(name), name
 
 
 def _misfit(name: str, wanted: str) -> float:

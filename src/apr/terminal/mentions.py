@@ -41,7 +41,7 @@ def mention(before: str) -> Typed | None:
 def as_mention(path: str) -> str | None:
     """Return what is read as this path in a prompt: `@src/main.c`, `@"a name"`."""
     for text in (f"@{path}", f'@"{path}"'):
-        if filling.files(text) == [path]:
+        if filling.files(text) == [path] and "`" not in path:  # another may make it code
             return text
     return None
 
