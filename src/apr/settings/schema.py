@@ -103,6 +103,8 @@ class StatusLine(Keys, frozen=True, kw_only=True):
     type: str
     command: str = ""
     padding: int = 0
+    refresh_interval: float | None = None
+    """Seconds after which it is run again, whatever has happened; None for never."""
 
 
 class WebSearch(Keys, frozen=True, kw_only=True):

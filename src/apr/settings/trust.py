@@ -57,6 +57,9 @@ _TIGHTENING_LISTS = frozenset(
     {("network", "deniedDomains"), ("filesystem", "denyWrite"), ("filesystem", "denyRead")}
 )
 
+# What holds commands that run on their own.
+_RUN = frozenset({"hooks", "statusLine"})
+
 _RULES = frozenset({("permissions", "allow"), ("permissions", "ask"), ("permissions", "deny")})
 _DOMAINS = ("sandbox", "network", "allowedDomains")
 _ONLY_MANAGED = "the organisation's policy allows none but its own"
@@ -106,14 +109,14 @@ def _policy(path: Path_, _value: Any, source: Source, now: Situation) -> str | N
         return "only the organisation's policy can set it"
     only_own = (
         (path in _RULES and ("allowManagedPermissionRulesOnly",) in now.managed)
-        or (path[0] == "hooks" and ("allowManagedHooksOnly",) in now.managed)
+        or (path[0] in _RUN and ("allowManagedHooksOnly",) in now.managed)
         or (path == _DOMAINS and ("sandbox", "network", "allowManagedDomainsOnly") in now.managed)
     )
     return _ONLY_MANAGED if only_own else None
 
 
 def _hooks(path: Path_, _value: Any, source: Source, now: Situation) -> str | None:
-    if path[0] == "hooks" and source.trust <= now.no_hooks:
+    if path[0] in _RUN and source.trust <= now.no_hooks:
         return "disableAllHooks is set"
     return None
 
@@ -141,6 +144,8 @@ def _stranger(path: Path_, _value: Any, source: Source, _now: Situation) -> str 
         return None
     if path[0] == "env" and _steers(path[1]):
         return "a project cannot set a variable that steers other programs"
+    if path == ("statusLine",):
+        return "a project cannot choose the command behind the status line"
     if path[:2] == ("apr", "webSearch"):
         return "a project cannot choose where searches are sent"
     if path in {("apr", "memoryBudget"), ("cleanupPeriodDays",), ("editorMode",)}:

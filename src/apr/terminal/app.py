@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import sys
 from pathlib import Path
 
 import msgspec
@@ -15,7 +14,9 @@ from apr.assembly import Assembled
 from apr.errors import AprError
 from apr.headless.drive import Sink, drive
 from apr.terminal import completion
+from apr.terminal.above import Above
 from apr.terminal.commands import Desk, Leave, Plan, obey
+from apr.terminal.commands.asking import unapproved
 from apr.terminal.consent import Consent
 from apr.terminal.keymap import load
 from apr.terminal.keys import Deed
@@ -24,7 +25,7 @@ from apr.terminal.screen import Screen
 from apr.terminal.statusline import StatusLine
 from apr.terminal.waiting import Queue
 
-_DIM, _RED = "\x1b[2m", "\x1b[31m"
+_DIM, _RED, _YELLOW = "\x1b[2m", "\x1b[31m", "\x1b[33m"
 _CYCLE: tuple[Mode, ...] = ("default", "acceptEdits", "plan")
 
 
@@ -55,12 +56,14 @@ class Terminal:
         self._assembled = assembled
         self._agent = assembled.agent
         self._root = assembled.agent.context.root
+        self._above = Above()
         self._screen = Screen(
-            _write,
+            self._above.write,
             lambda: shutil.get_terminal_size().columns,
             colour=colour,
+            root=self._root,
         )
-        self._consent = Consent(self._screen.say, self._root)
+        self._consent = Consent(self._screen, self._agent.gate, self._managed)
         self._agent.gate.ask = self._consent.ask
         keymap, problem = load()
         if problem is not None:
@@ -74,9 +77,17 @@ class Terminal:
             sinks=self._sinks,
             submit=self._queue.put,
             trace=trace,
+            colour=colour,
             keymap=keymap,
             toggle_vim=lambda: self._line.toggle_vim(),
             vim_mode=lambda: self._line.vim_mode(),
+        )
+        self._sinks.insert(0, self._desk.ledger)
+        self._status = StatusLine(
+            self._desk,
+            self._consent,
+            waiting=lambda: len(self._queue.typed()),
+            redraw=self._redraw,
         )
         self._line = Line(
             Setting(
@@ -90,14 +101,19 @@ class Terminal:
             deeds=self._deeds(),
             private=lambda: self._consent.waits,
             completer=completion.InputCompleter(self._desk),
-            toolbar=StatusLine(assembled, self._screen, self._consent, self._desk.vim_mode),
+            toolbar=self._status,
         )
+
+        self._consent.attach(self._line.session)
+        self._above.attach(self._line.session, self._screen)
 
     async def run(self) -> bool:
         """Talk until the person leaves; return whether the last prompt went well."""
         with patch_stdout(raw=True), self._line.input.between_prompts():
             self._screen.say(f"apr · {self._agent.session.model} · {self._root}", "\x1b[1m")
             self._screen.say("/help says what can be typed here.", _DIM)
+            for asked in unapproved(self._desk):
+                self._screen.say(asked, _YELLOW)
             work = asyncio.create_task(drive(self._assembled, self._queue.each(), self._sinks))
             talk = asyncio.create_task(self._talk())
             await asyncio.wait([work, talk], return_when=asyncio.FIRST_COMPLETED)
@@ -107,13 +123,14 @@ class Terminal:
             self._agent.interrupt()
             self._queue.close()
             self._line.close()
+            await self._status.close()
             return await work
 
     async def _talk(self) -> None:
         draft = ""
         while True:
             try:
-                typed = await self._line.read("> ", draft)
+                typed = await self._line.read(self._above.prompt, draft)
                 draft = await self._take(typed)
             except Back:
                 draft = await self._go_back()
@@ -156,6 +173,7 @@ class Terminal:
                 Condition(lambda: not self._line.buffer.text),
             ),
             "rewind": Deed(self._rewind, free & ~works & ~menu),
+            "verbose": Deed(lambda _event: self._screen.toggle_verbose(), saves=False),
             "mode": Deed(lambda _event: self._next_mode()),
         }
 
@@ -196,6 +214,9 @@ class Terminal:
         mode = _CYCLE[(at + 1) % len(_CYCLE)]
         gate.policy = msgspec.structs.replace(gate.policy, mode=mode)
 
+    def _managed(self) -> bool:
+        return self._desk.settings.allow_managed_permission_rules_only
+
     def _redraw(self) -> None:
         self._line.session.app.invalidate()
 
@@ -220,8 +241,3 @@ class Terminal:
             return
         self._agent.inbox.append(f"The user has noted for this and all later work: {note}")
         self._screen.say(f"noted in {path}", _DIM)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)  # looked up each time: above the prompt it is another
-    sys.stdout.flush()

@@ -46,11 +46,6 @@ async def rename(desk: Desk, given: str) -> AsyncIterator[str]:
         yield line(f"This session is called {name}. /resume and apr code --resume know it by that.")
 
 
-async def vim(desk: Desk, _given: str) -> AsyncIterator[str]:
-    """Have the line edited with vim's keys, or with those of before."""
-    yield f"vim's keys are {'on' if desk.toggle_vim() else 'off'}."
-
-
 async def leave(_desk: Desk, _given: str) -> AsyncIterator[str]:
     """End the session."""
     yield ""

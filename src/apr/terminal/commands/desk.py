@@ -47,8 +47,6 @@ class Desk(Struct, kw_only=True):
     """Where the session's events go; a sink that is added gets what comes from then on."""
     submit: Callable[[Asked], None]
     """Gives the agent something to do next, as if it had been typed."""
-    toggle_vim: Callable[[], bool]
-    """Changes between vim's keys and the usual ones; returns whether those are vim's now."""
     trace: Path | None = None
     colour: bool = True
     settings: Settings = Settings()

@@ -1,7 +1,6 @@
 """The instruction files: /memory, /init."""
 
 import os
-import shlex
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from apr.memory.reading import Unreadable, text_of
 from apr.settings import user_folders
 from apr.terminal.commands.desk import Desk
 from apr.terminal.commands.layout import table, wrapped
+from apr.terminal.editor import command
 from apr.ui.terminal import line
 
 _OWN = "APR.md"
@@ -53,11 +53,7 @@ async def edit(path: Path) -> None:
     """
     from prompt_toolkit.application import run_in_terminal
 
-    given = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    try:
-        words = [*shlex.split(given), str(path)]
-    except ValueError as error:
-        raise AprError(f"EDITOR={given!r} cannot be read: {error}") from None
+    words = [*command(), str(path)]
 
     def run() -> int:
         return subprocess.run(words, check=False).returncode
@@ -65,8 +61,7 @@ async def edit(path: Path) -> None:
     try:
         code = await run_in_terminal(run, in_executor=True)
     except OSError as error:
-        told = f"{words[0]} cannot be run ({error.strerror}). Set EDITOR to the editor you use"
-        raise AprError(f"{told}, or edit the file elsewhere: {path}") from None
+        raise AprError(f"{words[0]} cannot be run ({error.strerror}); set EDITOR") from None
     if code:
         raise AprError(f"{words[0]} has ended with exit code {code}; {path} may not be saved")
 
