@@ -8,16 +8,16 @@ from pathlib import Path
 import msgspec
 
 from apr.errors import AprError
-from apr.sessions.finding import files, find, summaries, summary
+from apr.sessions.exporting import exported
+from apr.sessions.finding import files, find
 from apr.sessions.places import SessionError, remove
-from apr.sessions.stored import Stored, load
+from apr.sessions.searching import passage
+from apr.sessions.stored import Stored
+from apr.sessions.summary import summaries, summary
 from apr.ui.terminal import line, plain
 from apr.ui.text import summary as call_in_a_line
 from ccpa.trace import (
     AssistantTurn,
-    Record,
-    SessionEnd,
-    SessionStart,
     TextBlock,
     ToolResult,
     ToolUseBlock,
@@ -88,25 +88,20 @@ def _list(root: Path, *, as_json: bool) -> int:
         if isinstance(one, SessionError):
             print(f"apr: {plain(str(one))}", file=sys.stderr)
         elif not as_json:
-            title = one.name or one.first_prompt
-            print(f"{one.id}  {one.changed[:16]}  {one.turns:4} turns  {line(title)[:80]}")
+            print(f"{one.id}  {one.changed[:16]}  {one.turns:4} turns  {line(one.title)[:80]}")
     if not found:
         print(f"no sessions of {root}", file=sys.stderr)
     return 0
 
 
 def _search(root: Path, text: str, *, as_json: bool) -> int:
-    wanted = text.casefold()
     hits = []
     for path in files(root):
         try:
-            stored = load(path)
+            if (said := passage(path, text)) is not None:
+                hits.append((summary(path), said))
         except SessionError as error:
             print(f"apr: {plain(str(error))}", file=sys.stderr)
-            continue
-        said = next((t for t in _texts(stored.records) if wanted in t.casefold()), None)
-        if said is not None:
-            hits.append((summary(stored), _around(said, wanted)))
     if as_json:
         data = [{"session": one, "said": said} for one, said in hits]
         sys.stdout.write(msgspec.json.encode(data).decode() + "\n")
@@ -116,26 +111,8 @@ def _search(root: Path, text: str, *, as_json: bool) -> int:
     return 0 if hits else 1
 
 
-def _texts(records: list[Record]) -> Iterator[str]:
-    for record in records:
-        match record:
-            case UserPrompt(text=text):
-                yield text
-            case AssistantTurn(blocks=blocks):
-                yield from (block.text for block in blocks if isinstance(block, TextBlock))
-            case ToolResult(content=content):
-                yield content
-            case _:
-                pass
-
-
-def _around(text: str, wanted: str) -> str:
-    at = text.casefold().find(wanted)
-    return text[max(0, at - 40) : at + len(wanted) + 60]
-
-
 def _shown(stored: Stored) -> Iterator[str]:
-    one = summary(stored)
+    one = summary(stored.path)
     yield f"{one.id}  {one.name or ''}  {one.model}  {one.changed}".rstrip()
     for record in stored.records:
         match record:
@@ -151,30 +128,6 @@ def _shown(stored: Stored) -> Iterator[str]:
                 yield f"  ✗ {content.strip().partition(chr(10))[0]}"
             case _:
                 pass
-
-
-def exported(stored: Stored) -> Iterator[Record]:
-    """Yield the session as one trace: one start, all that happened, and the last end.
-
-    A session that was taken up again has a start and an end for each time; a trace has one.
-    """
-    ends = [record for record in stored.records if isinstance(record, SessionEnd)]
-    started = False
-    for record in stored.records:
-        if isinstance(record, SessionStart):
-            if not started:
-                yield record
-            started = True
-        elif not isinstance(record, SessionEnd):
-            yield record
-    if ends:
-        spent = [(end.tokens_in or 0, end.tokens_out or 0, end.elapsed_ms or 0) for end in ends]
-        yield msgspec.structs.replace(
-            ends[-1],
-            tokens_in=sum(one[0] for one in spent),
-            tokens_out=sum(one[1] for one in spent),
-            elapsed_ms=sum(one[2] for one in spent),
-        )
 
 
 def _remove(root: Path, wanted: list[str]) -> int:

@@ -1,37 +1,22 @@
 """Which sessions there are, and which one somebody means."""
 
-import datetime
 import itertools
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from apr.home import home
 from apr.legible import legible
 from apr.sessions.lines import Opened, decode
-from apr.sessions.places import SUFFIX, SessionError, folder
+from apr.sessions.places import SessionError, folder, in_folder
 from apr.sessions.stored import Stored, load
+from apr.sessions.summary import Summary as Summary
+from apr.sessions.summary import summaries as summaries
 from apr.ui.terminal import line
 
 _LONGEST_LINE = 1 << 16
 _SHOWN = 8
-
-
-class Summary(Struct, frozen=True, kw_only=True):
-    """One session, in a line of a list."""
-
-    id: str
-    name: str | None
-    model: str
-    changed: str
-    """When it was last worked on: RFC 3339, UTC."""
-    prompts: int
-    turns: int
-    first_prompt: str
-    path: str
 
 
 def files(root: Path) -> list[Path]:
@@ -41,7 +26,7 @@ def files(root: Path) -> list[Path]:
     that does not say it counts, so that what is wrong with it is told.
     """
     here = legible(str(root))
-    found = [path for path in _in(folder(root)) if directory_of(path) in {here, None}]
+    found = [path for path in in_folder(folder(root)) if directory_of(path) in {here, None}]
     return sorted(found, key=_changed, reverse=True)
 
 
@@ -53,37 +38,6 @@ def directory_of(path: Path) -> str | None:
     except (OSError, msgspec.MsgspecError):
         return None
     return opened.cwd if isinstance(opened, Opened) else None
-
-
-def _in(place: Path) -> list[Path]:
-    try:
-        return [path for path in place.iterdir() if path.suffix == SUFFIX]
-    except OSError:
-        return []
-
-
-def summaries(root: Path) -> Iterator[Summary | SessionError]:
-    """Yield what there is to say of each session, the last changed first; of a bad one, why."""
-    for path in files(root):
-        try:
-            yield summary(load(path))
-        except SessionError as error:
-            yield error
-
-
-def summary(stored: Stored) -> Summary:
-    """Say in short what a session is."""
-    changed = datetime.datetime.fromtimestamp(_changed(stored.path), tz=datetime.UTC)
-    return Summary(
-        id=stored.opened.id,
-        name=stored.name,
-        model=stored.opened.model,
-        changed=changed.isoformat(timespec="seconds"),
-        prompts=sum(type(record).__name__ == "UserPrompt" for record in stored.records),
-        turns=sum(type(record).__name__ == "AssistantTurn" for record in stored.records),
-        first_prompt=stored.first_prompt,
-        path=str(stored.path),
-    )
 
 
 def latest(root: Path) -> Stored:
@@ -119,7 +73,7 @@ def find(root: Path, wanted: str) -> Stored:
 def which(root: Path) -> str:
     """Return what is said to somebody who wants to go on and has not said with what."""
     lines = [
-        f"  {one.id}  {line(one.name or one.first_prompt)[:60]}"
+        f"  {one.id}  {line(one.title)[:60]}"
         for one in itertools.islice(summaries(root), _SHOWN)
         if isinstance(one, Summary)
     ]
@@ -134,7 +88,7 @@ def which(root: Path) -> str:
 def _not_here(root: Path, wanted: str) -> str:
     """Say that a session is not of this project, and of which one it is, if it is of any."""
     for place in (home() / "projects").glob("*"):
-        for path in _in(place):
+        for path in in_folder(place):
             if wanted and path.stem.startswith(wanted) and (where := directory_of(path)):
                 other = line(where)
                 return (

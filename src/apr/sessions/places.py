@@ -1,7 +1,9 @@
 """Where sessions are: one folder for each project, one file for each session."""
 
 import contextlib
+import fcntl
 import hashlib
+import os
 import re
 import shutil
 from pathlib import Path
@@ -35,6 +37,39 @@ def path_of(root: Path, session_id: str) -> Path:
     if not _ID.fullmatch(session_id):
         raise SessionError(f"not a session id: {session_id!r}")
     return folder(root) / f"{session_id}{SUFFIX}"
+
+
+def in_folder(place: Path) -> list[Path]:
+    """Return the files of the sessions of a folder, in no order; none where there is no folder."""
+    try:
+        return [path for path in place.iterdir() if path.suffix == SUFFIX]
+    except OSError:
+        return []
+
+
+def is_free(session: Path) -> bool:
+    """Whether no process works on a session, by its file.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    descriptor = os.open(session, flags)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def held(session_id: str) -> SessionError:
+    """Return what is said of a session that another process works on."""
+    return SessionError(
+        f"another process works on the session {session_id}. Wait for it, or go on from a copy: "
+        "--fork-session"
+    )
 
 
 def files_of(session: Path) -> Path:

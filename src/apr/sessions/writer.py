@@ -15,7 +15,7 @@ from apr.agent.prompt import look_around
 from apr.legible import legible
 from apr.sessions import lines
 from apr.sessions.lines import Line, Named, Opened, Recorded, Rewrote, Said, Seen
-from apr.sessions.places import SessionError, path_of, prepare
+from apr.sessions.places import held, path_of, prepare
 from ccpa.trace import Record, UserPrompt
 
 _RECORDS = get_args(Record)
@@ -57,10 +57,7 @@ class SessionWriter:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._fd)
-            raise SessionError(
-                f"another process works on the session {session_id}. Wait for it, or go on from a "
-                "copy: --fork-session"
-            ) from None
+            raise held(session_id) from None
         self._size = whole_lines(self._fd)
         self.write(
             Opened(
