@@ -122,7 +122,7 @@ def servers(root: Path, env: Mapping[str, str], settings: Settings | None) -> It
             says = f"{where}: there is no program {server.command}"
             yield Finding(about, "broken", says, "install it, or correct the command")
         elif verdict.state == "unapproved":
-            do = "approve it: apr mcp approve, or the setting enabledMcpjsonServers"
+            do = "approve it: /mcp approve in apr code, or the setting enabledMcpjsonServers"
             yield Finding(about, "note", f"{where}: {verdict.reason}", do)
         else:
             yield Finding(about, "ok", where)

@@ -1,28 +1,17 @@
 """The sink that counts: what the status line, /cost and /debug say of a session."""
 
 import difflib
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
 
-from apr.agent.events import (
-    Event,
-    Notice,
-    PromptDone,
-    Retracted,
-    TextDelta,
-    ThinkingDelta,
-    ToolStarted,
-)
+from apr.agent.events import Event, Notice, PromptDone, ToolStarted
 from ccpa.trace import AssistantTurn, HookEvent, ToolResult, ToolUseBlock, Usage
 
 _KEPT = 20
 """Hooks and notices that are remembered."""
-_LEAST_S = 0.05
-"""Seconds of an answer below which it says nothing of the speed."""
 _LARGEST = 1_000_000
 """Bytes of a file whose lines are counted."""
 
@@ -32,26 +21,12 @@ class Answered(Struct, frozen=True, kw_only=True):
 
     usage: Usage
     latency_ms: int
-    generating_s: float | None
-    """From its first token to its end; None where it came in one piece."""
-
-    @property
-    def speed(self) -> float | None:
-        """Tokens a second."""
-        if self.generating_s is None or self.generating_s < _LEAST_S:
-            return None
-        return self.usage.output_tokens / self.generating_s
 
 
 class Ledger:
-    """Counts as the session goes. What it remembers is bounded.
+    """Counts as the session goes. What it remembers is bounded."""
 
-    Args:
-        clock: returns seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self.answers = 0
         self.requests_ms = 0
         """Milliseconds that the model's server has taken for all answers."""
@@ -63,17 +38,11 @@ class Ledger:
         self.notices: deque[str] = deque(maxlen=_KEPT)
         self.tell: Callable[[str], None] | None = None
         """Told of every request and hook, where a person wants to know."""
-        self._began: float | None = None
         self._changes: dict[str, tuple[int, int]] = {}
 
     def __call__(self, event: Event) -> None:
         """Count the event."""
         match event:
-            case TextDelta() | ThinkingDelta():
-                if self._began is None:
-                    self._began = self._clock()
-            case Retracted():
-                self._began = None
             case AssistantTurn():
                 self._answered(event)
             case ToolStarted(call):
@@ -89,7 +58,6 @@ class Ledger:
             case Notice(text):
                 self.notices.append(text)
             case PromptDone():
-                self._began = None
                 self._changes.clear()
             case _:
                 pass
@@ -106,9 +74,7 @@ class Ledger:
         self.tokens_cached += usage.cache_read_tokens
         if turn.parent_tool_use_id is not None:
             return
-        took = None if self._began is None else self._clock() - self._began
-        self._began = None
-        self.last = Answered(usage=usage, latency_ms=turn.latency_ms or 0, generating_s=took)
+        self.last = Answered(usage=usage, latency_ms=turn.latency_ms or 0)
         self._say(f"answer {self.answers}: {answer_in_a_line(self.last)}")
 
     def _say(self, text: str) -> None:
@@ -118,11 +84,10 @@ class Ledger:
 
 def answer_in_a_line(last: Answered) -> str:
     """Say what an answer took."""
-    usage, speed = last.usage, last.speed
-    rate = f", {speed:.1f} tokens/s" if speed is not None else ""
+    usage = last.usage
     return (
         f"{usage.input_tokens:,} tokens in ({usage.cache_read_tokens:,} remembered), "
-        f"{usage.output_tokens:,} out, {last.latency_ms / 1000:.1f} s{rate}"
+        f"{usage.output_tokens:,} out, {last.latency_ms / 1000:.1f} s"
     )
 
 

@@ -87,9 +87,8 @@ class StatusLine:
             yield Part(line(branch), 3)
         used, size = usage.input_tokens + usage.output_tokens, agent.provider.context
         yield Part(f"{used * 100 // size} % of the context" if size else f"{used:,} tokens", 7)
-        last = desk.ledger.last
-        if last is not None and last.speed is not None:
-            yield Part(f"{last.speed:.0f} tokens/s", 2)
+        if (speed := desk.screen.tokens_per_second) is not None:
+            yield Part(f"{speed:.0f} tokens/s", 2)
         if desk.plan.cost is not None:
             session = agent.session
             yield Part(f"${desk.plan.cost * (session.tokens_in + session.tokens_out):.2f}", 1)

@@ -308,6 +308,30 @@ def test_hooks_are_turned_off_only_by_someone_trusted_as_much(place: Place) -> N
     assert place.load(flag_settings='{"disableAllHooks": true}').hooks == {}
 
 
+def test_a_status_lines_command_is_the_users_or_the_organisations(place: Place) -> None:
+    """It runs before anybody has typed a word: no project chooses it."""
+    place.user({"statusLine": {"type": "command", "command": "mine"}})
+    place.project({"statusLine": {"type": "command", "command": "theirs"}})
+    place.local({"statusLine": {"type": "command", "command": "theirs"}})
+    settings = place.load()
+    assert settings.status_line is not None
+    assert settings.status_line.command == "mine"
+    assert sum("statusLine is not used" in notice for notice in settings.notices) == 2
+
+
+def test_who_turns_hooks_off_turns_off_the_status_lines_command(place: Place) -> None:
+    place.user(
+        {"disableAllHooks": True, "statusLine": {"type": "command", "command": "mine"}},
+    )
+    assert place.load().status_line is None
+
+
+def test_an_organisation_may_allow_no_commands_but_its_own(place: Place) -> None:
+    place.user({"statusLine": {"type": "command", "command": "mine"}})
+    place.managed({"allowManagedHooksOnly": True})
+    assert place.load().status_line is None
+
+
 _WORDS = st.lists(st.sampled_from("ABCD"), max_size=3, unique=True)
 _FILES = st.fixed_dictionaries(
     {},
@@ -336,6 +360,7 @@ def test_every_value_that_counts_has_a_file_that_set_it(files: list[dict[str, ob
     layers = [
         Layer(Source(rung, f"{index}"), data)
         for index, (rung, data) in enumerate(zip(rungs, files, strict=False))
+        if rung not in {"project", "local"} or "statusLine" not in data  # it is refused to them
     ]
     settings = settle(layers)
     merged: dict[str, object] = {}

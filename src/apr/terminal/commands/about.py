@@ -90,8 +90,8 @@ async def cost(desk: Desk, _given: str) -> AsyncIterator[str]:
         ("tokens out", f"{session.tokens_out:,}"),
         ("time", f"{duration(session.elapsed_ms / 1000)}, of which {asked:.1f} s in the model"),
     ]
-    if ledger.last is not None and ledger.last.speed is not None:
-        rows.append(("speed", f"{ledger.last.speed:.1f} tokens/s in the last answer"))
+    if (speed := desk.screen.tokens_per_second) is not None:
+        rows.append(("speed", f"{speed:.1f} tokens/s in the last answer"))
     if ledger.lines_added or ledger.lines_removed:
         rows.append(("lines", f"{ledger.lines_added:,} added, {ledger.lines_removed:,} removed"))
     price = "nothing: the model runs on this machine"
