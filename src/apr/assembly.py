@@ -30,7 +30,7 @@ from apr.settings import SOURCES, Settings, permission_mode, rules
 from apr.tools.ask_user_question import AskUserQuestion
 from apr.tools.base import Context, Tool
 from apr.tools.exit_plan_mode import ExitPlanMode
-from apr.tools.files import FileLedger
+from apr.tools.files import Disk, FileLedger, Storage
 from apr.tools.monitor import Monitor
 from apr.tools.notebook_edit import NotebookEdit
 from apr.tools.registry import builtin, find, specs
@@ -43,6 +43,7 @@ from apr.tools.tasks import Tasks
 from apr.tools.todo_write import TodoWrite
 from apr.tools.web_fetch import WebFetch
 from apr.tools.web_search import WebSearch
+from ccpa.trace import Record
 
 if TYPE_CHECKING:
     from apr.hooks.declared import Declared
@@ -104,6 +105,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """The skills that the model may use; None for all."""
     asks: bool = False
     """Whether there is somebody who can be asked."""
+    storage: Callable[[str], Storage] = lambda _session: Disk()
+    """By the session's id, where its files are read and written."""
     approves: bool = False
     """Whether they can approve the project's MCP servers, which do not start before."""
     callbacks: "Declared" = {}
@@ -130,6 +133,8 @@ class Assembled(Struct, kw_only=True):
     """The sink that keeps the session."""
     keeping: "Keeping | None" = None
     """The sink that keeps the files that the tools change."""
+    ending: list[Record] = msgspec.field(default_factory=list)
+    """Of a session that goes on, the last prompt and what came of it."""
     notices: list[str] = msgspec.field(default_factory=list)
     """What a person should know before it begins."""
     offered: list[Tool[Any]] = msgspec.field(default_factory=list)
@@ -210,6 +215,7 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
             cwd=options.root,
             files=files,
             shells=shells,
+            storage=options.storage(session.id),
             hidden=hidden(policy),
         ),
         session,
@@ -253,6 +259,7 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     if stored is not None:
         agent.messages = list(stored.messages)
         assembled.source = "resume"
+        assembled.ending = stored.ending
     if options.persist:
         _clean_up(assembled, options)
         if options.settings.cleanup_period_days != 0:

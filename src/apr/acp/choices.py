@@ -86,10 +86,12 @@ def commands(named: Iterable[tuple[str, str, str]]) -> schema.AvailableCommandsU
     )
 
 
-def answers(tool: str, rule: Rule | None) -> dict[str, tuple[schema.PermissionOption, Answer]]:
+def answers(
+    tool: str, rules: tuple[Rule, ...]
+) -> dict[str, tuple[schema.PermissionOption, Answer]]:
     """Return what a person may answer to a question about a tool, by id, in this order.
 
-    `rule` is the narrowest that allows just this; None where no rule can.
+    `rules` are the narrowest that allow just this; none where no rule can.
     """
     yes, no = Answer(allow=True), Answer(allow=False)
     if tool == "ExitPlanMode":
@@ -100,10 +102,10 @@ def answers(tool: str, rule: Rule | None) -> dict[str, tuple[schema.PermissionOp
             NO: (_option(NO, "Keep planning", "reject_once"), no),
         }
     given = {ONCE: (_option(ONCE, "Allow", "allow_once"), yes)}
-    if rule is not None:
-        again = Answer(allow=True, rules=(rule,))
-        given[SESSION] = (_option(SESSION, f"For this session: {rule}", "allow_always"), again)
-        given[ALWAYS] = (_option(ALWAYS, f"Always: {rule}", "allow_always"), again)
+    if rules:
+        named, again = ", ".join(map(str, rules)), Answer(allow=True, rules=rules)
+        given[SESSION] = (_option(SESSION, f"For this session: {named}", "allow_always"), again)
+        given[ALWAYS] = (_option(ALWAYS, f"Always: {named}", "allow_always"), again)
     return {**given, NO: (_option(NO, "Reject", "reject_once"), no)}
 
 

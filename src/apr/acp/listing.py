@@ -1,16 +1,17 @@
 """The stored sessions of all projects, as an editor asks for them: by id, or page by page."""
 
-import fcntl
-import os
 from pathlib import Path
 
-from acp import RequestError, schema
+from acp import schema
 
+from apr.acp.errors import failed, wrong
 from apr.acp.prompts import title_of
 from apr.home import home
-from apr.sessions.finding import directory_of, files, summary
-from apr.sessions.places import SUFFIX, SessionError
+from apr.sessions.finding import directory_of, files
+from apr.sessions.places import SessionError, held, in_folder, is_free
+from apr.sessions.places import remove as remove_files
 from apr.sessions.stored import Stored, load
+from apr.sessions.summary import summary
 from apr.ui.terminal import line
 
 PAGE = 50
@@ -24,9 +25,9 @@ def page(root: Path | None, cursor: str | None) -> schema.ListSessionsResponse:
         RequestError: the cursor is none of ours.
     """
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
-        raise RequestError.invalid_params({"reason": f"not a cursor of ours: {cursor[:40]!r}"})
+        raise wrong(f"not a cursor of ours: {cursor[:40]!r}")
     first = int(cursor or 0)
-    paths = files(root) if root is not None else _all()
+    paths = list(files(root)) if root is not None else _all()
     shown = [_info(path) for path in paths[first : first + PAGE]]
     more = first + PAGE < len(paths)
     return schema.ListSessionsResponse(
@@ -45,7 +46,7 @@ def stored(root: Path, session_id: str) -> Stored:
     for path in files(root):
         if path.stem == session_id:
             return load(path)
-    raise RequestError.resource_not_found(session_id)
+    raise wrong(f"there is no session {session_id[:80]!r} of {root}")
 
 
 def remove(session_id: str) -> None:
@@ -58,28 +59,17 @@ def remove(session_id: str) -> None:
         if path.stem != session_id:
             continue
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
-            finally:
-                os.close(descriptor)
-        except BlockingIOError:
-            reason = f"another process works on the session {session_id}"
-            raise RequestError.invalid_params({"reason": reason}) from None
+            if not is_free(path):
+                raise wrong(str(held(session_id)))
+            remove_files(path)
+        except FileNotFoundError:
+            pass  # somebody was faster
         except OSError as error:
-            reason = f"{path} cannot be removed: {error.strerror}"
-            raise RequestError.internal_error({"reason": reason}) from None
-
-
-def title(stored_session: Stored) -> str | None:
-    """Return what a session is called: as its user has named it, or by its first prompt."""
-    called = stored_session.name or title_of(stored_session.first_prompt)
-    return line(called) or None
+            raise failed(f"{path} cannot be removed: {error.strerror}") from None
 
 
 def _all() -> list[Path]:
-    paths = (home() / "projects").glob(f"*/*{SUFFIX}")
+    paths = [path for place in (home() / "projects").glob("*") for path in in_folder(place)]
     return sorted(paths, key=_changed, reverse=True)
 
 
@@ -95,12 +85,12 @@ def _info(path: Path) -> schema.SessionInfo | None:
     if where is None:
         return None
     try:
-        found = load(path)
+        found = summary(path)
     except SessionError:
         return None  # `apr sessions list` says what is wrong with it
     return schema.SessionInfo(
-        session_id=found.opened.id,
+        session_id=found.id,
         cwd=where,
-        title=title(found),
-        updated_at=summary(found).changed,
+        title=line(found.name or title_of(found.first_prompt)) or None,
+        updated_at=found.changed,
     )

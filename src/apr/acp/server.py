@@ -1,22 +1,25 @@
 """The server's side of the protocol: sessions are made, loaded, worked on and closed."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from acp import PROTOCOL_VERSION, RequestError, schema
+from acp import PROTOCOL_VERSION, schema
 
 from apr import __version__
 from apr.acp import choices, listing
+from apr.acp.buffers import Buffers
 from apr.acp.editor import Editor
+from apr.acp.errors import failed, wrong
 from apr.acp.folders import Folders
 from apr.acp.prompts import NotTaken, prompt_of
 from apr.acp.session import Busy, EditorSession, Failed, Source
 from apr.assembly import assemble
 from apr.errors import AprError
 from apr.models.resolve import DEMO
+from apr.tools.files import Disk, Storage
 
 
 class Server:
@@ -65,7 +68,7 @@ class Server:
 
     async def authenticate(self, method_id: str, **kwargs: Any) -> None:
         """Nobody has to: the model is the user's own."""
-        raise _bad(f"there is no way to authenticate, nor a need to: {method_id[:40]!r}")
+        raise wrong(f"there is no way to authenticate, nor a need to: {method_id[:40]!r}")
 
     async def new_session(
         self,
@@ -154,9 +157,9 @@ class Server:
         try:
             stop, usage = await session.prompt(prompt_of(prompt, sees=self._source.sees))
         except (NotTaken, Busy) as error:
-            raise _bad(str(error)) from None
+            raise wrong(str(error)) from None
         except Failed as error:
-            raise RequestError(-32603, str(error)) from None
+            raise failed(str(error)) from None
         return schema.PromptResponse(
             stop_reason=stop,
             usage=schema.Usage(
@@ -202,15 +205,15 @@ class Server:
                 case choices.MODEL, str():
                     session.set_model(value)
                 case _:
-                    raise _bad(f"there is no option {option[:40]!r} with such a value")
+                    raise wrong(f"there is no option {option[:40]!r} with such a value")
         except (ValueError, AprError) as error:
-            raise _bad(str(error)) from None
+            raise wrong(str(error)) from None
 
     def _session(self, session_id: str) -> EditorSession:
         try:
             return self._sessions[session_id]
         except KeyError:
-            raise _bad(f"there is no open session {session_id[:80]!r}") from None
+            raise wrong(f"there is no open session {session_id[:80]!r}") from None
 
     async def _let_go(self, session_id: str) -> None:
         session = self._sessions.pop(session_id, None)
@@ -223,6 +226,13 @@ class Server:
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
 
+    def _storage(self, folders: Folders) -> Callable[[str], Storage]:
+        """Return what a session's files are reached by: the editor, where it offers that."""
+        fs = self._editor.can.fs
+        if fs is None or not fs.read_text_file:
+            return lambda _session: Disk()
+        return lambda session: Buffers(self._editor, session, folders, fs)
+
     async def _begin(
         self,
         cwd: str,
@@ -233,6 +243,7 @@ class Server:
         fork: bool = False,
     ) -> EditorSession:
         root, further = _directory(cwd), directories or []
+        folders = Folders([cwd, *further])
         try:
             if resume is not None:
                 listing.stored(root, resume)
@@ -240,6 +251,7 @@ class Server:
             provider, model = self._source.open_model(options, None)
             options = msgspec.structs.replace(
                 options,
+                storage=self._storage(folders),
                 resume=resume,
                 fork=fork,
                 directories=(*options.directories, *map(_directory, further)),
@@ -250,16 +262,10 @@ class Server:
             await assembled.open()
             models = await asyncio.to_thread(self._source.models, root)
         except AprError as error:
-            raise _bad(str(error)) from None
-        folders = Folders([cwd, *further])
+            raise wrong(str(error)) from None
         session = EditorSession(assembled, options, self._editor, folders, self._source, models)
         self._sessions[session.id] = session
         return session
-
-
-def _bad(reason: str) -> RequestError:
-    """Return the error for what was asked wrongly. Editors show its message as it stands."""
-    return RequestError(-32602, reason, {"reason": reason})
 
 
 def _directory(name: str) -> Path:
@@ -267,9 +273,9 @@ def _directory(name: str) -> Path:
     try:
         resolved = path.resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:
-        raise _bad(f"{name[:200]}: {error}") from None
+        raise wrong(f"{name[:200]}: {error}") from None
     if not path.is_absolute() or not resolved.is_dir():
-        raise _bad(f"{name[:200]} is not the absolute path of a directory")
+        raise wrong(f"{name[:200]} is not the absolute path of a directory")
     return resolved
 
 
@@ -291,5 +297,5 @@ def _servers(servers: list[Any]) -> str:
                     "headers": {header.name: header.value for header in server.headers},
                 }
             case _:
-                raise _bad(f"the MCP server {server.name[:80]!r} can be reached by no way we know")
+                raise wrong(f"the MCP server {server.name[:80]!r} can be reached by no way we know")
     return msgspec.json.encode({"mcpServers": entries}).decode()

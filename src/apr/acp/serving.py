@@ -15,6 +15,7 @@ from acp.schema import DeleteSessionRequest
 from pydantic import ValidationError
 
 from apr.acp.editor import Editor
+from apr.acp.errors import failed, wrong
 from apr.acp.server import Server
 from apr.acp.session import Source
 from apr.acp.wire import Pipes
@@ -37,9 +38,9 @@ async def serve(source: Source, incoming: int, outgoing: int) -> None:
         try:
             return await router(method, params, notification)
         except ValidationError as error:
-            raise RequestError.invalid_params({"reason": _mistakes(error)}) from None
+            raise wrong(_mistakes(error)) from None
         except AprError as error:
-            raise RequestError(-32603, str(error)) from None
+            raise failed(str(error)) from None
         except RequestError:
             if notification:  # nobody waits for an answer
                 return None

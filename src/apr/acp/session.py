@@ -12,7 +12,6 @@ from acp import schema
 from msgspec import Struct
 
 from apr.acp import choices
-from apr.acp.buffers import Buffers
 from apr.acp.editor import Editor, EditorFailed, EditorRefused
 from apr.acp.folders import Folders
 from apr.acp.prompts import title_of
@@ -21,13 +20,14 @@ from apr.agent.asking import Answer, Question
 from apr.agent.events import Event, Notice, PromptDone
 from apr.agent.limits import MAX_TURNS
 from apr.agent.loop import INTERRUPTED
-from apr.agent.narrowest import keep, narrowest
 from apr.agent.permissions import Mode
 from apr.agent.prompt import Prompt
 from apr.assembly import Assembled, Options
 from apr.errors import AprError
 from apr.providers.base import Provider
 from apr.settings import SettingsError, permission_mode
+from apr.settings.allowing import allow
+from apr.terminal.offers import offers
 from apr.ui.terminal import line
 from ccpa.trace import AssistantTurn, Usage, UserPrompt
 
@@ -109,10 +109,6 @@ class EditorSession:
         self._waiting: asyncio.Queue[_Work | None] = asyncio.Queue()
         self._outgoing: asyncio.Queue[Event | asyncio.Future[None] | None] = asyncio.Queue()
         agent.gate.ask = self._ask
-        fs = editor.can.fs
-        if fs is not None and fs.read_text_file:
-            storage = Buffers(editor, self.id, folders, fs)
-            agent.context = msgspec.structs.replace(agent.context, storage=storage)
         self._driven = asyncio.create_task(self._drive())
         self._told = asyncio.create_task(self._tell_all())
 
@@ -231,23 +227,23 @@ class EditorSession:
 
     async def _drive(self) -> None:
         """Run the session. Nothing is awaited here but the agent: that is what a cancel is for."""
-        store = self.assembled.store
+        sinks = [s for s in (self.assembled.store, self.assembled.keeping) if s is not None]
         broke = "the session has ended"
         try:
             events = self._agent.converse(
                 self._each(), preface=self.assembled.preface, source=self.assembled.source
             )
             async for event in events:
-                if store is not None:
-                    store(event)
+                for sink in sinks:
+                    sink(event)
                 self._outgoing.put_nowait(event)
                 while self.assembled.notices:
                     self._outgoing.put_nowait(Notice(self.assembled.notices.pop(0)))
         except Exception as error:
             broke = f"the session has ended ({type(error).__name__}: {error})"
         finally:
-            if store is not None:
-                store.close()
+            for sink in sinks:
+                sink.close()
             self._outgoing.put_nowait(PromptDone("error", broke))
 
     async def _each(self) -> AsyncIterator[Prompt]:
@@ -314,9 +310,9 @@ class EditorSession:
         heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._outgoing.put_nowait(heard)
         await heard  # the editor knows of the call before it is asked about it
-        root = self._agent.context.root
-        rule = narrowest(question, root)
-        offered = choices.answers(question.call.name, rule)
+        managed = self._options.settings.allow_managed_permission_rules_only
+        rules = offers(question, self._agent.gate.policy, managed=managed).narrow
+        offered = choices.answers(question.call.name, rules)
         call = self._telling.asked(question.call, question.reason)
         try:
             chosen = await self._editor.choose(self.id, call, [o for o, _ in offered.values()])
@@ -328,11 +324,13 @@ class EditorSession:
             return Answer(allow=False, interrupt=True)
         if chosen not in offered:
             return Answer(allow=False, message="The editor's answer was none of those offered.")
-        if chosen == choices.ALWAYS and rule is not None:
+        if chosen == choices.ALWAYS:
+            named = [str(rule) for rule in rules]
             try:
-                self._outgoing.put_nowait(Notice(f"Kept in {keep(rule, root)}: {rule}"))
+                path = allow(named, self._options.root)
+                self._outgoing.put_nowait(Notice(f"Kept in {path}: {', '.join(named)}"))
             except (AprError, OSError) as error:
-                self._outgoing.put_nowait(Notice(f"The rule holds for this session only: {error}"))
+                self._outgoing.put_nowait(Notice(f"This holds for this session only: {error}"))
         return offered[chosen][1]
 
 

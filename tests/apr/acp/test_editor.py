@@ -1,17 +1,18 @@
 """`apr acp` as an editor uses it: the protocol's own client, a real process, a scripted model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from acp import RequestError, helpers, schema, spawn_agent_process
-from acp.client import ClientSideConnection
 
 from ccpa.scripted.chaos import Chaos
 from ccpa.scripted.server import ScriptedModel, serving
+from tests.apr.acp.editor import Editor, begin, editing, prompt
 from tests.apr.program import APR, calls, environment, says
 
 READ = calls(("Read", {"file_path": "src/calc.py"}))
@@ -20,70 +21,10 @@ EDIT = calls(("Edit", FIX), first=2)
 FIXED = "def add(a, b):\n    return a + b\n"
 
 
-class Editor:
-    """An editor that remembers what it is told, and answers questions as it is set."""
-
-    def __init__(self, answer: str | None = "once") -> None:
-        self.answer = answer
-        self.told: list[Any] = []
-        self.asked: list[schema.ToolCallUpdate] = []
-        self.options: list[str] = []
-
-    async def session_update(self, session_id: str, update: Any, **kwargs: Any) -> None:
-        self.told.append(update)
-
-    async def request_permission(
-        self, session_id: str, tool_call: Any, options: list[Any], **kwargs: Any
-    ) -> schema.RequestPermissionResponse:
-        self.asked.append(tool_call)
-        self.options = [option.option_id for option in options]
-        if self.answer is None:
-            return schema.RequestPermissionResponse(
-                outcome=schema.DeniedOutcome(outcome="cancelled")
-            )
-        chosen = schema.AllowedOutcome(outcome="selected", option_id=self.answer)
-        return schema.RequestPermissionResponse(outcome=chosen)
-
-    def on_connect(self, conn: Any) -> None:
-        pass
-
-    def text(self) -> str:
-        """What the agent said."""
-        return "".join(
-            update.content.text
-            for update in self.told
-            if isinstance(update, schema.AgentMessageChunk)
-        )
-
-    def kinds(self) -> list[str]:
-        """What kinds of updates came, one after the other."""
-        return [update.session_update for update in self.told]
-
-
-@asynccontextmanager
-async def editing(
-    editor: Editor, home: Path, project: Path, url: str, *options: str
-) -> AsyncIterator[ClientSideConnection]:
-    words = ("acp", "--base-url", url, "--model", "m", *options)
-    async with spawn_agent_process(
-        editor,  # type: ignore[arg-type]
-        APR,
-        *words,
-        env=environment(home),
-        cwd=project,
-    ) as (connection, _process):
-        await connection.initialize(protocol_version=1)
-        yield connection
-
-
 @pytest.fixture
 def url() -> Iterator[str]:
     with serving(ScriptedModel([READ, EDIT, says("Fixed.")])) as url:
         yield url
-
-
-async def prompt(connection: ClientSideConnection, session: str, text: str) -> Any:
-    return await connection.prompt(session_id=session, prompt=[helpers.text_block(text)])
 
 
 async def test_a_task_is_done_and_the_editor_sees_all_of_it(
@@ -246,3 +187,268 @@ async def test_a_session_is_forked_and_closed(home: Path, project: Path, url: st
         await connection.close_session(session_id=first.session_id)
         with pytest.raises(RequestError):
             await prompt(connection, first.session_id, "more")
+
+
+async def test_the_agent_says_what_it_can_and_no_more(home: Path, project: Path, url: str) -> None:
+    async with editing(Editor(), home, project, url) as connection:
+        said = await connection.initialize(protocol_version=65_000)
+        with pytest.raises(RequestError, match="no way to authenticate"):
+            await connection.authenticate(method_id="key")
+    assert said.protocol_version == 1
+    assert said.agent_info is not None
+    assert said.agent_info.name == "apr"
+    assert said.auth_methods == []
+    can = said.agent_capabilities
+    assert can is not None
+    assert can.prompt_capabilities is not None
+    assert (can.prompt_capabilities.image, can.prompt_capabilities.audio) == (False, False)
+    assert can.session_capabilities is not None
+    assert can.session_capabilities.delete is not None
+
+
+async def test_what_cannot_be_taken_is_refused_and_the_session_goes_on(
+    home: Path, project: Path
+) -> None:
+    with serving(ScriptedModel([says("Hello.")])) as url:
+        async with editing(Editor(), home, project, url) as connection:
+            session = await begin(connection, project)
+            for block, why in (
+                (helpers.audio_block("aGVsbG8=", "audio/wav"), "cannot hear"),
+                (helpers.image_block("aGVsbG8=", "image/png"), "--vision"),
+                (helpers.text_block("  "), "empty"),
+            ):
+                with pytest.raises(RequestError, match=why):
+                    await connection.prompt(session_id=session, prompt=[block])
+            assert (await prompt(connection, session, "hi")).stop_reason == "end_turn"
+
+
+async def test_a_link_to_a_file_is_read_like_a_mention(home: Path, project: Path) -> None:
+    (project / "two words.md").write_text("Buy milk.")
+    model = ScriptedModel([says("I see.")])
+    link = helpers.resource_link_block("two words.md", f"file://{project}/two%20words.md#L1:2")
+    with serving(model) as url:
+        async with editing(Editor(), home, project, url) as connection:
+            session = await begin(connection, project)
+            await connection.prompt(session_id=session, prompt=[helpers.text_block("see"), link])
+    assert "Buy milk." in str(model.requests[0])
+
+
+async def test_always_is_kept_for_later_sessions(home: Path, project: Path, url: str) -> None:
+    editor = Editor("always")
+    async with editing(editor, home, project, url) as connection:
+        await prompt(connection, await begin(connection, project), "fix add")
+    assert editor.options["always"] == "Always: Edit(/src/calc.py)"
+    assert "Edit(/src/calc.py)" in (project / ".apr/settings.local.json").read_text()
+    later = Editor(None)
+    (project / "src/calc.py").write_text("def add(a, b):\n    return a - b\n")
+    with serving(ScriptedModel([READ, EDIT, says("Fixed.")])) as again:
+        async with editing(later, home, project, again) as connection:
+            await prompt(connection, await begin(connection, project), "fix add")
+    assert later.asked == []
+    assert (project / "src/calc.py").read_text() == FIXED
+
+
+async def test_commands_and_skills_are_told_and_work(home: Path, project: Path) -> None:
+    command = project / ".claude/commands/greet.md"
+    command.parent.mkdir(parents=True)
+    command.write_text("---\nargument-hint: who\ndescription: Greets.\n---\nSay hello to $1.\n")
+    model = ScriptedModel([says("Hello, Ada.")])
+    editor = Editor()
+    with serving(model) as url:
+        async with editing(editor, home, project, url) as connection:
+            await prompt(connection, await begin(connection, project), "/greet Ada")
+    (told,) = editor.updates(schema.AvailableCommandsUpdate)
+    greet = next(one for one in told.available_commands if one.name == "greet")
+    assert (greet.description, greet.input.root.hint) == ("Greets.", "who")
+    assert "compact" in {one.name for one in told.available_commands}
+    assert "Say hello to Ada." in str(model.requests[0])
+
+
+async def test_a_plan_is_shown_and_agreed_to_and_the_editor_hears_of_the_mode(
+    home: Path, project: Path
+) -> None:
+    todo = {"content": "fix add", "status": "in_progress", "activeForm": "fixing add"}
+    turns = [
+        calls(("TodoWrite", {"todos": [todo]})),
+        calls(("ExitPlanMode", {"plan": "Swap the sign."}), first=2),
+        says("Done."),
+    ]
+    editor = Editor("acceptEdits")
+    with serving(ScriptedModel(turns)) as url:
+        async with editing(editor, home, project, url, "--permission-mode", "plan") as connection:
+            session = await begin(connection, project)
+            assert (await prompt(connection, session, "fix add")).stop_reason == "end_turn"
+    (plan,) = editor.updates(schema.AgentPlanUpdate)
+    assert [(entry.content, entry.status) for entry in plan.entries] == [("fix add", "in_progress")]
+    (question,) = editor.asked
+    assert "Swap the sign." in str(question.content)
+    assert list(editor.options) == ["once", "acceptEdits", "no"]
+    (mode,) = editor.updates(schema.CurrentModeUpdate)
+    assert mode.current_mode_id == "acceptEdits"
+    (option,) = editor.updates(schema.ConfigOptionUpdate)
+    assert option.config_options[0].current_value == "acceptEdits"
+
+
+async def test_the_editor_hears_of_title_use_of_the_context_and_tokens(
+    home: Path, project: Path
+) -> None:
+    editor = Editor()
+    with serving(ScriptedModel([says("One."), says("Two.")])) as url:
+        async with editing(editor, home, project, url, "--ctx", "4096") as connection:
+            session = await begin(connection, project)
+            await prompt(connection, session, "say one\nand no more")
+            done = await prompt(connection, session, "say two")
+    titles = [update.title for update in editor.updates(schema.SessionInfoUpdate)]
+    assert titles == ["say one", None, None]
+    (first, _second) = editor.updates(schema.UsageUpdate)
+    assert (first.used, first.size) == (110, 4096)
+    assert done.usage.total_tokens == 110
+
+
+async def test_the_model_is_one_of_those_on_the_disk(home: Path, project: Path, tiny: Path) -> None:
+    models = home / ".apr/models"
+    models.mkdir(parents=True)
+    for name in ("one", "two"):
+        (models / f"{name}.gguf").write_bytes(tiny.read_bytes())
+    async with spawn_agent_process(
+        Editor(),  # type: ignore[arg-type]
+        APR,
+        "acp",
+        "--model",
+        "one",
+        env=environment(home),
+        cwd=project,
+    ) as (connection, _process):
+        await connection.initialize(protocol_version=1)
+        session = await connection.new_session(cwd=str(project), mcp_servers=[])
+        _mode, option = session.config_options or []
+        assert (option.id, option.category, option.current_value) == ("model", "model", "one")
+        assert {choice.value for choice in option.options} == {"one", "two"}
+        changed = await connection.set_config_option(
+            session_id=session.session_id, config_id="model", value="two"
+        )
+        assert changed is not None
+        assert changed.config_options[1].current_value == "two"
+        for config, value in (("model", "three"), ("mode", "bypassPermissions"), ("speed", "5")):
+            with pytest.raises(RequestError, match="there is no"):
+                await connection.set_config_option(
+                    session_id=session.session_id, config_id=config, value=value
+                )
+
+
+async def test_servers_of_the_editor_are_used(home: Path, project: Path) -> None:
+    server = Path(__file__).parents[1] / "mcp/real_server.py"
+    stdio = schema.McpServerStdio(name="sums", command=sys.executable, args=[str(server)], env=[])
+    turns = [calls(("mcp__sums__add", {"a": 2, "b": 3})), says("Five.")]
+    model = ScriptedModel(turns)
+    with serving(model) as url:
+        async with editing(Editor(), home, project, url) as connection:
+            session = await begin(connection, project, mcp_servers=[stdio])
+            assert (await prompt(connection, session, "add")).stop_reason == "end_turn"
+    assert "mcp__sums__add" in str(model.requests[0])
+    assert "5" in str(model.requests[1]["messages"][-1])
+
+
+async def test_sessions_of_all_projects_are_listed_and_deleted(
+    home: Path, project: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    with serving(ScriptedModel([says("One."), says("Two.")])) as url:
+        async with editing(Editor(), home, project, url) as connection:
+            first = await begin(connection, project)
+            second = await begin(connection, other)
+            await prompt(connection, first, "say one")
+            await prompt(connection, second, "say two")
+            listed = (await connection.list_sessions()).sessions
+            assert {(one.session_id, one.cwd, one.title) for one in listed} == {
+                (first, str(project), "say one"),
+                (second, str(other), "say two"),
+            }
+            for _ in range(2):  # the second time it is gone already
+                deleted = {"sessionId": first}
+                await connection._conn.send_request("session/delete", deleted)
+            assert [one.session_id for one in (await connection.list_sessions()).sessions] == [
+                second
+            ]
+            assert (await connection.list_sessions(cwd=str(project))).sessions == []
+            with pytest.raises(RequestError, match="cursor"):
+                await connection.list_sessions(cursor="../../etc")
+
+
+@pytest.mark.parametrize("when", ["asked", "running"])
+async def test_work_is_cancelled_at_every_point_and_every_call_ends(
+    home: Path, project: Path, when: str
+) -> None:
+    editor = Waiting(when)
+    command = calls(("Bash", {"command": "echo begun; sleep 600"}))
+    with serving(ScriptedModel([command, says("Still here.")])) as url:
+        async with editing(editor, home, project, url) as connection:
+            session = await begin(connection, project)
+            work = asyncio.create_task(prompt(connection, session, "wait"))
+            await editor.reached.wait()
+            await connection.cancel(session_id=session)
+            assert (await work).stop_reason == "cancelled"
+            ended = [u.status for u in editor.updates(schema.ToolCallProgress) if u.status]
+            assert ended[-1] == "failed"
+            assert (await prompt(connection, session, "there?")).stop_reason == "end_turn"
+
+
+class Waiting(Editor):
+    """An editor that says when a person is asked, or a command has put something out."""
+
+    def __init__(self, until: str) -> None:
+        super().__init__("once")
+        self.until = until
+        self.reached = asyncio.Event()
+
+    async def request_permission(self, *args: Any, **kwargs: Any) -> Any:
+        if self.until == "asked":
+            self.reached.set()
+            await asyncio.Event().wait()  # the person is at lunch
+        return await super().request_permission(*args, **kwargs)
+
+    async def session_update(self, session_id: str, update: Any, **kwargs: Any) -> None:
+        await super().session_update(session_id, update, **kwargs)
+        if "begun" in str(update.content if hasattr(update, "content") else "") and (
+            getattr(update, "status", None) is None
+        ):
+            self.reached.set()
+
+
+async def test_a_prompt_is_cancelled_that_has_not_begun(home: Path, project: Path) -> None:
+    """The hook holds the session back, before its first prompt is looked at."""
+    begun = home / "begun"
+    hook = {"type": "command", "command": f"touch {begun}; sleep 600"}
+    settings = {"hooks": {"SessionStart": [{"hooks": [hook]}]}}
+    (home / ".apr").mkdir()
+    (home / ".apr/settings.json").write_text(json.dumps(settings))
+    model = ScriptedModel([says("Never said.")])
+    with serving(model) as url:
+        async with editing(Editor(), home, project, url) as connection:
+            session = await begin(connection, project)
+            work = asyncio.create_task(prompt(connection, session, "hello"))
+            while not begun.exists():
+                await asyncio.sleep(0.01)
+            await connection.cancel(session_id=session)
+            assert (await work).stop_reason == "cancelled"
+    assert model.requests == []
+
+
+async def test_one_prompt_at_a_time_and_sessions_beside_each_other(
+    home: Path, project: Path
+) -> None:
+    model = ScriptedModel(
+        [says("Slow."), says("Quick.")], chaos=[Chaos(on_request=1, latency_s=600)]
+    )
+    with serving(model) as url:
+        async with editing(Editor(), home, project, url) as connection:
+            first, second = await begin(connection, project), await begin(connection, project)
+            work = asyncio.create_task(prompt(connection, first, "slowly"))
+            while not model.requests:
+                await asyncio.sleep(0.01)
+            with pytest.raises(RequestError, match="works on a prompt already"):
+                await prompt(connection, first, "and this")
+            assert (await prompt(connection, second, "quickly")).stop_reason == "end_turn"
+            await connection.close_session(session_id=first)
+            assert (await work).stop_reason == "cancelled"
