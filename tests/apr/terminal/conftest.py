@@ -25,11 +25,13 @@ def begin(home: Path, project: Path) -> Iterator[Begin]:
         env: dict[str, str] | None = None,
         size: tuple[int, int] = (80, 24),
     ) -> Terminal:
-        server = serving(ScriptedModel(list(turns), chaos=chaos))
+        model = ScriptedModel(list(turns), chaos=chaos)
+        server = serving(model)
         url = server.__enter__()
         servers.append(server)
         words = ("code", "--base-url", url, "--model", "m", *options)
         terminal = Terminal(*words, home=home, cwd=project, env=env, size=size)
+        terminal.model = model
         opened.append(terminal)
         terminal.until("m · ")
         return terminal

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pyte
 
+from ccpa.scripted.server import ScriptedModel
 from tests.apr.program import APR, environment
 
 PATIENCE_S = 40.0
@@ -23,6 +24,9 @@ PATIENCE_S = 40.0
 
 class Terminal:
     """`apr` in a terminal of its own."""
+
+    model: ScriptedModel
+    """What it talks to."""
 
     def __init__(
         self,
@@ -57,6 +61,13 @@ class Terminal:
     def enter(self, text: str) -> None:
         """Type a line and press Enter."""
         self.type(text + "\r")
+
+    def asked(self) -> str:
+        """What the model was asked last: the text of its last prompt."""
+        content = self.model.requests[-1]["messages"][-1]["content"]
+        if isinstance(content, str):
+            return content
+        return "".join(part.get("text", "") for part in content)
 
     def resize(self, columns: int, rows: int) -> None:
         """Change the window's size, as a person does who drags its corner."""
