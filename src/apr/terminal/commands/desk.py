@@ -99,4 +99,16 @@ def deed(command: Command) -> Do:
 
 
 class Leave(Exception):
-    """The person wants to go."""
+    """The person wants to go.
+
+    Args:
+        to: the session that they want to go on with, by its id; None to leave the program.
+    """
+
+    def __init__(self, to: str | None = None) -> None:
+        super().__init__(to)
+        self.to = to
+
+
+class Back(Exception):
+    """The person wants to go back to an earlier prompt."""

@@ -1,5 +1,6 @@
 """The instruction files: /memory, /init."""
 
+import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -33,16 +34,22 @@ async def memory(desk: Desk, given: str) -> AsyncIterator[str]:
     if after == before:
         yield line(f"{path} is as it was.")
         return
-    piece = Piece(path=path, kind="user", text=after, size=len(after))
-    told = f"The user has changed an instruction file. This is what it says now:\n{render([piece])}"
-    desk.assembled.agent.inbox.append(told)
+    _tell(desk, path, after)
     yield wrapped(line(f"The model reads the new {path} with your next prompt."), desk.width())
 
 
-async def init(desk: Desk, _given: str) -> AsyncIterator[str]:
+async def init(desk: Desk, given: str) -> AsyncIterator[str]:
     """Write a first APR.md by looking at the project."""
-    raise AprError("not yet")
-    yield ""
+    from apr.init import write
+
+    if given not in {"", "--force"}:
+        raise AprError("usage: /init [--force]")
+    path = await asyncio.to_thread(lambda: write(desk.root, force=bool(given)))
+    text = _text(path)
+    yield text.rstrip()
+    _tell(desk, path, text)
+    about = f"It is written to {path}, and the model reads it with your next prompt. /memory edits"
+    yield wrapped(line(f"{about} it."), desk.width())
 
 
 async def edit(path: Path) -> None:
@@ -64,6 +71,13 @@ async def edit(path: Path) -> None:
         raise AprError(f"{words[0]} cannot be run ({error.strerror}); set EDITOR") from None
     if code:
         raise AprError(f"{words[0]} has ended with exit code {code}; {path} may not be saved")
+
+
+def _tell(desk: Desk, path: Path, text: str) -> None:
+    """Have the model read an instruction file that is another now."""
+    piece = Piece(path=path, kind="user", text=text, size=len(text))
+    told = "The user has changed an instruction file. This is what it says now:"
+    desk.assembled.agent.inbox.append(f"{told}\n{render([piece])}")
 
 
 def _loaded(desk: Desk) -> Memory:

@@ -1,10 +1,11 @@
-"""The sessions of the project: /sessions, /resume."""
+"""The sessions of the project, and the prompts of this one: /sessions, /resume, /rewind."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
-from apr.sessions.finding import Summary, summaries
-from apr.terminal.commands.desk import Desk
+from apr.errors import AprError
+from apr.sessions.summary import Summary, summaries
+from apr.terminal.commands.desk import Back, Desk, Leave
 from apr.terminal.commands.layout import table, wrapped
 from apr.ui.terminal import line
 
@@ -22,7 +23,7 @@ async def sessions(desk: Desk, _given: str) -> AsyncIterator[str]:
             "●" if one.id == now else " ",
             one.id[:13],
             one.changed[:16].replace("T", " "),
-            line(f"{one.name or one.first_prompt}  ({one.turns} answers, {one.model})"),
+            line(f"{one.title}  ({one.turns} answers, {one.model})"),
         )
         for one in good[:_MOST]
     ]
@@ -40,5 +41,30 @@ async def sessions(desk: Desk, _given: str) -> AsyncIterator[str]:
 
 
 async def resume(desk: Desk, given: str) -> AsyncIterator[str]:
-    """Go on with another session."""
-    yield ""
+    """Go on with another session, without leaving the terminal."""
+    from apr.sessions.finding import find
+    from apr.terminal.resume import choose, refuse_held
+
+    now = desk.assembled.agent.session.id
+    if desk.screen.doing:
+        raise AprError("The agent is at work. Esc ends that; then /resume again.")
+    chosen: str | None = None
+    if not given:
+        chosen = await choose(desk.root, but=now, colour=desk.colour)
+    else:
+        stored = await asyncio.to_thread(find, desk.root, given)
+        chosen = stored.opened.id
+        if chosen == now:
+            raise AprError("You are in that session.")
+        refuse_held(stored.path)
+    if chosen is not None:
+        raise Leave(chosen)
+    yield "This session goes on."
+
+
+async def rewind(desk: Desk, _given: str) -> AsyncIterator[str]:
+    """Go back to an earlier prompt."""
+    if desk.screen.doing:
+        yield "The agent is at work. Esc ends that; then /rewind again."
+        return
+    raise Back

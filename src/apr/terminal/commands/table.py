@@ -22,7 +22,7 @@ COMMANDS = {
     ),
     "add-dir": Command("one more directory of the project", "permitting.add_dir", "DIR"),
     "memory": Command("the instruction files; edit one", "remembering.memory", "[NUMBER|FILE]"),
-    "init": Command("write a first APR.md for this project", "remembering.init"),
+    "init": Command("write a first APR.md for this project", "remembering.init", "[--force]"),
     "mcp": Command(
         "the MCP servers; approve, reject or reconnect one",
         "servers.mcp",
@@ -39,6 +39,7 @@ COMMANDS = {
     "review": Command("have changes reviewed", "reviewing.review", "[REF|FROM..TO]"),
     "sessions": Command("the sessions of this project", "sessions.sessions"),
     "resume": Command("go on with another session", "sessions.resume", "[SESSION]"),
+    "rewind": Command("go back to an earlier prompt", "sessions.rewind"),
     "rename": Command("give this session a name", "conversing.rename", "NAME"),
     "export": Command(
         "write the conversation to a file", "writing.export", "[FILE.md|FILE.jsonl] [--force]"
