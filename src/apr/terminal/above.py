@@ -33,6 +33,8 @@ class Moving(Protocol):
     doing: str
     changed: Callable[[], None]
     """Called when there is something else to show."""
+    moves: bool
+    """Whether somebody draws it."""
 
     def frame(self, columns: int, rows: int) -> list[Line]:
         """Return the lines as they are now; what has become final is written before it returns."""
@@ -57,19 +59,20 @@ class Above:
         """Put the region above the session's input."""
         from prompt_toolkit.filters import Condition, is_done
         from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, HSplit, Window
-        from prompt_toolkit.renderer import CPR_Support
         from prompt_toolkit.utils import is_dumb_terminal
 
         self._session, self._moving = session, moving
         moving.changed = self.wake
         self._dumb = is_dumb_terminal()
+        moving.moves = not self._dumb
         region = Window(FormattedTextControl(self._region), dont_extend_height=True)
         shown = ConditionalContainer(region, filter=Condition(lambda: bool(self._lines)) & ~is_done)
         inner = session.layout.container
         assert isinstance(inner, HSplit)  # noqa: S101 - what a PromptSession makes
         inner.children.insert(0, shown)
-        # Where the cursor is need not be asked: the region follows what was printed.
-        session.app.renderer.cpr_support = CPR_Support.NOT_SUPPORTED
+        # The terminal need not be asked how much room is left below the cursor: the prompt follows
+        # what was printed, and takes the room it needs.
+        session.app.output.get_rows_below_cursor_position = lambda: 1  # type: ignore[method-assign]
         session.app.before_render += self._before
         session.app.after_render += self._after
 

@@ -15,7 +15,7 @@ from apr.errors import AprError
 from apr.headless.drive import Sink, drive
 from apr.terminal import completion
 from apr.terminal.above import Above
-from apr.terminal.commands import Desk, Leave, Plan, obey
+from apr.terminal.commands import Back, Desk, Leave, Plan, obey
 from apr.terminal.commands.asking import unapproved
 from apr.terminal.consent import Consent
 from apr.terminal.keymap import load
@@ -27,10 +27,6 @@ from apr.terminal.waiting import Queue
 
 _DIM, _RED, _YELLOW = "\x1b[2m", "\x1b[31m", "\x1b[33m"
 _CYCLE: tuple[Mode, ...] = ("default", "acceptEdits", "plan")
-
-
-class Back(Exception):
-    """The person wants to go back to an earlier prompt."""
 
 
 class Terminal:
@@ -53,6 +49,8 @@ class Terminal:
         plan: Plan,
         colour: bool,
     ) -> None:
+        self.next: str | None = None
+        """When it is over, the session that the person wants to go on with."""
         self._assembled = assembled
         self._agent = assembled.agent
         self._root = assembled.agent.context.root
@@ -103,7 +101,6 @@ class Terminal:
             completer=completion.InputCompleter(self._desk),
             toolbar=self._status,
         )
-
         self._consent.attach(self._line.session)
         self._above.attach(self._line.session, self._screen)
 
@@ -112,6 +109,10 @@ class Terminal:
         with patch_stdout(raw=True), self._line.input.between_prompts():
             self._screen.say(f"apr · {self._agent.session.model} · {self._root}", "\x1b[1m")
             self._screen.say("/help says what can be typed here.", _DIM)
+            if self._assembled.ending:
+                from apr.terminal.resume import show_ending
+
+                show_ending(self._screen, self._assembled.ending)
             for asked in unapproved(self._desk):
                 self._screen.say(asked, _YELLOW)
             work = asyncio.create_task(drive(self._assembled, self._queue.each(), self._sinks))
@@ -134,7 +135,10 @@ class Terminal:
                 draft = await self._take(typed)
             except Back:
                 draft = await self._go_back()
-            except (KeyboardInterrupt, EOFError, Leave):
+            except Leave as leave:
+                self.next = leave.to
+                return
+            except (KeyboardInterrupt, EOFError):
                 return
 
     async def _take(self, typed: str) -> str:
@@ -205,7 +209,19 @@ class Terminal:
         """Have the person choose an earlier prompt; return it, for the line."""
         from apr.terminal.rewind import rewind
 
-        text = await rewind(self._assembled, say=self._screen.say, give=self._queue.put)
+        if self._screen.doing:
+            self._screen.say("The work that is going on comes first: Esc ends it.", _DIM)
+            return ""
+        try:
+            text = await rewind(
+                self._assembled,
+                say=self._screen.say,
+                give=self._queue.put,
+                colour=self._desk.colour,
+            )
+        except AprError as error:
+            self._screen.say(str(error), _RED)
+            return ""
         return self._line.draft(text) if text is not None else ""
 
     def _next_mode(self) -> None:

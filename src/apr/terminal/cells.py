@@ -128,6 +128,11 @@ def wrapped(line: Iterable[Run], room: int) -> Iterator[Line]:
     yield _without_end(current)
 
 
+def folded(line: Line, room: int) -> Iterator[Line]:
+    """Yield a line as lines of at most `room` cells, broken anywhere: nothing of it is lost."""
+    return _broken(line, room, max(room, 2))
+
+
 def _words(line: Iterable[Run]) -> Iterator[Line]:
     """Yield what is not broken: white space, line ends, and words of perhaps several styles."""
     word: Line = []

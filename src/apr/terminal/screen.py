@@ -1,10 +1,14 @@
-"""The sink for people at a terminal: answers as Markdown, calls in a line, edits as differences."""
+"""The sink for people at a terminal: answers as Markdown, calls in a line, edits as differences.
 
-import difflib
-import io
-from collections.abc import Callable, Iterator
+What is final is written once, and stays in the terminal's scrollback. What still moves (the end of
+an answer, a command that runs) is asked for with `frame`, and drawn by whoever asks.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal, Protocol
 
 from apr.agent.events import (
     Event,
@@ -14,165 +18,387 @@ from apr.agent.events import (
     Retracted,
     TextDelta,
     ThinkingDelta,
+    ToolProgress,
     ToolStarted,
 )
 from apr.agent.loop import INTERRUPTED
+from apr.terminal import calls
+from apr.terminal.cells import cut, cut_line, isolated, line_width, width
+from apr.terminal.differences import counts, drawn
+from apr.terminal.ink import RESET, Line, painted
+from apr.terminal.markdown import Markdown
+from apr.terminal.pace import Reading, Writing
+from apr.terminal.verbatim import Verbatim
+from apr.terminal.work import Going, Work
+from apr.ui.terminal import line as one_line
 from apr.ui.terminal import plain
-from apr.ui.text import summary
-from ccpa.trace import AssistantTurn, Compaction, ToolResult, ToolUseBlock, Usage
+from ccpa.trace import AssistantTurn, Compaction, TextBlock, ToolResult, Usage, UserPrompt
 
-if TYPE_CHECKING:
-    from rich.console import Console
+_DIM, _RED = "\x1b[2m", "\x1b[31m"
+_DIFFERENCE = 40
+"""Lines of a difference that are shown without being asked for."""
+_TALLEST = 12
+"""Lines of an answer that move; half of a low terminal."""
+_KEPT = 10
+"""Results that are kept to be shown in full."""
+_KEPT_THOUGHT = 50_000
+"""Characters of reasoning that are."""
+_THOUGHT = "dim italic"
 
-_MOST_LINES = 40
-"""Lines of a difference that are shown."""
-_DIM, _RED, _GREEN, _CYAN, _RESET = "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[0m"
+Kind = Literal["answer", "call", "note"]
+Full = Callable[[int], Iterable[Line]]
+"""Returns all of something, for so many columns."""
+
+
+class Flow(Protocol):
+    """Text that comes in pieces."""
+
+    def feed(self, text: str) -> None:
+        """Take the next piece."""
+        ...
+
+    def frame(self, columns: int, height: int) -> tuple[list[Line], list[Line]]:
+        """Return lines that are final from now on, and at most `height` that follow as yet."""
+        ...
+
+    def close(self, columns: int) -> list[Line]:
+        """Return the lines that are not final yet: there is no more."""
+        ...
 
 
 class Screen:
     """Shows a session as it goes.
 
-    Text is shown a block at a time: a paragraph, a list, a code block, each when it is complete.
-
     Args:
         write: takes text for the terminal, with its line ends.
         width: returns the columns there are.
         colour: whether colour is wanted.
+        root: the project.
+        clock: returns seconds.
     """
 
     def __init__(
-        self, write: Callable[[str], None], width: Callable[[], int], *, colour: bool
+        self,
+        write: Callable[[str], None],
+        width: Callable[[], int],
+        *,
+        colour: bool,
+        root: Path = Path(),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write = write
         self._width = width
-        self._colour = colour
-        self._text = ""
+        self._clock = clock
+        self.colour = colour
+        self.verbose = False
+        """Whether everything is shown in full."""
         self.doing = ""
         """What is going on, for the status line; empty where nothing is."""
         self.usage = Usage(input_tokens=0, output_tokens=0)
         """Of the last answer: how full the context is."""
         self.turns = 0
+        self.reading: Reading | None = None
+        """How far the model has read the prompt, while it does."""
+        self.work = Work(root, clock)
+        self.panel: Callable[[int], list[Line]] | None = None
+        """Returns what stands right above the input: an open question."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called when there is something else to show."""
+        self.moves = False
+        """Whether somebody draws what moves."""
+        self._writing = Writing(clock)
+        self._speed: float | None = None
+        self._answer: Flow | None = None
+        self._spoke = False
+        """Whether this answer has come in pieces."""
+        self._thought = ""
+        self._thinks_since: float | None = None
+        self._thinking: Flow | None = None
+        self._since = clock()
+        self._last: Kind | None = None
+        self._kept: deque[Full] = deque(maxlen=_KEPT)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """How fast the model writes now; when it does not, how fast it wrote last."""
+        return self._writing.speed or self._speed
+
+    @property
+    def columns(self) -> int:
+        """The columns there are."""
+        return max(self._width(), 20)
 
     def __call__(self, event: Event) -> None:
         """Show the event, if it is one that people see here."""
         match event:
             case TextDelta(text):
-                self.doing = "answering"
-                self._take(text)
-            case ThinkingDelta():
-                self.doing = "thinking"
-            case PrefillProgress(done, total):
-                self.doing = f"reading {done:,} of {total:,} tokens"
+                self._said(text)
+            case ThinkingDelta(text):
+                self._thinks(text)
+            case PrefillProgress(done, total, cached):
+                self.reading = self.reading or Reading(self._clock)
+                self.reading.take(done, total, cached)
+                self._does(f"reading {done:,} of {total:,} tokens")
             case Retracted():
-                self._text = ""
-                self.say("the answer broke off, and comes again", _DIM)
-            case AssistantTurn(parent_tool_use_id=None):
-                self._flush()
-                self.turns += 1
-                self.usage = event.usage or self.usage
+                self._retracted()
+            case AssistantTurn():
+                self._answered(event)
             case ToolStarted(call):
-                self.doing = call.name
-                self.say(f"● {summary(call)}", _CYAN)
-                for line, colour in difference(call):
-                    self.say(f"  {line}", colour)
-            case ToolResult(ok=False, content=content):
-                self.say(f"  ✗ {content.strip().partition(chr(10))[0]}", _RED)
+                self._does(call.name)
+                self.work.started(call)
+            case ToolProgress(call_id, text):
+                self.work.said(call_id, text)
+            case ToolResult():
+                self._came_to(event)
             case Compaction(tokens_before=before, tokens_after=after):
                 self.say(f"the conversation was summed up: {before:,} -> {after:,} tokens", _DIM)
             case Notice(text):
                 self.say(text, _DIM)
+            case UserPrompt():
+                self._kept.clear()
+                self._last = None
+                self._does("reading")
             case PromptDone(error=error):
-                self._flush()
-                self.doing = ""
-                if error is not None:
-                    self.say("interrupted" if error == INTERRUPTED else error, _RED)
+                self._over(error)
             case _:
-                pass
+                return
+        self.changed()
 
     def close(self) -> None:
         """Show what is left."""
-        self._flush()
+        self._end_answer()
 
     def say(self, text: str, colour: str = "") -> None:
-        """Show a line that is no part of an answer."""
+        """Show a line that is no part of an answer; `colour` is an escape sequence."""
         shown = plain(text)
-        painted = f"{colour}{shown}{_RESET}" if self._colour and colour else shown
-        self._write(f"{painted}\n")
+        painted_text = f"{colour}{shown}{RESET}" if self.colour and colour else shown
+        self._separate("note")
+        self._write(f"{painted_text}\n")
 
-    def _take(self, text: str) -> None:
-        self._text += text
-        while (end := _block_end(self._text)) is not None:
-            self._show(self._text[:end])
-            self._text = self._text[end:]
+    def put(self, lines: Iterable[Line], kind: Kind = "note") -> None:
+        """Show lines, which hold nothing that a terminal must not see."""
+        text = "".join(f"{painted(line, colour=self.colour)}\n" for line in lines)
+        if text:
+            self._separate(kind)
+            self._write(text)
 
-    def _flush(self) -> None:
-        if self._text.strip():
-            self._show(self._text)
-        self._text = ""
+    def keep(self, full: Full) -> None:
+        """Remember what was cut short: the next change to verbose shows it in full."""
+        self._kept.append(full)
 
-    def _show(self, text: str) -> None:
-        from rich.markdown import Markdown  # 60 ms, when there is something to show
-
-        if not text.strip():
+    def toggle_verbose(self) -> None:
+        """Show everything in full from now on, and what was cut short of late; or no longer."""
+        self.verbose = not self.verbose
+        if not self.verbose:
+            self.say("Results are shown in short again.", _DIM)
             return
-        if not self._colour:
-            self._write(plain(text.rstrip("\n")) + "\n")
+        self.say("Everything is shown in full from now on; Ctrl-O ends that.", _DIM)
+        kept = list(self._kept)
+        self._kept.clear()
+        for full in kept:
+            self.put(full(self.columns), "call")
+
+    def markdown(self, text: str, columns: int) -> list[Line]:
+        """Return a whole text as lines."""
+        flow = self._flow()
+        flow.feed(text)
+        return flow.close(columns)
+
+    def frame(self, columns: int, rows: int) -> list[Line]:
+        """Return what moves at the moment, as lines that fit; what has become final is written."""
+        height = min(rows // 2, _TALLEST)
+        moving = [*self._flowing(columns, height), *self._going(columns)]
+        if self.panel is not None:
+            moving = [*moving[-height:], *self.panel(columns)]
+        return [cut_line(line, columns) for line in moving[-max(rows - 4, 1) :]] if rows else []
+
+    def _flowing(self, columns: int, height: int) -> list[Line]:
+        moving: list[Line] = []
+        if self._thinking is not None and self.verbose:
+            final, moving = self._thinking.frame(columns, height)
+            self.put(final, "call")
+        elif self._thinks_since is not None:
+            moving = [self._thought_so_far(columns)]
+        if self._answer is not None:
+            final, moving = self._answer.frame(columns, height)
+            self.put(final, "answer")
+        return moving
+
+    def _going(self, columns: int) -> Iterator[Line]:
+        """Yield what is going on besides."""
+        if self.reading is not None:
+            yield self.reading.line(columns)
+        shown = list(self.work.lines(columns))
+        yield from shown
+        idle = self._answer is None and self._thinks_since is None and self.reading is None
+        if self.doing and idle and not shown and self.panel is None:
+            yield [("dim", f"{self.doing}{self._for(self._since)} · Esc interrupts")]
+
+    def _for(self, since: float) -> str:
+        elapsed = self._clock() - since
+        return f" · {elapsed:.0f} s" if elapsed >= 1 else ""
+
+    def _does(self, what: str) -> None:
+        if what.partition(" ")[0] != self.doing.partition(" ")[0]:
+            self._since = self._clock()
+        self.doing = what
+
+    def _flow(self) -> Flow:
+        return Markdown() if self.colour else Verbatim()
+
+    def _said(self, text: str) -> None:
+        self._end_thought()
+        self.reading = None
+        self._does("answering")
+        self._writing.take()
+        if self._answer is None:
+            self._answer = self._flow()
+        self._answer.feed(text)
+        self._spoke = True
+
+    def _thinks(self, text: str) -> None:
+        self.reading = None
+        self._does("thinking")
+        self._writing.take()
+        if self._thinks_since is None:
+            self._thinks_since = self._clock()
+            self._thought = ""
+            self._thinking = Verbatim(_THOUGHT)
+        self._thought = (self._thought + text)[-_KEPT_THOUGHT:]
+        if self._thinking is not None and self.verbose:
+            self._thinking.feed(text)
+
+    def _thought_so_far(self, columns: int) -> Line:
+        since = self._thinks_since
+        told = f"thinking{self._for(since) if since is not None else ''} "
+        last = one_line(self._thought[-4 * columns :].strip().rpartition("\n")[2])
+        room = columns - len(told) - 2
+        while width(last) > room:
+            last = last[len(last) - max(room, 1) :] if len(last) > room else last[1:]
+        return [("dim", f"✻ {told}"), (_THOUGHT, isolated(last))]
+
+    def _end_thought(self) -> None:
+        if self._thinks_since is None:
             return
-        console = self._console()
-        console.print(Markdown(plain(text), code_theme="ansi_dark"))
-        assert isinstance(console.file, io.StringIO)  # noqa: S101 - made below
-        self._write(console.file.getvalue())
+        if self._thinking is not None and self.verbose:
+            self.put(self._thinking.close(self.columns), "call")
+        elapsed = self._clock() - self._thinks_since
+        self.put([[("dim", f"✻ thought for {elapsed:.0f} s")]], "call")
+        thought = self._thought
+        if not self.verbose:
+            self.keep(lambda _columns: _whole_thought(thought))
+        self._thinks_since = self._thinking = None
 
-    def _console(self) -> "Console":
-        from rich.console import Console
+    def _end_answer(self) -> None:
+        self._end_thought()
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            self.put(answer.close(self.columns), "answer")
+        self.reading = None
 
-        return Console(
-            file=io.StringIO(), force_terminal=True, width=max(self._width(), 20), highlight=False
-        )
+    def _retracted(self) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:  # what was seen of it does not just vanish
+            self.put(answer.close(self.columns), "answer")
+        self._end_thought()
+        self._writing.end(0)
+        self._spoke = False
+        self.say("⟲ the answer broke off: what stands above is void, and it comes again", _DIM)
 
-
-def difference(call: ToolUseBlock) -> Iterator[tuple[str, str]]:
-    """Yield the lines of what an edit changes, each with its colour."""
-    given = call.input
-    old, new = given.get("old_string"), given.get("new_string")
-    if call.name == "Write" and isinstance(given.get("content"), str):
-        old, new = _before(given.get("file_path")), given["content"]
-    if not isinstance(old, str) or not isinstance(new, str):
-        return
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=2)
-    for number, line in enumerate(lines):
-        if number < 2:  # the names of the files
-            continue
-        if number > _MOST_LINES:
-            yield "…", _DIM
+    def _answered(self, turn: AssistantTurn) -> None:
+        self.work.asked(turn)
+        if turn.parent_tool_use_id is not None:
             return
-        yield line, {"+": _GREEN, "-": _RED}.get(line[:1], _DIM)
+        for block in turn.blocks if not self._spoke else ():
+            if isinstance(block, TextBlock) and block.text:
+                self._said(block.text)
+        self._end_answer()
+        self._spoke = False
+        self.turns += 1
+        self.usage = turn.usage or self.usage
+        self._speed = self._writing.end(self.usage.output_tokens) or self._speed
+
+    def _came_to(self, result: ToolResult) -> None:
+        going = self.work.ended(result)
+        if result.parent_tool_use_id is not None:
+            if going is not None and self.verbose:
+                self.put(_indented(self._result(going, result)), "call")
+            return
+        self._does("reading")
+        if going is None:
+            if not result.ok:
+                self.put([[("ansired", f"  ✗ {plain(calls.body(result)[0])}")]], "call")
+            return
+        self.put(self._result(going, result), "call")
+        if not self.verbose:
+            self.keep(lambda columns: _in_full(going, result, columns))
+
+    def _result(self, going: Going, result: ToolResult) -> Iterator[Line]:
+        """Yield what is shown of a call that has a result."""
+        if self.verbose:
+            yield from _in_full(going, result, self.columns)
+            return
+        yield from self._summary(going, result)
+        if going.change is not None and result.ok and going.shown:
+            return
+        if going.change is not None and result.ok:
+            lines, left_out = drawn(going.change, self.columns - 2, _DIFFERENCE)
+            yield from _indented(lines)
+        else:
+            lines, left_out = calls.glance(going.call, result)
+            yield from _indented(cut_line(line, self.columns - 2) for line in lines)
+            left_out = left_out if lines else 0
+        if left_out:
+            yield [("dim", f"  … +{left_out:,} lines (Ctrl-O)")]
+
+    def _summary(self, going: Going, result: ToolResult) -> Iterator[Line]:
+        """Yield the call and what it came to: in one line, or of a failure, in two."""
+        told = one_line(calls.outcome(going.call, result))
+        if (crew := self.work.crew(going.call.id)) is not None and result.ok:
+            told = " · ".join(filter(None, (crew.told(), told)))
+        if going.change is not None and result.ok:
+            come, go = counts(going.change)
+            told = " · ".join(filter(None, (f"+{come:,} -{go:,}", told)))
+        if not result.ok:
+            yield calls.headline(going.call, self.columns)
+            yield [("ansired", f"  ✗ {isolated(told)}")]
+            return
+        room = min(width(told) + 3, self.columns // 2) if told else 0
+        head = calls.headline(going.call, self.columns - room)
+        rest = cut(told, self.columns - line_width(head) - 3)
+        yield [*head, ("dim", f" · {isolated(rest)}")] if told else head
+
+    def _over(self, error: str | None) -> None:
+        self._end_answer()
+        self._writing.end(0)
+        self.work.cleared()
+        self.doing = ""
+        if error is not None:
+            self.say("interrupted" if error == INTERRUPTED else error, _RED)
+
+    def _separate(self, kind: Kind) -> None:
+        """Leave a line empty between what is said and what is done."""
+        if self._last is not None and "answer" in {kind, self._last} and kind != self._last:
+            self._write("\n")
+        self._last = kind
 
 
-def _before(name: object) -> str:
-    try:
-        path = Path(str(name))
-        return path.read_text() if path.stat().st_size < 1_000_000 else ""
-    except (OSError, ValueError):
-        return ""
+def _in_full(going: Going, result: ToolResult, columns: int) -> Iterator[Line]:
+    """Yield all of a call and of what it came to."""
+    yield calls.headline(going.call, columns)
+    if going.change is not None:
+        yield from _indented(drawn(going.change, columns - 2, 10**6)[0])
+    else:
+        yield from _indented(calls.arguments(going.call.input, 10**6)[0])
+    told = one_line(calls.outcome(going.call, result))
+    yield [("dim" if result.ok else "ansired", f"  {'⎿' if result.ok else '✗'} {isolated(told)}")]
+    yield from ([("dim", f"    {text}")] for text in calls.body(result))
 
 
-def _block_end(text: str) -> int | None:
-    """Return where the first complete block of Markdown ends; None while there is none.
+def _whole_thought(thought: str) -> Iterator[Line]:
+    yield [("dim", "✻ the reasoning")]
+    yield from ([(_THOUGHT, isolated(text))] for text in plain(thought.strip()).split("\n"))
 
-    A block ends at an empty line that stands outside of a code block, or with a code block's end.
-    """
-    fence, at = "", 0
-    for line in text.splitlines(keepends=True):
-        if not line.endswith("\n"):
-            return None
-        at += len(line)
-        marks = line.lstrip()[:3]
-        if marks in {"```", "~~~"}:
-            if not fence:
-                fence = marks
-            elif marks == fence:
-                return at
-        elif not fence and not line.strip():
-            return at
-    return None
+
+def _indented(lines: Iterable[Line]) -> Iterator[Line]:
+    return ([("", "  "), *line] for line in lines)

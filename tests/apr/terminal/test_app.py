@@ -19,8 +19,8 @@ def test_a_person_asks_allows_and_leaves(begin: Begin, project: Path) -> None:
     terminal.enter("fix add")
     shown = terminal.until("allow\\?")
     assert "● Read src/calc.py" in shown
-    assert "-a - b" in shown
-    assert "+a + b" in shown
+    assert "2 -    return a - b" in shown
+    assert "2 +    return a + b" in shown
     terminal.enter("y")
     assert "**" not in terminal.until("I fixed it\\.")
     terminal.type("\x04")
