@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import itertools
 import os
 import sys
 import time
@@ -26,6 +27,7 @@ from apr.settings import SOURCES, Settings, load
 from apr.ui.terminal import plain
 
 if TYPE_CHECKING:
+    from apr.terminal.app import Terminal
     from apr.ui.lines import Lines
     from apr.ui.result import Tally
     from apr.ui.stream_json import StreamJson
@@ -89,7 +91,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SESSION",
         nargs="?",
         const=_ASKED,
-        help="go on with this session: its id or name; without one, say which there are",
+        help="go on with this session: its id or name; without one, choose at a terminal",
     )
     add("--fork-session", action="store_true", help="go on in a copy of the session")
     add("--session-id", metavar="UUID", type=session_id, help="the id of a new session")
@@ -109,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     if args.input_format == "stream-json":
         return _serve(args, options)
-    if args.prompt is None and not args.print and sys.stdin.isatty() and sys.stdout.isatty():
+    if _at_terminal(args):
         return _talk(args, options)
     prompt = _prompt(args.prompt)
     assembled = _begin(args, options)
@@ -117,14 +119,56 @@ def run(args: argparse.Namespace) -> int:
     return 0 if asyncio.run(drive(assembled, [prompt], sinks)) else 1
 
 
+def _at_terminal(args: argparse.Namespace) -> bool:
+    """Whether a person is to work with us, and not a program."""
+    people = sys.stdin.isatty() and sys.stdout.isatty()
+    return people and args.prompt is None and not args.print and args.input_format == "text"
+
+
 def _talk(args: argparse.Namespace, options: Options) -> int:
-    """Work with a person at the terminal."""
-    from apr.terminal.app import Terminal
-    from apr.terminal.commands import Plan
+    """Work with a person at the terminal, in one session after the other."""
+    from apr.terminal.resume import choose
     from apr.ui.terminal import coloured
 
     options = msgspec.structs.replace(options, approves=True)
-    assembled = _begin(args, options)
+    if options.resume == _ASKED:
+        chosen = asyncio.run(choose(options.root, colour=coloured(sys.stdout)))
+        if chosen is None:
+            return 0
+        options = msgspec.structs.replace(options, resume=chosen)
+    before: str | None = None
+    while True:
+        try:
+            assembled = _begin(args, options)
+        except AprError as error:
+            if before is None:
+                raise
+            _warn(f"{error}\nBack in the session before.")
+            options, before = msgspec.structs.replace(options, resume=before), None
+            continue
+        model, before = assembled.agent.session.model, assembled.agent.session.id
+        terminal = _terminal(args, options, assembled, colour=coloured(sys.stdout))
+        well = asyncio.run(terminal.run())
+        if terminal.next is None:
+            return 0 if well else 1
+        now = assembled.agent.session.model
+        args = _following(args, model=args.model if now == model else now)
+        options = msgspec.structs.replace(
+            options,
+            resume=terminal.next,
+            fork=False,
+            session_id=None,
+            name=None,
+            trace=args.emit_trace.resolve() if args.emit_trace else None,
+        )
+
+
+def _terminal(
+    args: argparse.Namespace, options: Options, assembled: Assembled, *, colour: bool
+) -> "Terminal":
+    from apr.terminal.app import Terminal
+    from apr.terminal.commands import Plan
+
     plan = Plan(
         options=options,
         begin=lambda options: _begin(args, options),
@@ -134,14 +178,19 @@ def _talk(args: argparse.Namespace, options: Options) -> int:
         cost=None if args.base_url else 0.0,
         server=bool(args.base_url),
     )
-    terminal = Terminal(
-        assembled,
-        list(_kept(args, assembled)),
-        trace=args.emit_trace,
-        plan=plan,
-        colour=coloured(sys.stdout),
-    )
-    return 0 if asyncio.run(terminal.run()) else 1
+    kept = _kept(args, assembled)
+    return Terminal(assembled, kept, trace=args.emit_trace, plan=plan, colour=colour)
+
+
+def _following(args: argparse.Namespace, *, model: str | None) -> argparse.Namespace:
+    """Return the arguments for the session that comes next: its trace is another's."""
+    trace = args.emit_trace
+    if trace is not None:
+        name, dot, ending = trace.name.partition(".")
+        names = (trace.with_name(f"{name}-{n}{dot}{ending}") for n in itertools.count(2))
+        trace = next(path for path in names if not path.exists())
+    changed = {"model": model, "emit_trace": trace, "fork_trace": None}
+    return argparse.Namespace(**{**vars(args), **changed})
 
 
 def _serve(args: argparse.Namespace, options: Options) -> int:
@@ -197,7 +246,7 @@ def _begin(args: argparse.Namespace, options: Options) -> Assembled:
 
 def _options(args: argparse.Namespace) -> Options:
     root = directory(Path(), args.project)
-    if args.resume == _ASKED:
+    if args.resume == _ASKED and not _at_terminal(args):
         from apr.sessions.finding import which
 
         raise AprError(which(root))

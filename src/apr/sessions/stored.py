@@ -54,6 +54,15 @@ class Stored(Struct, kw_only=True):
         """What was asked first; empty where nothing was."""
         return next((r.text for r in self.records if isinstance(r, UserPrompt)), "")
 
+    @property
+    def ending(self) -> list[Record]:
+        """The last prompt that was not taken back, and what came of it."""
+        if not self.prompts:
+            return []
+        after = self.records[self.prompts[-1].record :]
+        later = (at for at, r in enumerate(after) if at and isinstance(r, UserPrompt))
+        return list(_own(after[: next(later, len(after))]))
+
 
 def _own(records: Iterable[Record]) -> Iterator[Record]:
     return (r for r in records if getattr(r, "parent_tool_use_id", None) is None)
