@@ -21,6 +21,7 @@ COMMANDS = {
     "decide": "say what a model would do next, for each decision of recorded sessions",
     "doctor": "check what works here, and say what to do about the rest",
     "engine": "serve a local model, see or stop the engines that run",
+    "init": "write a first APR.md by looking at the project",
     "list": "list the models on this disk: size, kind, where",
     "mcp": "list, add, remove and try MCP servers, or offer apr's own tools as one",
     "memory": "show the instruction files that the model is given",

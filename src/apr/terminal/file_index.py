@@ -4,26 +4,20 @@
 forbids to read. A thread takes in what it prints. Nothing is listed before somebody asks.
 """
 
-import os
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from apr.terminal.file_search import Catalogue
-from apr.tools import ripgrep
 from apr.tools.errors import ToolError
+from apr.tools.listing import listed
 
 MOST = 200_000
 """Names that are kept at most: about 60 MB."""
-_SECONDS = 30.0
-"""Time after which a listing is ended; what has been found by then counts."""
 _FRESH_S = 5.0
 """Age at which names are listed anew, when somebody asks for them."""
-_READ = 1 << 16
 _SHOWN_FIRST = 1000
 """Names after which what there is can be searched; then each time that it has become four times."""
 
@@ -63,7 +57,7 @@ class FileIndex:
         found: list[str] = []
         show_at = _SHOWN_FIRST
         with suppress(OSError, ToolError):  # no `rg`, or the project is gone: nothing is completed
-            for names in _listing(self._root, self._hidden):
+            for names in _named(self._root, self._hidden):
                 found += names
                 if len(found) >= MOST:
                     del found[MOST:]
@@ -84,36 +78,11 @@ def sound(name: str) -> bool:
     return name.replace("\u200d", "").isprintable()  # that one joins the parts of an emoji
 
 
-def _listing(root: Path, hidden: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the names of files, and of the directories they are in, as they are found.
-
-    Other file systems are left out: what is mounted below a home directory can be slow or endless.
-    """
-    arguments = ["--files", "--null", "--one-file-system", *ripgrep.without(hidden)]
-    with subprocess.Popen(
-        ripgrep.command(arguments, root),
-        cwd=root,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdout is not None  # noqa: S101 - it was asked for
-        timer = threading.Timer(_SECONDS, process.kill)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield from _named(process.stdout)
-        finally:
-            timer.cancel()
-            process.kill()
-
-
-def _named(stream: IO[bytes]) -> Iterator[list[str]]:
+def _named(root: Path, hidden: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the names of files, and of the directories they are in, as they are found."""
     directories: set[str] = set()
-    rest = b""
-    while piece := stream.read1(_READ):  # type: ignore[attr-defined]
-        *whole, rest = (rest + piece).split(b"\0")
-        names = [name for name in map(os.fsdecode, whole) if sound(name)]
+    for files in listed(root, hidden):
+        names = [name for name in files if sound(name)]
         for name in names[:]:
             end = name.rfind("/") + 1
             while end and (directory := name[:end]) not in directories:
