@@ -81,5 +81,7 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         why = record.exc_info[1] if record.exc_info else None
+        if isinstance(why, ConnectionError):  # nobody is there to read the log either
+            return
         told = f"{record.getMessage()}: {why}" if why is not None else record.getMessage()
         sys.stderr.write(f"apr: {line(told)}\n")

@@ -55,6 +55,8 @@ class Pipes:
         self._waiting: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]] | None]
         self._waiting = queue.SimpleQueue()
         self._broken: str | None = None
+        self._deaf = asyncio.Event()
+        """Set when what we send is not read any more."""
         # A thread, for whoever does not read must not keep us from hearing that they cancel.
         threading.Thread(target=self._write_all, name="stdout", daemon=True).start()
 
@@ -62,7 +64,7 @@ class Pipes:
         """Return the next message; None at the end."""
         while True:
             try:
-                line = await anext(self._lines, None)
+                line = await self._line()
             except BadLine as error:
                 with suppress(ConnectionError):
                     await self._refuse(None, RequestError.invalid_request({"reason": str(error)}))
@@ -74,6 +76,17 @@ class Pipes:
             except BadMessage as bad:
                 with suppress(ConnectionError):
                     await self._refuse(bad.id, bad.error)
+
+    async def _line(self) -> bytes | None:
+        """Return the next line, None where there is none, or no use in hearing it."""
+        reading = asyncio.ensure_future(anext(self._lines, None))
+        deaf = asyncio.ensure_future(self._deaf.wait())
+        try:
+            await asyncio.wait((reading, deaf), return_when=asyncio.FIRST_COMPLETED)
+            return await reading if reading.done() else None
+        finally:
+            reading.cancel()
+            deaf.cancel()
 
     async def send(self, message: dict[str, Any]) -> None:
         """Send a message.
@@ -103,16 +116,17 @@ class Pipes:
             except OSError as error:
                 self._broken = f"the editor is gone: {error.strerror}"
             with suppress(RuntimeError):  # the loop is over, and with it who waits
-                self._loop.call_soon_threadsafe(_told, sent, self._broken)
+                self._loop.call_soon_threadsafe(self._written, sent)
 
-
-def _told(sent: asyncio.Future[None], broken: str | None) -> None:
-    if sent.done():
-        return
-    if broken is None:
-        sent.set_result(None)
-    else:
-        sent.set_exception(ConnectionError(broken))
+    def _written(self, sent: asyncio.Future[None]) -> None:
+        if self._broken is not None:
+            self._deaf.set()
+        if sent.done():
+            return
+        if self._broken is None:
+            sent.set_result(None)
+        else:
+            sent.set_exception(ConnectionError(self._broken))
 
 
 class BadMessage(ValueError):
