@@ -198,12 +198,15 @@ class Checkpoints:
             if step.obstacle:
                 failed.append((step, step.obstacle))
                 continue
-            self.keep(step.path)
+            self.keep(step.path, made=outermost_missing(step.path))
             try:
                 self._put(step)
             except (OSError, ToolError) as error:
                 failed.append((step, str(error)))
             self.left(step.path)
+        for step in sorted(steps, key=lambda step: len(step.path.parts), reverse=True):
+            if step.then.kind == "nothing":  # the folders go when all files have gone
+                _remove_empty(step.path.parent, step.made)
         return failed
 
     def close(self) -> None:
@@ -227,7 +230,6 @@ class Checkpoints:
             raise ToolError(f"{path} lies behind a link")
         if step.then.kind == "nothing":
             path.unlink(missing_ok=True)
-            _remove_empty(path.parent, step.made)
             return
         data = (self.folder / step.then.digest).read_bytes()
         if stamp_of(data).hex() != step.then.digest:
@@ -340,6 +342,16 @@ def put_back(steps: Sequence[Step]) -> str:
 def _left_by(change: Change, then: State) -> bool:
     """Whether what was found after a change is what it left, or it never came to be."""
     return then == (change.before if change.after is None else change.after)
+
+
+def outermost_missing(path: Path) -> Path | None:
+    """Return the outermost folder that must be made for a file, None where it has one."""
+    missing = None
+    for folder in path.parents:
+        if os.path.lexists(folder):
+            break
+        missing = folder
+    return missing
 
 
 def _remove_empty(folder: Path, made: Path | None) -> None:

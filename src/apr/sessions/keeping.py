@@ -1,10 +1,9 @@
 """The files of a session where the tools find them, kept before they are changed."""
 
-import os
 from pathlib import Path
 
 from apr.agent.events import Event
-from apr.sessions.checkpoints import Checkpoints
+from apr.sessions.checkpoints import Checkpoints, outermost_missing
 from apr.subagents.place import WORKTREES
 from apr.tools.files import Snapshot, Storage
 from ccpa.trace import AssistantTurn, HookEvent
@@ -65,13 +64,3 @@ class Keeping:
     def close(self) -> None:
         """The run is over."""
         self.checkpoints.close()
-
-
-def outermost_missing(path: Path) -> Path | None:
-    """Return the outermost folder that must be made for a file, None where it has one."""
-    missing = None
-    for folder in path.parents:
-        if os.path.lexists(folder):
-            break
-        missing = folder
-    return missing
