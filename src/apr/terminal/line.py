@@ -11,10 +11,10 @@ from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition, emacs_mode, is_done, vi_navigation_mode
 from prompt_toolkit.formatted_text import AnyFormattedText, StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
-from prompt_toolkit.key_binding.bindings.named_commands import get_by_name
 from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, HSplit, Window
+from prompt_toolkit.search import SearchDirection, start_search
 
 from apr.agent.loop import Agent
 from apr.agent.prompt import Prompt
@@ -168,7 +168,9 @@ class Line:
         return {
             "send": Deed(self._send),
             "newline": Deed(lambda event: event.current_buffer.insert_text("\n")),
-            "history": Deed(get_by_name("reverse-search-history").call, vi_free),
+            "history": Deed(
+                lambda _event: start_search(direction=SearchDirection.BACKWARD), vi_free
+            ),
             "retract": Deed(self._retract, waits),
             "picture": Deed(self._paste_picture, vi_free),
             "editor": Deed(self._edit),

@@ -28,7 +28,7 @@ class PasteInput(Vt100Input):
 
     def __init__(self) -> None:
         super().__init__(sys.stdin)
-        self.vt100_parser = _Parser(self._buffer_key)
+        self.vt100_parser = PasteParser(self._buffer_key)
 
     def _buffer_key(self, key: KeyPress) -> None:
         self._buffer.append(key)  # looked up each time: it is another list after each reading
@@ -57,15 +57,17 @@ class PasteInput(Vt100Input):
             termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-class _Parser(Vt100Parser):
+class PasteParser(Vt100Parser):
     """Looks for the end of a paste in what has come since, not in all of it again and again."""
 
     def reset(self, request: bool = False) -> None:
+        """Begin anew."""
         super().reset(request)
         self._pieces: list[str] = []
         self._tail = ""
 
     def feed(self, data: str) -> None:
+        """Take what has come."""
         if not self._in_bracketed_paste:
             super().feed(data)  # comes back here with what follows the beginning of a paste
             return
