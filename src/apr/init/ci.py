@@ -9,8 +9,8 @@ from apr.init.project import Project
 
 _MOST = 10
 """Workflows that are read."""
-_RUN = re.compile(r"(?m)^\s*(?:-\s+)?run:\s*(?![|>])['\"]?(\S[^\n]*?)['\"]?\s*$")
-_ITEM = re.compile(r"(?m)^\s+-\s+['\"]?([a-z./][^\n]*?)['\"]?\s*$")
+_RUN = re.compile(r"(?m)^[ \t]*(?:-[ \t]+)?run:(.*)$")
+_ITEM = re.compile(r"(?m)^[ \t]+-[ \t](.*)$")
 _PLAIN = re.compile(r"[A-Za-z./][\w ./:=@+-]{1,99}", re.ASCII)
 """A command without quotes, variables, pipes: what can be run as it stands there."""
 _PURPOSES: tuple[tuple[Purpose, re.Pattern[str]], ...] = (
@@ -34,7 +34,7 @@ def look(project: Project) -> Iterator[Command]:
 
 
 def _commands(lines: list[str], source: str) -> Iterator[Command]:
-    for line in lines:
+    for line in (one.strip().strip("'\"") for one in lines):
         if not _PLAIN.fullmatch(line) or _NOT_OURS.search(line):
             continue
         for purpose, pattern in _PURPOSES:

@@ -35,9 +35,9 @@ def look(project: Project) -> Iterator[Fact]:
 
 def _rust(project: Project) -> Iterator[Fact]:
     name = "Cargo.toml"
-    if name not in project.top:
-        return
     data = project.toml(name)
+    if not data:
+        return
     whole = " --workspace" if table(data, "workspace") and "package" in data else ""
     yield Command("build", f"cargo build{whole}", name)
     yield Command("test", f"cargo test{whole}", name)
@@ -88,7 +88,7 @@ def _cmake(project: Project) -> Iterator[Fact]:
     if name in project.top:
         yield Command("build", "cmake -B build && cmake --build build", name)
         text = project.text(name)
-        if re.search(r"(?im)^\s*(enable_testing\s*\(|include\s*\(\s*CTest\b)", text):
+        if re.search(r"(?im)^[ \t]*(enable_testing[ \t]*\(|include[ \t]*\([ \t]*CTest\b)", text):
             yield Command("test", "ctest --test-dir build", name)
         if standard := re.search(r"(?i)CMAKE_(C|CXX)_STANDARD\s+(\d+)", text):
             language = "C++" if standard[1].upper() == "CXX" else "C"

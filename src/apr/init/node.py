@@ -89,8 +89,8 @@ def _workspaces(project: Project, data: Data) -> Iterator[Rule]:
         yield Rule(f"workspaces: {shown}", _MANIFEST)
     elif "pnpm-workspace.yaml" in project.top:
         text = project.text("pnpm-workspace.yaml")
-        listed = re.search(r"(?m)^packages:\s*\n((?:[ \t]*(?:-|#).*\n?)+)", text)
-        found = re.findall(r"(?m)^\s*-\s*['\"]?([^'\"\s#]+)", listed[1] if listed else "")
+        listed = re.search(r"(?m)^packages:[ \t]*\n((?:[ \t]*[-#].*\n?)+)", text)
+        found = re.findall(r"(?m)^[ \t]*-[ \t]*['\"]?([^'\"\s#]+)", listed[1] if listed else "")
         if shown := ", ".join(filter(None, map(quoted, found[:6]))):
             yield Rule(f"workspaces: {shown}", "pnpm-workspace.yaml")
 

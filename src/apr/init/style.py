@@ -28,19 +28,21 @@ def look(project: Project) -> Iterator[Fact]:
 
 def _editorconfig(project: Project) -> Iterator[Rule]:
     """Yield what holds for all files."""
-    name = ".editorconfig"
-    sections = re.split(r"(?m)^\s*\[(.+)\]\s*$", project.text(name))
-    for glob, text in zip(sections[1::2], sections[2::2], strict=True):
-        if glob != "*":
-            continue
-        values = dict(re.findall(r"(?m)^\s*([\w-]+)\s*=\s*([\w-]+)\s*$", text.casefold()))
-        size = values.get("indent_size", "")
-        if values.get("indent_style") == "tab":
-            yield Rule("tabs indent", name)
-        elif values.get("indent_style") == "space" and size.isdigit():
-            yield Rule(f"{size} spaces indent", name)
-        if values.get("max_line_length", "").isdigit():
-            yield Rule(f"lines of at most {values['max_line_length']} characters", name)
+    name, inside = ".editorconfig", False
+    values: dict[str, str] = {}
+    for line in project.text(name).casefold().splitlines():
+        if line.lstrip().startswith("["):
+            inside = line.strip() == "[*]"
+        elif inside and "=" in line:
+            key, _, value = line.partition("=")
+            values[key.strip()] = value.strip()
+    size, longest = values.get("indent_size", ""), values.get("max_line_length", "")
+    if values.get("indent_style") == "tab":
+        yield Rule("tabs indent", name)
+    elif values.get("indent_style") == "space" and size.isdecimal() and len(size) < 3:
+        yield Rule(f"{size} spaces indent", name)
+    if longest.isdecimal() and len(longest) < 5:
+        yield Rule(f"lines of at most {longest} characters", name)
 
 
 def _prettier(project: Project) -> Iterator[Rule]:
@@ -59,4 +61,4 @@ def _prettier(project: Project) -> Iterator[Rule]:
 
 def _yaml(text: str) -> dict[str, object]:
     """Return the plain settings of a YAML file."""
-    return dict(re.findall(r"(?m)^(\w+):\s*['\"]?(\w+)['\"]?\s*$", text))
+    return dict(re.findall(r"(?m)^(\w+):[ \t]*['\"]?(\w+)['\"]?[ \t]*$", text))

@@ -1,5 +1,6 @@
 """Named targets: of a `Makefile`, `justfile`, `Taskfile.yml`, and scripts in `scripts/`."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 
@@ -30,9 +31,9 @@ _PURPOSES: Mapping[str, Purpose] = {
     "mypy": "types",
 }
 _RUNNERS = (
-    (("GNUmakefile", "makefile", "Makefile"), "make", r"(?m)^([A-Za-z][\w. -]*?)\s*::?(?!=)"),
-    (("justfile", "Justfile", ".justfile"), "just", r"(?m)^@?([A-Za-z][\w-]*)[^:=\n]*:(?!=)"),
-    (("Taskfile.yml", "Taskfile.yaml"), "task", r"(?m)^  ([A-Za-z][\w-]*):\s*$"),
+    (("GNUmakefile", "makefile", "Makefile"), "make", r"(?m)^([A-Za-z][\w. \t-]*):{1,2}(?!=)"),
+    (("justfile", "Justfile", ".justfile"), "just", r"(?m)^@?([A-Za-z][\w-]*+)[^:=\n]*:(?!=)"),
+    (("Taskfile.yml", "Taskfile.yaml"), "task", r"(?m)^  ([A-Za-z][\w-]*):[ \t]*$"),
 )
 
 
@@ -40,9 +41,9 @@ def look(project: Project) -> Iterator[Fact]:
     """Yield the targets whose names say what they are for."""
     for path in project.files:
         if len(path.parts) == 2 and path.parts[0] in {"scripts", "script"}:
-            name, _, suffix = path.name.partition(".")
-            if name in _PURPOSES and suffix in {"", "sh"}:
-                yield Command(_PURPOSES[name], str(path), str(path))
+            stem = path.name.removesuffix(".sh")
+            if stem in _PURPOSES and os.access(project.root / path, os.X_OK):
+                yield Command(_PURPOSES[stem], str(path), str(path))
     for names, runner, pattern in _RUNNERS:
         name = next((one for one in names if one in project.top), None)
         if name is None:
