@@ -9,6 +9,8 @@ from apr.providers.base import ProviderError
 LARGEST_EVENT = 16 * 1024 * 1024
 """Bytes. A server that sends more without ending the event is broken or hostile."""
 
+_USUAL = re.compile(rb"data: ([^\r\n]*)\n\n")
+"""One whole event, as servers send one for each token."""
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
 
@@ -40,6 +42,10 @@ class EventParser:
         """
         if not chunk:
             return []
+        if not (self._line or self._data or self._type or self._first or self._skip_newline):
+            usual = _USUAL.fullmatch(chunk)
+            if usual is not None:
+                return [ServerEvent(usual[1].decode("utf-8", "replace"))]
         if self._skip_newline:
             chunk = chunk.removeprefix(b"\n")  # the other half of a CRLF
             self._skip_newline = False

@@ -16,7 +16,7 @@ from apr.agent.events import PrefillProgress
 from apr.providers import openai_request
 from apr.providers.base import Completion, ModelEvent, Request
 from apr.providers.http import Response
-from apr.providers.openai_answer import Timings
+from apr.providers.openai_answer import Chunk, Timings
 from apr.providers.openai_chat import OpenAIChat
 from apr.providers.sse import EventParser
 from apr.providers.tool_use_ids import FreshIds
@@ -32,6 +32,8 @@ from apr.serve.volatile import without_headers
 from ccpa.trace import ToolUseBlock, Usage
 
 LARGEST_ANSWER = 256 * 1024 * 1024
+_LONGEST_END = 16 * 1024
+"""Bytes at the end of an answer in which its token counts are looked for."""
 
 __all__ = ["Backend", "Busy", "Client", "Served"]
 
@@ -202,26 +204,29 @@ class Passage:
         self._watch.ended(_usage(answer.get("timings")))
         return answer
 
-    @asynccontextmanager
-    async def events(self) -> AsyncIterator[AsyncIterator[str]]:
-        """Yield the data of the answer's events, as they come.
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield the answer's events as the engine writes them, cut anywhere.
 
         Raises:
             Busy, ContextOverflow, ProviderError: as for `Backend.stream`, if before the first.
         """
-        async with self._opened as response, contextlib.aclosing(self._data(response)) as data:
-            yield data
-
-    async def _data(self, response: Response) -> AsyncGenerator[str, None]:
-        parser = EventParser()
-        timings = None
-        while piece := await response.chunk():
-            for event in parser.feed(piece):
+        async with self._opened as response:
+            end = b""
+            while piece := await response.chunk():
                 self._watch.token()
-                if '"timings"' in event.data:
-                    timings = msgspec.json.decode(event.data).get("timings")
-                yield event.data
-        self._watch.ended(_usage(timings))
+                end = (end + piece)[-_LONGEST_END:]
+                yield piece
+        self._watch.ended(counts_in(end))
+
+
+def counts_in(end: bytes) -> Usage:
+    """Return the token counts in the last event that has some, of the end of an answer."""
+    parser = EventParser()
+    for event in reversed([*parser.feed(end), *parser.finish()]):
+        if '"timings"' in event.data:
+            with contextlib.suppress(msgspec.MsgspecError):
+                return _usage(msgspec.json.decode(event.data, type=Chunk).timings)
+    return _usage(None)
 
 
 def _usage(timings: Any) -> Usage:

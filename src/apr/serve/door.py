@@ -183,11 +183,13 @@ class _Answer:
         """Send a part of the answer; a client that does not take it is one that has gone."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+        work = asyncio.current_task()
+        assert work is not None  # noqa: S101 - an ASGI server runs applications in tasks
+        alarm = asyncio.get_running_loop().call_later(TAKE_S, work.cancel)
         try:
-            async with asyncio.timeout(TAKE_S):
-                await self._send(message)
-        except TimeoutError:
-            raise asyncio.CancelledError from None
+            await self._send(message)
+        finally:
+            alarm.cancel()
 
 
 async def _soon(receive: Receive) -> Message:

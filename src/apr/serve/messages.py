@@ -17,14 +17,11 @@ from starlette.routing import Route
 
 from apr.providers.base import Completion, ModelEvent, ProviderError
 from apr.serve.backend import Backend
+from apr.serve.event_stream import EventStream
 from apr.serve.messages_answer import PING, Stream, new_message_id, whole
 from apr.serve.messages_errors import Refusal, envelope, new_request_id, refusal
 from apr.serve.messages_request import Asked, read_request
-from apr.serve.openai import EventStream
 from apr.serve.queue import Client
-
-PING_S = 10.0
-"""Seconds without an event after which a stream tells that it is alive."""
 
 _Events = AsyncGenerator[ModelEvent, None]
 _Handler = Callable[[HTTPRequest, str], Awaitable[Response]]
@@ -42,7 +39,7 @@ def routes(backend: Backend, client_of: Callable[[HTTPRequest], Client]) -> list
             if asked.stream:
                 stream = Stream(asked, model=model, id_=new_message_id())
                 told = _told(events, stream, context, request_id)
-                return EventStream(await anext(told), told, headers)
+                return EventStream(await anext(told), told, headers, ping=_sse(PING))
             completion = await _completed(events)
         except ProviderError as error:
             raise refusal(error, context=context) from error
@@ -105,43 +102,15 @@ async def _told(
     """Yield an answer in Server-Sent Events; a failure in the middle becomes the last of them."""
     begun = False
     try:
-        async with contextlib.aclosing(_beating(events)) as beating:
-            async for event in beating:
-                if event is None and not begun:
-                    continue  # a request that waits for its turn can still be refused
+        async with contextlib.aclosing(events):
+            async for event in events:
                 begun = True
-                for told in stream.take(event) if event else [PING]:
+                for told in stream.take(event):
                     yield _sse(told)
     except ProviderError as error:
         if not begun:
             raise
         yield _sse(envelope(refusal(error, context=context), request_id))
-
-
-async def _beating(events: _Events) -> AsyncGenerator[ModelEvent | None, None]:
-    """Yield the events, and None whenever none has come for `PING_S`."""
-    coming: asyncio.Task[ModelEvent] | None = None
-    try:
-        while True:
-            coming = coming or asyncio.create_task(_next(events))
-            if not (await asyncio.wait({coming}, timeout=PING_S))[0]:
-                yield None
-                continue
-            done, coming = coming, None
-            try:
-                event = done.result()
-            except StopAsyncIteration:
-                return
-            yield event
-    finally:
-        if coming is not None:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-        await events.aclose()
-
-
-async def _next(events: _Events) -> ModelEvent:
-    return await anext(events)
 
 
 def _headers(backend: Backend, asked: Asked, request_id: str) -> dict[str, str]:

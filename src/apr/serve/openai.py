@@ -6,19 +6,19 @@ response formats, several answers).
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from apr.providers.base import Completion, ProviderError, Request
 from apr.serve.backend import Backend, Passage
 from apr.serve.conversation import chain_of_body, chain_of_prompt
 from apr.serve.embedder import Embedder
+from apr.serve.event_stream import Events, EventStream
 from apr.serve.openai_answer import Writer
 from apr.serve.openai_body import passed_on, read, request_of
 from apr.serve.openai_refusal import Refusal, json_response, refusal_of
@@ -29,7 +29,6 @@ DONE = "[DONE]"
 
 ClientOf = Callable[[HTTPRequest], Client]
 _Handler = Callable[[HTTPRequest], Awaitable[Response]]
-_Events = AsyncGenerator[bytes, None]
 
 
 def routes(backend: Backend, embedder: Embedder, client_of: ClientOf) -> list[Route]:
@@ -89,36 +88,6 @@ def routes(backend: Backend, embedder: Embedder, client_of: ClientOf) -> list[Ro
     ]
 
 
-class EventStream(Response):
-    """An answer in Server-Sent Events, the first of which is there already.
-
-    The generator is closed when the answer has ended, or its client has gone.
-    """
-
-    def __init__(self, first: bytes, events: _Events, headers: dict[str, str]) -> None:
-        super().__init__(
-            headers={**headers, "cache-control": "no-cache", "x-accel-buffering": "no"},
-            media_type="text/event-stream",
-        )
-        del self.headers["content-length"]
-        self._first = first
-        self._events = events
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
-        async with contextlib.aclosing(self._events) as events:
-            head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-            await send(head)
-            await send(_part(self._first))
-            async for event in events:
-                await send(_part(event))
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _part(event: bytes) -> dict[str, Any]:
-    return {"type": "http.response.body", "body": event, "more_body": True}
-
-
 def _told(handler: _Handler) -> _Handler:
     """Return the handler of a route that tells refusals in this wire's form."""
 
@@ -160,7 +129,7 @@ async def _completion(backend: Backend, request: Request, client: Client) -> Com
 
 async def _chunks(
     backend: Backend, request: Request, client: Client, writer: Writer, *, usage: bool
-) -> _Events:
+) -> Events:
     """Yield an answer in chunks; a failure in the middle becomes the last of them."""
     begun = False
     try:
@@ -185,18 +154,18 @@ async def _pass_on(passage: Passage, body: dict[str, Any], headers: dict[str, st
     return json_response(await passage.whole(), headers=headers)
 
 
-async def _relayed(passage: Passage) -> _Events:
+async def _relayed(passage: Passage) -> Events:
     """Yield the engine's own events; a failure in the middle becomes the last of them."""
     begun = False
     try:
-        async with passage.events() as events:
-            async for event in events:
+        async with contextlib.aclosing(passage.pieces()) as pieces:
+            async for piece in pieces:
                 begun = True
-                yield f"data: {event}\n\n".encode()
+                yield piece
     except ProviderError as error:
         if not begun:
             raise
-        yield _sse(refusal_of(error).body())
+        yield b"\n\n" + _sse(refusal_of(error).body())
 
 
 def _sse(value: Any) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
+import uvloop
 from msgspec import Struct
 
 from apr.engine import llama, machine
@@ -134,7 +135,8 @@ def serve(options: Options, listening: socket.socket, ready: Callable[[Served, s
         created=int(time.time()),
     )
     parts = _Parts(options, info, plan, native, key, threads, prefixes, served)
-    return asyncio.run(parts.run(listening, lambda url: ready(served, url)))
+    # A loop in C: what a token takes here, the model has not.
+    return uvloop.run(parts.run(listening, lambda url: ready(served, url)))
 
 
 def _prefixes(options: Options) -> Prefixes | None:
@@ -205,7 +207,7 @@ class _Parts:
                 log_level="warning",
                 access_log=False,
                 server_header=False,
-                http="h11",  # it bounds the size of heads; httptools does not
+                http="h11",  # bounds heads, and takes what asks for an upgrade as a request
                 ws="none",
                 proxy_headers=False,  # an address is what it is, not what a client says
                 timeout_graceful_shutdown=None if grace is None else max(1, round(grace)),

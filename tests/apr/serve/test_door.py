@@ -1,11 +1,16 @@
 """Who may ask, and who may not."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
+from apr.serve import door
+from apr.serve.app import refuse
 from apr.serve.door import LARGEST_BODY
+from apr.serve.metrics import Meter
 from tests.apr.program import apr
 from tests.apr.serve.servers import HELLO, Server, ask, serving
 
@@ -119,3 +124,29 @@ def test_a_key_that_others_can_read_is_refused(home: Path, tmp_path: Path) -> No
 def test_a_model_that_is_not_there_has_an_exit_code_of_its_own(home: Path) -> None:
     done = apr("serve", "--model", "lost", "--port", "0", home=home, cwd=home)
     assert done.returncode == 3
+
+
+async def test_a_client_that_takes_nothing_of_its_answer_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(door, "TAKE_S", 0.01)
+    given_up = asyncio.Event()
+    asked: list[Message] = [{"type": "http.request", "body": b"{}"}]
+
+    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+
+    async def receive() -> Message:
+        return asked.pop() if asked else await asyncio.Future()
+
+    async def send(_message: Message) -> None:
+        await asyncio.Future()
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+    rules = door.Rules()
+    await door.Door(answer, rules, Meter(), (), refuse)(scope, receive, send)
+    assert given_up.is_set()

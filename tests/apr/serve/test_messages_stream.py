@@ -19,7 +19,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from apr.engine.client import Endpoint, attach
-from apr.serve import messages
+from apr.serve import event_stream, messages
 from apr.serve.backend import Backend, Served
 from apr.serve.conversation import Answers
 from apr.serve.door import client_of
@@ -103,7 +103,7 @@ def test_an_engine_that_dies_in_the_middle_is_an_error_in_the_stream(endpoint: E
 def test_a_stream_that_has_nothing_to_tell_says_that_it_is_alive(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "PING_S", 0.01)
+    monkeypatch.setattr(event_stream, "PING_S", 0.01)
     with (
         served(endpoint) as client,
         client.messages.with_streaming_response.create(
