@@ -44,7 +44,18 @@ def test_a_stream_is_read_as_the_specification_says(
     assert parse(stream) == expected
 
 
-FIELDS = [b"data: x\n\n", b"data: x", b"data: \xc3\xa9", b"event: e", b": c", b"", b"\n", b"\r", b"\r\n", b"data:"]
+FIELDS = [
+    b"data: x\n\n",
+    b"data: x",
+    b"data: \xc3\xa9",
+    b"event: e",
+    b": c",
+    b"",
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b"data:",
+]
 
 
 @given(st.lists(st.sampled_from(FIELDS)).map(b"".join), st.data())
