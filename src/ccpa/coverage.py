@@ -1,8 +1,9 @@
-"""Which capabilities have a fixture whose teacher trace really shows them?
+"""Which capabilities have a fixture whose teacher trace really shows them, or tests that do?
 
 The matrix (`contracts/parity-matrix.toml`) says, as data, what a trace must show. That a fixture
 declares a capability (`covers`) counts for nothing; that it declares one which its trace does not
-show is an error.
+show is an error. What no trace can show (keys, what is drawn, what an editor does) tests show that
+are named there: by the report of a run in which they passed, and by nothing else.
 """
 
 import json
@@ -17,8 +18,9 @@ from msgspec import Struct
 from ccpa import trace
 from ccpa.errors import CcpaError
 from ccpa.fixtures import Fixture, read_trace
+from ccpa.testreport import TestReport, key
 
-Status = Literal["covered", "partial", "uncovered", "unobservable"]
+Status = Literal["covered", "not derived", "partial", "uncovered"]
 
 _CODE = re.compile(r"`([^`\n]+)`")
 
@@ -34,7 +36,7 @@ class Use(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one trace must show, all of it."""
+    """What one trace must show, all of it; or tests, all of which must have passed."""
 
     name: str
     use: Use | None = None
@@ -43,23 +45,28 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     quotes: str | None = None
     prompts: int | None = None
     managed: bool = False
+    tests: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.use is None and not self.records and self.quotes is None:
-            raise ValueError("asks nothing of the trace: give `use`, `records` or `quotes`")
+        of_trace = self.use is not None or bool(self.records) or self.quotes is not None
+        if not of_trace and not self.tests:
+            raise ValueError("asks nothing: give `use`, `records` or `quotes`, or else `tests`")
+        if self.tests and (of_trace or self.files or self.prompts is not None or self.managed):
+            raise ValueError("asks tests and a trace: those are two cases")
+        for test in self.tests:
+            key(test)
 
 
 class Capability(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One row of the matrix: cases, or why there can be none."""
+    """One row of the matrix."""
 
     id: str
     title: str
     case: tuple[Case, ...] = ()
-    unobservable: str | None = None
 
     def __post_init__(self) -> None:
-        if bool(self.case) is (self.unobservable is not None):
-            raise ValueError("needs cases, or `unobservable` with the reason")
+        if not self.case:
+            raise ValueError("needs cases")
 
 
 class Matrix(Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,10 +76,21 @@ class Matrix(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CaseCoverage(Struct, frozen=True, kw_only=True):
-    """The fixtures that show a case."""
+    """What shows a case: fixtures, or tests."""
 
     name: str
-    fixtures: tuple[str, ...]
+    fixtures: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    """Those that are asked for and passed."""
+    not_passed: tuple[str, ...] = ()
+    """Those that are asked for and did not, or did not run."""
+    derived: bool = True
+    """Whether there was what it can be told by: of tests, a report."""
+
+    @property
+    def shown(self) -> bool:
+        """Whether it is shown."""
+        return self.derived and not self.not_passed and bool(self.fixtures or self.tests)
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -82,7 +100,6 @@ class Row(Struct, frozen=True, kw_only=True):
     title: str
     status: Status
     cases: tuple[CaseCoverage, ...]
-    reason: str | None = None
 
 
 class Coverage(Struct, frozen=True, kw_only=True):
@@ -93,10 +110,8 @@ class Coverage(Struct, frozen=True, kw_only=True):
 
     @property
     def complete(self) -> bool:
-        """Whether every observable row is covered, and no declaration is wrong."""
-        return not self.errors and all(
-            row.status in ("covered", "unobservable") for row in self.rows
-        )
+        """Whether every row is covered, and no declaration is wrong."""
+        return not self.errors and all(row.status == "covered" for row in self.rows)
 
 
 def default_matrix() -> Path:
@@ -120,45 +135,61 @@ def load_matrix(path: Path) -> Matrix:
         raise CcpaError(f"{path}: {error}") from None
 
 
-def measure(matrix: Matrix, fixtures: list[Fixture]) -> Coverage:
-    """Hold every fixture's teacher trace against every case.
+def measure(matrix: Matrix, fixtures: list[Fixture], report: TestReport | None = None) -> Coverage:
+    """Hold every fixture's teacher trace, and the report of a run of the tests, against every case.
 
     Raises:
         FixtureError: a trace cannot be read.
     """
     evidence = [_Evidence(fixture) for fixture in fixtures]
-    rows = tuple(_row(capability, evidence) for capability in matrix.capability)
+    rows = tuple(_row(capability, evidence, report) for capability in matrix.capability)
     shown = {row.id: {name for case in row.cases for name in case.fixtures} for row in rows}
-    reasons = {row.id: row.reason for row in rows}
+    of_traces = {
+        capability.id
+        for capability in matrix.capability
+        if any(not case.tests for case in capability.case)
+    }
     errors: list[str] = []
     for fixture in fixtures:
         for declared in fixture.covers:
             if declared not in shown:
                 errors.append(f"{fixture.id}: covers {declared!r}, which is no row of the matrix")
-            elif reasons[declared] is not None:
+            elif declared not in of_traces:
                 errors.append(f"{fixture.id}: covers {declared!r}, which no trace can show")
             elif fixture.id not in shown[declared]:
                 errors.append(f"{fixture.id}: covers {declared!r}, but its trace does not show it")
     return Coverage(rows=rows, errors=tuple(errors))
 
 
-def _row(capability: Capability, evidence: list["_Evidence"]) -> Row:
+def _row(capability: Capability, evidence: list["_Evidence"], report: TestReport | None) -> Row:
     cases = tuple(
-        CaseCoverage(
+        _tested(case, report)
+        if case.tests
+        else CaseCoverage(
             name=case.name,
             fixtures=tuple(one.fixture.id for one in evidence if one.shows(case)),
         )
         for case in capability.case
     )
-    found = sum(bool(case.fixtures) for case in cases)
-    status: Status = "covered" if found == len(cases) else "partial" if found else "uncovered"
-    return Row(
-        id=capability.id,
-        title=capability.title,
-        status="unobservable" if capability.unobservable else status,
-        cases=cases,
-        reason=capability.unobservable,
+    return Row(id=capability.id, title=capability.title, status=_status(cases), cases=cases)
+
+
+def _tested(case: Case, report: TestReport | None) -> CaseCoverage:
+    if report is None:
+        return CaseCoverage(name=case.name, derived=False)
+    return CaseCoverage(
+        name=case.name,
+        tests=tuple(test for test in case.tests if report.passed(test)),
+        not_passed=tuple(test for test in case.tests if not report.passed(test)),
     )
+
+
+def _status(cases: tuple[CaseCoverage, ...]) -> Status:
+    if all(case.shown for case in cases):
+        return "covered"
+    if all(case.shown or not case.derived for case in cases):
+        return "not derived"
+    return "partial" if any(case.shown for case in cases) else "uncovered"
 
 
 class _Evidence:

@@ -1,3 +1,6 @@
+import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -7,6 +10,7 @@ from ccpa import trace
 from ccpa.coverage import Matrix, default_matrix, load_matrix, measure
 from ccpa.errors import CcpaError
 from ccpa.fixtures import Fixture, load_corpus, load_fixture
+from ccpa.testreport import read_reports
 
 ROWS = {
     "slash-commands",
@@ -31,7 +35,8 @@ ROWS = {
     "status-line",
     "managed-org-policy",
 }
-CANONICAL = Path(__file__).parents[2] / "fixtures/canonical"
+REPOSITORY = Path(__file__).parents[2]
+CANONICAL = REPOSITORY / "fixtures/canonical"
 
 
 def matrix(text: str) -> Matrix:
@@ -123,12 +128,109 @@ def test_a_declaration_that_the_trace_does_not_bear_out_is_an_error(fixture: Fix
     assert (coverage.rows[0].status, coverage.complete) == ("partial", False)
 
 
-def test_what_no_trace_can_show_need_not_be_covered_and_must_not_be_declared(
-    fixture: Fixture,
-) -> None:
-    unobservable = matrix('unobservable = "It is drawn."\n')
-    assert measure(unobservable, []).complete
-    coverage = measure(unobservable, [fixture])
+TESTED = '[[capability.case]]\nname = "c"\ntests = ["tests/a/test_b.py::test_c"]\n'
+
+
+def report(folder: Path, *cases: str) -> Path:
+    """Write what pytest writes of a run."""
+    file = folder / "report.xml"
+    file.write_text(f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>")
+    return file
+
+
+def ran(name: str, inner: str = "", module: str = "tests.a.test_b") -> str:
+    return f'<testcase classname="{module}" name="{name}">{inner}</testcase>'
+
+
+def test_tests_are_told_by_the_report_of_a_run_and_by_nothing_else(tmp_path: Path) -> None:
+    (row,) = measure(matrix(TESTED), []).rows
+    assert row.status == "not derived"
+    passed = read_reports([report(tmp_path, ran("test_c"))])
+    (row,) = measure(matrix(TESTED), [], passed).rows
+    assert (row.status, row.cases[0].tests) == ("covered", ("tests/a/test_b.py::test_c",))
+
+
+@pytest.mark.parametrize(
+    "cases",
+    [
+        [ran("test_c", "<failure/>")],
+        [ran("test_c", "<error/>")],
+        [ran("test_c", "<skipped/>")],
+        [ran("test_c[1]"), ran("test_c[2]", "<failure/>")],
+        [ran("test_c"), ran("test_c", "<error/>")],
+        [ran("test_cc")],
+        [ran("test_c", module="tests.test_b")],
+    ],
+)
+def test_a_test_that_did_not_pass_shows_nothing(tmp_path: Path, cases: list[str]) -> None:
+    coverage = measure(matrix(TESTED), [], read_reports([report(tmp_path, *cases)]))
+    assert coverage.rows[0].status == "uncovered"
+    assert coverage.rows[0].cases[0].not_passed == ("tests/a/test_b.py::test_c",)
+    assert not coverage.complete
+
+
+def test_a_run_in_parts_has_several_reports(tmp_path: Path) -> None:
+    parts = []
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        parts.append(report(tmp_path / str(number), ran(f"test_c[{number}]")))
+    assert measure(matrix(TESTED), [], read_reports(parts)).complete
+
+
+def test_what_traces_show_and_what_tests_show_are_one_row(fixture: Fixture, tmp_path: Path) -> None:
+    seen = '[[capability.case]]\nname = "d"\nuse = { tool = "Read" }\n'
+    (row,) = measure(matrix(TESTED + seen), [fixture]).rows
+    assert row.status == "not derived"
+    failed = read_reports([report(tmp_path, ran("test_c", "<failure/>"))])
+    (row,) = measure(matrix(TESTED + seen), [fixture], failed).rows
+    assert row.status == "partial"
+    unseen = seen.replace("Read", "Glob")
+    (row,) = measure(matrix(TESTED + unseen), [fixture]).rows
+    assert row.status == "uncovered"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<a",
+        b"\xff\xfe\x00",
+        b"<testsuites/>",
+        b'<!DOCTYPE x [<!ENTITY a "aa">]><testsuites>&a;</testsuites>',
+    ],
+)
+def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "report.xml"
+    file.write_bytes(content)
+    with pytest.raises(CcpaError, match=r"no report|tells of no test"):
+        read_reports([file])
+    with pytest.raises(CcpaError, match="cannot be read"):
+        read_reports([tmp_path / "nowhere.xml"])
+
+
+def test_a_real_report_of_pytest_is_read(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_x.py").write_text(
+        "import pytest\n"
+        "class TestY:\n    def test_a(self): pass\n"
+        "@pytest.mark.parametrize('n', [1, 2])\ndef test_b(n): assert n == 1\n"
+        "def test_c(): pytest.skip()\n"
+        "@pytest.mark.xfail\ndef test_d(): assert False\n"
+    )
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=r.xml"]
+    subprocess.run(run, cwd=tmp_path, check=False, capture_output=True)
+    found = read_reports([tmp_path / "r.xml"])
+    names = ("TestY::test_a", "test_b", "test_c", "test_d")
+    assert [found.passed(f"tests/test_x.py::{name}") for name in names] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_what_no_trace_can_show_must_not_be_declared(fixture: Fixture) -> None:
+    coverage = measure(matrix(TESTED), [fixture])
     assert coverage.errors == ("a: covers 'x', which no trace can show",)
 
 
@@ -140,9 +242,12 @@ def test_a_row_that_does_not_exist_is_an_error(fixture: Fixture) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "needs cases, or `unobservable`"),
-        ('[[capability.case]]\nname = "c"\n', "asks nothing of the trace"),
-        ('status = "covered"\nunobservable = "x"\n', "unknown field `status`"),
+        ("", "needs cases"),
+        ('[[capability.case]]\nname = "c"\n', "asks nothing"),
+        (f'status = "covered"\n{TESTED}', "unknown field `status`"),
+        (f"{TESTED}prompts = 1\n", "asks tests and a trace"),
+        (TESTED.replace("::test_c", ""), "not a test"),
+        (TESTED.replace("test_c", "test_c[1]"), "not a test"),
     ],
 )
 def test_a_matrix_that_could_not_fail_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -159,7 +264,22 @@ def test_the_matrix_has_its_21_rows() -> None:
     assert len(rows) == 21
 
 
-def test_the_canonical_fixtures_show_every_observable_capability() -> None:
+def test_the_canonical_fixtures_show_every_capability_that_traces_can_show() -> None:
     coverage = measure(load_matrix(default_matrix()), load_corpus(CANONICAL))
     assert coverage.errors == ()
     assert [row.id for row in coverage.rows if row.status in ("partial", "uncovered")] == []
+
+
+def test_the_tests_that_the_matrix_names_are_there() -> None:
+    """Whether they pass, the report of a run says; one that is called otherwise is noticed here."""
+    named = [
+        test
+        for capability in load_matrix(default_matrix()).capability
+        for case in capability.case
+        for test in case.tests
+    ]
+    for test in named:
+        file, *_, name = test.split("::")
+        tree = ast.parse((REPOSITORY / file).read_text())
+        functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+        assert name in {one.name for one in ast.walk(tree) if isinstance(one, functions)}, test

@@ -13,24 +13,63 @@ from pathlib import Path
 import pytest
 
 from ccpa.cli.main import main
+from ccpa.coverage import default_matrix, load_matrix
+from ccpa.testreport import key
 
 CANONICAL = Path(__file__).parents[3] / "fixtures/canonical"
 MATRIX = '[[capability]]\nid = "x"\ntitle = "X"\n[[capability.case]]\nname = "c"\n'
 
 
-def test_a_covered_corpus_passes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["coverage", str(CANONICAL)]) == 0
+def test_a_covered_corpus_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["coverage", str(CANONICAL), "--tests", str(_all_passed(tmp_path))]
+    assert main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "covered\thooks\t5/5" in lines
-    assert "unobservable\tstatus-line\t-" in lines
+    assert "covered\tstatus-line\t2/2" in lines
 
 
-def test_json_names_the_fixtures_of_every_case(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["coverage", str(CANONICAL), "--json"]) == 0
+def test_what_tests_show_cannot_be_told_without_a_report(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["coverage", str(CANONICAL)]) == 1
+    captured = capsys.readouterr()
+    assert "not derived\tstatus-line\t0/2" in captured.out.splitlines()
+    assert "ccpa coverage --tests FILE" in captured.err
+
+
+def test_json_names_the_fixtures_and_tests_of_every_case(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = _all_passed(tmp_path)
+    assert main(["coverage", str(CANONICAL), "--json", "--tests", str(report)]) == 0
     answer = json.loads(capsys.readouterr().out)
     rows = {row["id"]: row for row in answer["rows"]}
     assert answer["complete"] is True
     assert rows["mcp-client"]["cases"][1]["fixtures"] == ["mcp-tool-that-fails"]
+    assert rows["ide-integrations"]["cases"][0]["tests"] == [
+        "tests/apr/acp/test_editor.py::test_a_task_is_done_and_the_editor_sees_all_of_it"
+    ]
+
+
+def test_a_report_that_is_none_is_unusable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["coverage", str(CANONICAL), "--tests", str(tmp_path)]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def _all_passed(folder: Path) -> Path:
+    """Write the report of a run in which all that the matrix asks for has passed."""
+    keys = [
+        key(test)
+        for capability in load_matrix(default_matrix()).capability
+        for case in capability.case
+        for test in case.tests
+    ]
+    cases = "".join(f'<testcase classname="{place}" name="{name}"/>' for place, name in keys)
+    file = folder / "report.xml"
+    file.write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    return file
 
 
 def test_an_uncovered_row_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,10 +99,11 @@ def test_a_hostile_path_does_not_command_the_terminal(
     assert r"\x1b[2J/fixture.toml: not TOML" in capsys.readouterr().err
 
 
-def test_a_terminal_shows_a_table_that_fits_it() -> None:
+def test_a_terminal_shows_a_table_that_fits_it(tmp_path: Path) -> None:
     reading, writing = pty.openpty()
     fcntl.ioctl(writing, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     command = [sys.executable, "-m", "ccpa.cli.main", "coverage", str(CANONICAL)]
+    command += ["--tests", str(_all_passed(tmp_path))]
     environment = {"PATH": os.environ["PATH"], "TERM": "xterm", "NO_COLOR": "1"}
     with subprocess.Popen(command, stdout=writing, env=environment) as process:
         os.close(writing)

@@ -1,0 +1,77 @@
+"""Which tests ran and passed, by the report that the run itself has written (JUnit XML)."""
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from xml.etree import ElementTree
+
+from ccpa.errors import CcpaError
+
+_LARGEST = 64 << 20
+_NOT_PASSED = frozenset({"failure", "error", "skipped"})
+
+
+class TestReport:
+    """What a run of tests, or several, came to.
+
+    Args:
+        outcomes: by class name and name, without parameters, whether each run of it passed.
+    """
+
+    __test__ = False  # what pytest takes for a test by its name
+
+    def __init__(self, outcomes: dict[tuple[str, str], list[bool]]) -> None:
+        self._outcomes = outcomes
+
+    def passed(self, test: str) -> bool:
+        """Whether a test ran, with all its parameters, and never failed or was skipped.
+
+        `test` is pytest's name for it: `tests/a/test_b.py::test_c`, with a class between them where
+        it is in one. Raises ValueError for anything else.
+        """
+        runs = self._outcomes.get(key(test), [])
+        return bool(runs) and all(runs)
+
+
+def key(test: str) -> tuple[str, str]:
+    """Return by what a report knows a test.
+
+    Raises:
+        ValueError: it is not the name of a test, or names one parameter of it.
+    """
+    path, *inner = test.split("::")
+    if not path.endswith(".py") or not inner or not all(inner) or "[" in test:
+        raise ValueError(f"not a test: {test!r} (tests/PATH.py::test_name, without parameters)")
+    parts = PurePosixPath(path.removesuffix(".py")).parts
+    return ".".join([*parts, *inner[:-1]]), inner[-1]
+
+
+def read_reports(paths: Iterable[Path]) -> TestReport:
+    """Read the reports of one run, which may have been made in parts.
+
+    Raises:
+        CcpaError: one cannot be read, is no report, or tells of no test.
+    """
+    outcomes: dict[tuple[str, str], list[bool]] = {}
+    for path in paths:
+        cases = list(_root(path).iter("testcase"))
+        if not cases:
+            raise CcpaError(f"{path}: tells of no test: make it with pytest --junitxml={path}")
+        for case in cases:
+            known_as = case.get("classname", ""), case.get("name", "").partition("[")[0]
+            passed = not any(child.tag in _NOT_PASSED for child in case)
+            outcomes.setdefault(known_as, []).append(passed)
+    return TestReport(outcomes)
+
+
+def _root(path: Path) -> ElementTree.Element:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise CcpaError(f"{path}: has more than {_LARGEST:,} bytes")
+        data = path.read_bytes()
+        if b"<!DOCTYPE" in data or b"<!ENTITY" in data:  # what bombs are made of
+            raise CcpaError(f"{path}: is no report: it declares entities")
+        return ElementTree.fromstring(data)  # noqa: S314
+    except OSError as error:
+        raise CcpaError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise CcpaError(f"{path}: is no report: {error}") from None
