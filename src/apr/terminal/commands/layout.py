@@ -37,7 +37,8 @@ def table(rows: Iterable[Sequence[str]], width: int, *, most: int = 36) -> Itera
     if not rows:
         return
     count = len(rows[0]) - 1
-    most = min(most, max(width, LEAST) // 2)
+    if count:
+        most = max(min(most, (max(width, LEAST) - LEAST) // count - _GAP), 1)
     widths = [
         max((w for row in rows if (w := get_cwidth(row[column])) <= most), default=0)
         for column in range(count)
@@ -47,8 +48,9 @@ def table(rows: Iterable[Sequence[str]], width: int, *, most: int = 36) -> Itera
         start = ""
         for cell, room in zip(row[:count], widths, strict=True):
             if get_cwidth(cell) > room:
-                yield f"{start}{cell}".rstrip()
-                start = " " * (get_cwidth(start) + room + _GAP)
+                at = " " * get_cwidth(start)
+                yield wrapped(cell, width, first=start, rest=at).rstrip()
+                start = at + " " * (room + _GAP)
             else:
                 start += cell + " " * (room - get_cwidth(cell) + _GAP)
         yield wrapped(row[count], width, first=start, rest=indent).rstrip()

@@ -38,7 +38,7 @@ async def obey(desk: Desk, text: str) -> bool:
     if not command.do:
         return False
     try:
-        with _interruptible():
+        with interruptible():
             async for shown in deed(command)(desk, rest[0].strip() if rest else ""):
                 desk.screen.say(shown)
     except (AprError, OSError) as error:
@@ -86,7 +86,7 @@ def _unknown(desk: Desk, word: str) -> str:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Have Ctrl-C end the command, and nothing else, as long as it runs."""
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None  # noqa: S101 - a coroutine runs in one

@@ -23,7 +23,7 @@ async def sessions(desk: Desk, _given: str) -> AsyncIterator[str]:
             "●" if one.id == now else " ",
             one.id[:13],
             one.changed[:16].replace("T", " "),
-            line(f"{one.title}  ({one.turns} answers, {one.model})"),
+            line(f"{one.title}  ({_answers(one.turns)}, {one.model})"),
         )
         for one in good[:_MOST]
     ]
@@ -68,3 +68,7 @@ async def rewind(desk: Desk, _given: str) -> AsyncIterator[str]:
         yield "The agent is at work. Esc ends that; then /rewind again."
         return
     raise Back
+
+
+def _answers(count: int) -> str:
+    return "1 answer" if count == 1 else f"{count:,} answers"

@@ -1,0 +1,75 @@
+"""Other models: what they need here, and how a session goes over to one."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from apr.engine import state
+from apr.engine.process import end
+from apr.models.resolve import demo
+from apr.providers.local import LocalModel
+from apr.terminal.commands.about import innermost
+from tests.apr.terminal.commands.conftest import Person, Sit
+
+
+@pytest.fixture
+def models(home: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return the folder of a home's models: one that works, one that is broken."""
+    monkeypatch.setenv("APR_HOME", str(home / ".apr"))
+    folder = home / ".apr/models"
+    folder.mkdir(parents=True)
+    shutil.copy(tiny, folder / "tiny.gguf")
+    (folder / "broken.gguf").write_bytes(b"GGUF is not all of it")
+    yield folder
+    for _, engine in state.running(state.directory()):
+        end(engine.pid, engine.started)
+
+
+def shown_tools(person: Person) -> list[str]:
+    return [t.name for t in person.desk.assembled.agent.request.tools if t.shown]
+
+
+@pytest.mark.usefixtures("models")
+async def test_models_are_listed_with_what_they_need_here(sit: Sit) -> None:
+    shown = await sit(width=200).type("/model list")
+    tiny = next(line for line in shown.splitlines() if "tiny" in line)
+    assert "on disk; fits: " in tiny
+    assert "with a context of" in tiny
+    assert "   broken  21 bytes on disk; broken: cannot be read" in shown
+    assert "   demo    comes with apr" in shown
+
+
+@pytest.mark.usefixtures("models")
+async def test_a_session_goes_over_to_another_model_and_back(sit: Sit) -> None:
+    person = sit({"hi": ["Hello."]})
+    agent = person.desk.assembled.agent
+    before = shown_tools(person)
+    assert "Agent" in before
+    shown = await person.type("/model demo")
+    assert "The model is demo, from the next request on." in shown
+    assert shown_tools(person) == before[:8]
+    assert agent.session.model == "demo"
+    wire = innermost(agent.provider)
+    assert isinstance(wire, LocalModel)
+    assert wire.path == demo()
+    assert wire.endpoint is not None
+    await person.type("/model tiny")
+    assert shown_tools(person) == before
+    assert agent.session.model == "tiny"
+    await person.desk.assembled.close()
+
+
+@pytest.mark.usefixtures("models")
+async def test_a_model_that_cannot_be_loaded_leaves_the_one_before(sit: Sit, models: Path) -> None:
+    person = sit({"hi": ["Hello."]})
+    provider = person.desk.assembled.agent.provider
+    for name in ("broken", "nobody-has-this"):
+        assert "The model is m, as before." in await person.type(f"/model {name}")
+    # Its header is sound, and its engine finds out that a tensor is not what it should be.
+    data = bytearray((models / "tiny.gguf").read_bytes())
+    (models / "cut.gguf").write_bytes(data[: len(data) // 2])
+    assert "The model is m, as before." in await person.type("/model cut")
+    assert person.desk.assembled.agent.provider is provider
+    await person.prompt("hi")
