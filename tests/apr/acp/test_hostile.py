@@ -144,10 +144,10 @@ async def test_nonsense_is_answered_and_the_session_goes_on(home: Path, project:
             editor.ask(1, "session/prompt", sessionId=session, prompt=[_text("hello")])
             assert (await editor.answer(1))["result"]["stopReason"] == "end_turn"
             editor.leave()
-            code, said = await editor.end()
-            assert code == 0
-            (line,) = said.splitlines()  # the log has the one notification that nobody is told of
-            assert "session/cancel" in line
+            status, log = await editor.end()
+            assert status == 0
+            (told,) = log.splitlines()  # of the one notification that nobody is told of
+            assert "session/cancel" in told
 
 
 async def test_a_long_message_is_taken_and_one_without_end_is_not(
