@@ -6,14 +6,25 @@ from collections.abc import Awaitable, Callable, Mapping
 from msgspec import Struct
 from prompt_toolkit.application import get_app
 from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import Always, Condition, Filter, Never, has_focus
+from prompt_toolkit.filters import (
+    Always,
+    Condition,
+    Filter,
+    Never,
+    emacs_mode,
+    has_focus,
+    vi_navigation_mode,
+)
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.keys import Keys
 
 from apr.terminal.keymap import Keymap, twice
 
 TWICE_S = 1.0
 """Time in which a key is pressed again."""
+ESC_FREE = emacs_mode | vi_navigation_mode
+"""Whether Esc has no meaning for vi's keys."""
 _TYPING = has_focus(DEFAULT_BUFFER)
 
 
@@ -48,6 +59,8 @@ def bindings(keymap: Keymap, deeds: Mapping[str, Deed]) -> KeyBindings:
             _bind(keys, strokes, deed)
     for key in dict.fromkeys([*once, *again]):
         _bind(keys, (key,), _pressed(once.get(key), again.get(key)))
+    # As prompt_toolkit has it, but at once: that waits for what may follow, Enter as of Alt+Enter.
+    _bind(keys, ("escape",), Deed(_to_normal_mode, ~ESC_FREE))
     if {"cancel", "leave"} <= deeds.keys():  # the signal, as `kill -INT` sends it
         _bind(keys, (Keys.SIGINT,), _pressed(deeds["cancel"], deeds["leave"]))
     return keys
@@ -91,6 +104,14 @@ def _pressed(once: Deed | None, again: Deed | None) -> Deed:
         return done
 
     return Deed(do, first.when | second.when, first.saves)
+
+
+def _to_normal_mode(event: KeyPressEvent) -> None:
+    buffer, state = event.current_buffer, event.app.vi_state
+    if state.input_mode in {InputMode.INSERT, InputMode.REPLACE}:
+        buffer.cursor_position += buffer.document.get_cursor_left_position()
+    state.input_mode = InputMode.NAVIGATION
+    buffer.exit_selection()
 
 
 def _text(event: KeyPressEvent) -> str:

@@ -8,7 +8,7 @@ from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.filters import Condition, emacs_mode, is_done, vi_navigation_mode
+from prompt_toolkit.filters import Condition, is_done, vi_navigation_mode
 from prompt_toolkit.formatted_text import AnyFormattedText, StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
 from prompt_toolkit.key_binding.vi_state import InputMode
@@ -76,6 +76,8 @@ class Line:
         self._queue = queue
         self._say = say
         self._private = private
+        self.answers = False
+        """Whether the line that was sent last answers a question."""
         self.input = PasteInput()
         self._chips = Chips()
         self._history = PromptHistory(agent.context.root, self._chips, say)
@@ -163,16 +165,16 @@ class Line:
 
     def _deeds(self) -> dict[str, Deed]:
         """Return what actions do within the line."""
-        vi_free = emacs_mode | ~vi_navigation_mode
+        not_vi = ~vi_navigation_mode  # there it has a meaning of its own
         waits = Condition(lambda: bool(self._queue.typed()) and not self.buffer.text)
         return {
             "send": Deed(self._send),
             "newline": Deed(lambda event: event.current_buffer.insert_text("\n")),
             "history": Deed(
-                lambda _event: start_search(direction=SearchDirection.BACKWARD), vi_free
+                lambda _event: start_search(direction=SearchDirection.BACKWARD), not_vi
             ),
             "retract": Deed(self._retract, waits),
-            "picture": Deed(self._paste_picture, vi_free),
+            "picture": Deed(self._paste_picture, not_vi),
             "editor": Deed(self._edit),
             "undo": Deed(lambda event: event.current_buffer.undo(), saves=False),
             "clear": Deed(lambda event: event.app.renderer.clear()),
@@ -180,11 +182,11 @@ class Line:
         }
 
     def _send(self, event: KeyPressEvent) -> None:
-        buffer = event.current_buffer
+        buffer, self.answers = event.current_buffer, self._private()
         if buffer.document.char_before_cursor == "\\":
             buffer.delete_before_cursor()
             buffer.insert_text("\n")
-        elif self._private():
+        elif self.answers:
             event.app.exit(result=buffer.text, style="class:accepted")
         else:
             buffer.validate_and_handle()

@@ -1,0 +1,53 @@
+"""What is typed beside the prompts: a shell line, a note for the project's memory."""
+
+import asyncio
+
+from apr.agent.loop import Agent
+from apr.errors import AprError
+from apr.terminal.commands.obeying import interruptible
+from apr.terminal.screen import Screen
+
+_DIM, _RED = "\x1b[2m", "\x1b[31m"
+_LONGEST_S = 86_400.0
+"""A day: a person ends it by Ctrl-C."""
+_MEMORIES = ("APR.md", "CLAUDE.md", "AGENTS.md")
+
+
+async def run_shell(command: str, agent: Agent, screen: Screen) -> None:
+    """Run a shell line to its end, or until Ctrl-C, and show what it says."""
+    try:
+        shell = await agent.context.shells.start(command, agent.context.cwd)
+    except (AprError, OSError) as error:
+        screen.say(str(error), _RED)
+        return
+    status: int | None = None
+    try:
+        with interruptible():
+            status = await shell.wait(_LONGEST_S)
+    except TimeoutError:
+        pass
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.uncancel():
+            raise
+    if said := shell.output.take().text.rstrip("\n"):
+        screen.say(said)
+    if status is None:
+        screen.say("interrupted", _RED)
+    elif status:
+        screen.say(f"exit code {status}", _RED)
+
+
+def note(text: str, agent: Agent, screen: Screen) -> None:
+    """Add a line to the project's memory, and tell the model."""
+    root = agent.context.root
+    path = next((root / name for name in _MEMORIES if (root / name).exists()), None)
+    path = path or root / _MEMORIES[0]
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"- {text}\n")
+    except OSError as error:
+        screen.say(f"{path}: {error.strerror}", _RED)
+        return
+    agent.inbox.append(f"The user has noted for this and all later work: {text}")
+    screen.say(f"noted in {path}", _DIM)

@@ -1,0 +1,103 @@
+"""What keys do beyond the input line: to the agent, to what waits for it, to the session."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.key_binding import KeyPressEvent
+
+from apr.agent.permissions import Mode
+from apr.errors import AprError
+from apr.terminal.commands import Back, Desk, Leave
+from apr.terminal.keys import ESC_FREE, Deed
+from apr.terminal.waiting import Queue
+
+if TYPE_CHECKING:
+    from apr.terminal.line import Line
+
+_DIM = "\x1b[2m"
+_CYCLE: tuple[Mode, ...] = ("default", "acceptEdits", "plan")
+
+
+class Deeds:
+    """What keys do.
+
+    Args:
+        desk: the session.
+        queue: the prompts that wait for its agent.
+        line: returns the input line.
+    """
+
+    def __init__(self, desk: Desk, queue: Queue, line: Callable[[], "Line"]) -> None:
+        self._desk = desk
+        self._agent = desk.assembled.agent
+        self._screen = desk.screen
+        self._queue = queue
+        self._line = line
+        begun = desk.policy.mode
+        self._cycle = _CYCLE if begun in _CYCLE else (*_CYCLE, begun)
+
+    def by_name(self) -> dict[str, Deed]:
+        """Return what each action does, and when."""
+        works = Condition(lambda: bool(self._screen.doing))
+        menu = Condition(lambda: self._line().buffer.complete_state is not None)
+        empty = Condition(lambda: not self._line().buffer.text)
+        return {
+            "interrupt": Deed(lambda _event: self._interrupt(), ESC_FREE & (works | menu)),
+            "cancel": Deed(lambda _event: self._cancel()),
+            "leave": Deed(lambda event: event.app.exit(exception=Leave())),
+            "end": Deed(lambda event: event.app.exit(exception=Leave()), empty),
+            "rewind": Deed(self._rewind, ESC_FREE & ~works & ~menu),
+            "verbose": Deed(lambda _event: self._screen.toggle_verbose(), saves=False),
+            "mode": Deed(lambda _event: self._next_mode(), saves=False),
+        }
+
+    @contextmanager
+    def signalled(self) -> Iterator[None]:
+        """Have the signal of Ctrl-C, where no prompt is open to take it, do what the key does."""
+        loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(self._cancel))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _interrupt(self) -> None:
+        """Close the menu, or end the work; what waits is given back, for it may not fit now."""
+        line = self._line()
+        if line.buffer.complete_state is not None:
+            line.buffer.cancel_completion()
+            return
+        self._agent.interrupt()
+        if waiting := self._queue.take_all():
+            line.set_draft("\n".join([*waiting, *filter(None, [line.buffer.text])]))
+
+    def _cancel(self) -> None:
+        if self._screen.doing:
+            self._interrupt()
+        else:
+            self._line().forget_draft()
+        self._screen.say("Ctrl-C again leaves.", _DIM)
+
+    def _rewind(self, event: KeyPressEvent) -> None:
+        """Empty the line; where it is, go back to an earlier prompt."""
+        if self._line().buffer.text:
+            self._line().forget_draft()
+        else:
+            event.app.exit(exception=Back())
+
+    def _next_mode(self) -> None:
+        """Go on to the next mode that the settings let be chosen."""
+        from apr.headless.consent import with_mode
+
+        gate, mode = self._agent.gate, self._desk.policy.mode
+        at = self._cycle.index(mode) if mode in self._cycle else -1
+        try:
+            gate.policy = with_mode(
+                gate.policy, self._cycle[(at + 1) % len(self._cycle)], self._desk.settings
+            )
+        except AprError as error:
+            self._screen.say(str(error), _DIM)
