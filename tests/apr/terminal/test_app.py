@@ -88,22 +88,6 @@ def test_shift_tab_changes_the_mode(begin: Begin, project: Path) -> None:
     assert (project / "src/calc.py").read_text() == FIXED
 
 
-def test_commands_are_the_terminals_own(begin: Begin) -> None:
-    terminal = begin(says("Hello."), options=("--permission-mode", "plan"))
-    terminal.enter("/status")
-    assert re.search(r"mode +plan", terminal.until("session +"))
-    terminal.enter("/mode default")
-    terminal.until("m · default")
-    terminal.enter("/help")
-    terminal.until("/compact")
-    terminal.enter("hi")
-    terminal.until("Hello\\.")
-    terminal.enter("/context")
-    terminal.until("tools: \\d+, about")
-    terminal.enter("/quit")
-    assert terminal.leave() == 0
-
-
 def test_a_shell_line_and_a_note(begin: Begin, project: Path) -> None:
     terminal = begin(says("Hello."))
     terminal.enter("!echo $((40 + 2)); exit 3")

@@ -70,6 +70,7 @@ async def test_it_says_how_things_stand(sit: Sit, project: Path) -> None:
     await person.prompt("hi")
     person.desk.screen.doing = "reading"
     line = status(person, waiting=2)()
+    assert isinstance(line, str)
     assert line.startswith("m · default · topic · 110 tokens")
     assert line.endswith(" · $0.00 · reading… · 2 waiting")
 
