@@ -1,7 +1,6 @@
 """`apr code` at a terminal: a real pseudo-terminal, a scripted model, and somebody who types."""
 
 import json
-import re
 from pathlib import Path
 
 from ccpa.scripted.chaos import Chaos
