@@ -26,7 +26,7 @@ _MARKS = {"ok": "ok", "note": "note", "broken": "BROKEN"}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.description = "Check the engine, the model, the sandbox, programs, settings and hooks."
+    parser.description = "Check the engine, the model, the sandbox, the terminal, the settings."
     parser.epilog = EPILOG
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("-C", metavar="DIR", dest="root", default=".", help="the project")

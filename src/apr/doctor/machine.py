@@ -1,6 +1,7 @@
 """The machine: the engine's library, memory, disk, and the programs that tools need."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -16,14 +17,16 @@ _TRIAL = "import xllamacpp as x; print(x.__version__); print(x.get_system_info()
 _TRIAL_S = 60
 _ROOM = 5_000_000_000
 """Bytes below which hardly a model can be fetched."""
+_LITTLE = 100_000_000
+"""Bytes below which a day's sessions may not fit."""
 
 
 def engine() -> Iterator[Finding]:
     """Load the library in a process of its own: on the wrong processor it ends that."""
+    # -P: a project's own xllamacpp.py is not what is meant, and must not run.
+    trial = [sys.executable, "-P", "-c", _TRIAL]
     try:
-        ran = subprocess.run(
-            [sys.executable, "-c", _TRIAL], capture_output=True, timeout=_TRIAL_S, check=False
-        )
+        ran = subprocess.run(trial, capture_output=True, timeout=_TRIAL_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         yield Finding("engine", "broken", f"it cannot be tried: {error}", "run apr doctor again")
         return
@@ -32,6 +35,9 @@ def engine() -> Iterator[Finding]:
         line = said[1].partition(":")[2]
         features = [part.split("=")[0].strip() for part in line.split("|") if "= 1" in part]
         yield Finding("engine", "ok", f"xllamacpp {said[0]}, {', '.join(features)}")
+        if platform.machine().lower() in {"x86_64", "amd64"} and "AVX2" not in features:
+            says = "it has no AVX2: models run several times slower than they could"
+            yield Finding("processor", "note", says, "use a server's model with --base-url")
         return
     why = ran.stderr.decode(errors="replace").strip().rpartition("\n")[2]
     if "libgomp" in why:
@@ -74,17 +80,31 @@ def disk() -> Iterator[Finding]:
     from apr.models.hubcache import location
 
     cache = location()
-    there = next((folder for folder in (cache, *cache.parents) if folder.exists()), Path("/"))
+    do = "set HF_HOME to a folder of yours"
+    yield from _room("models", cache, _ROOM, do, "free some, or set HF_HOME to another disk")
+
+
+def sessions(root: Path) -> Iterator[Finding]:
+    """Look at the room for sessions, and whether they can be stored at all."""
+    from apr.sessions.places import folder
+
+    do = "make it yours to write, or set APR_HOME to a folder that is"
+    yield from _room("sessions", folder(root), _LITTLE, do, "free some: sessions are not stored")
+
+
+def _room(about: str, folder: Path, least: int, writable: str, more: str) -> Iterator[Finding]:
+    """Look at what is free where a folder is, or would be made.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        yield Finding(about, "broken", f"{folder} cannot be written: see {there}", writable)
+        return
     free = shutil.disk_usage(there).free
-    says = f"{cache}: {size(free)} free"
-    if not os.access(there, os.W_OK):
-        yield Finding(
-            "models", "broken", f"{cache} cannot be written", "set HF_HOME to a folder of yours"
-        )
-    elif free < _ROOM:
-        yield Finding("models", "note", says, "free some, or set HF_HOME to another disk")
-    else:
-        yield Finding("models", "ok", says)
+    says = f"{folder}: {size(free)} free"
+    yield Finding(about, "ok", says) if free >= least else Finding(about, "note", says, more)
 
 
 def programs() -> Iterator[Finding]:

@@ -1,13 +1,18 @@
 """`apr doctor`, as a user runs it."""
 
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from apr.sandbox.confinement import unavailable
-from tests.apr.program import apr
+from tests.apr.program import APR, apr, environment
 
 
 def findings(home: Path, project: Path, code: int) -> list[dict[str, Any]]:
@@ -28,6 +33,9 @@ def test_where_all_is_well_every_line_says_so(home: Path, project: Path) -> None
         "ripgrep: ripgrep ",
         "git: git version",
         "hooks: 0",
+        "sessions: ",
+        "terminal: this is run at none",
+        "keys: ",
     ):
         assert any(line.startswith(f"ok      {about}") for line in lines), about
     assert any("apr pull" in line for line in lines), "there is no model here, and what to do"
@@ -88,3 +96,71 @@ def test_each_settings_file_that_cannot_be_read_is_named(home: Path, project: Pa
 def test_a_directory_that_is_none_is_an_error_of_use(home: Path, project: Path) -> None:
     done = apr("doctor", "-C", "nowhere", home=home, cwd=project)
     assert (done.returncode, done.stderr) == (2, "apr: not a directory: nowhere\n")
+
+
+def test_a_projects_own_code_is_not_run(home: Path, project: Path) -> None:
+    (project / "xllamacpp.py").write_text("open('ran', 'w')\n")
+    (engine,) = [one for one in findings(home, project, 0) if one["about"] == "engine"]
+    assert engine["state"] == "ok"
+    assert not (project / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("broken", "about"),
+    [({"HF_HOME": "/dev/null/cache"}, "models"), ({"APR_HOME": "/dev/null/apr"}, "sessions")],
+)
+def test_what_cannot_be_used_keeps_nothing_else_from_being_looked_at(
+    home: Path, project: Path, broken: dict[str, str], about: str
+) -> None:
+    ran = subprocess.run(
+        [APR, "doctor", "--json"],
+        cwd=project,
+        env={**environment(home), **broken},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (1, "")
+    found = json.loads(ran.stdout)["findings"]
+    assert {one["about"] for one in found} >= {"engine", "sandbox", "git", "hooks", "mcp"}
+    assert about in {one["about"] for one in found if one["state"] == "broken"}
+    assert all(one["do"] for one in found if one["state"] != "ok")
+
+
+def test_keys_that_cannot_be_used_are_named(home: Path, project: Path) -> None:
+    (home / ".apr").mkdir()
+    (home / ".apr/keys.toml").write_text("[nonsense")
+    (keys,) = [one for one in findings(home, project, 1) if one["about"] == "keys"]
+    assert ".apr/keys.toml" in keys["says"]
+    assert keys["state"] == "broken"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"TERM": "xterm-256color"}, "xterm-256color, UTF-8, 256 colours"),
+        ({"TERM": "xterm", "COLORTERM": "truecolor"}, "xterm, UTF-8, 16 million colours"),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, "xterm, UTF-8, no colours"),
+        ({"TERM": "dumb"}, "TERM names none"),
+        ({"TERM": "linux"}, "pasted lines"),
+        ({"TERM": "xterm", "PYTHONIOENCODING": "latin-1"}, "iso8859-1|latin-1"),
+    ],
+)
+def test_the_terminal_is_what_it_says_it_is(
+    home: Path, project: Path, given: dict[str, str], says: str
+) -> None:
+    reading, writing = pty.openpty()
+    code = "import os; from apr.doctor.terminal import terminal; print(*terminal(os.environ))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project,
+        env={**environment(home), **given},
+        stdin=writing,
+        stdout=subprocess.PIPE,
+        stderr=writing,
+        text=True,
+        check=True,
+    )
+    os.close(writing)
+    os.close(reading)
+    assert re.search(says, ran.stdout), ran.stdout
