@@ -7,6 +7,7 @@ import importlib
 import io
 import os
 import sys
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from apr import __version__
@@ -17,6 +18,7 @@ COMMANDS = {
     "acp": "serve the agent to an editor (Agent Client Protocol)",
     "bench": "measure how fast a model is here, and what apr adds to llama.cpp",
     "code": "work on a task in a project, with a model on this machine",
+    "completion": "print what makes a shell complete apr's commands",
     "config": "show the settings and who set them; read or change one",
     "decide": "say what a model would do next, for each decision of recorded sessions",
     "doctor": "check what works here, and say what to do about the rest",
@@ -131,6 +133,23 @@ def _columns() -> int:
 def _parse(argv: list[str]) -> tuple[argparse.Namespace, Command]:
     if argv and argv[0].startswith("-") and argv[0] not in _OF_APR:
         argv = ["code", *argv]  # programs that drive an agent start it with options alone
+    wanted = argv[0] if argv and argv[0] in COMMANDS else None
+    # Each parser takes a start 0.2 ms, and what a command takes is in its module.
+    parser, commands = parser_of([wanted] if wanted else COMMANDS, [wanted] if wanted else ())
+    command = commands.get(wanted) if wanted else None
+    if not argv:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    args = parser.parse_args(argv)
+    if command is None:  # argparse has refused already whatever is no command
+        parser.error("a command is required")
+    return args, command
+
+
+def parser_of(
+    names: Iterable[str], configured: Collection[str]
+) -> tuple[argparse.ArgumentParser, dict[str, Command]]:
+    """Return the parser of these commands, and those whose arguments are declared, by name."""
     parser = argparse.ArgumentParser(
         prog="apr",
         description="A coding agent for open-weight models on your own machine.",
@@ -140,22 +159,15 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, Command]:
     )
     parser.add_argument("-v", "--version", action="version", version=f"apr {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    wanted = argv[0] if argv and argv[0] in COMMANDS else None
-    command: Command | None = None
-    for name in [wanted] if wanted else COMMANDS:  # each parser takes a start 0.2 ms
+    commands: dict[str, Command] = {}
+    for name in names:
         sub = subparsers.add_parser(
             name, help=COMMANDS[name], formatter_class=HelpFormatter, allow_abbrev=False
         )
-        if name == wanted:
-            command = importlib.import_module(f"apr.cli.{name}")
-            command.configure(sub)
-    if not argv:
-        parser.print_help(sys.stderr)
-        parser.exit(2)
-    args = parser.parse_args(argv)
-    if command is None:  # argparse has refused already whatever is no command
-        parser.error("a command is required")
-    return args, command
+        if name in configured:
+            commands[name] = importlib.import_module(f"apr.cli.{name}")
+            commands[name].configure(sub)
+    return parser, commands
 
 
 if __name__ == "__main__":
