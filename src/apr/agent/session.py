@@ -48,7 +48,7 @@ class Session:
     ) -> None:
         self.id = session_id or uuid7()
         # A trace takes version 7 only; who gives a session an id may choose any.
-        self._trace_id = self.id if self.id[14] == "7" else uuid7()
+        self._trace_id = self.id if self.id[14:15] == "7" else uuid7()
         self.parent = parent
         self.root = root
         self.model = model

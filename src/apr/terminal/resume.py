@@ -18,6 +18,7 @@ from apr.ui.text import summary as call_in_a_line
 from ccpa.trace import AssistantTurn, Record, TextBlock, ToolResult, ToolUseBlock, UserPrompt
 
 _DIM = "\x1b[2m"
+_MESSAGES = (UserPrompt, AssistantTurn, ToolResult)
 
 
 async def choose(root: Path, *, but: str | None = None, colour: bool = True) -> str | None:
@@ -98,7 +99,8 @@ def show_ending(screen: Screen, records: Sequence[Record]) -> None:
                 screen(record)
             case _:
                 pass
-    if records and not isinstance(records[-1], AssistantTurn):
+    said = [record for record in records if isinstance(record, _MESSAGES)]
+    if said and not isinstance(said[-1], AssistantTurn):
         screen.say("It stopped here.", _DIM)
     screen.doing = ""
 

@@ -122,7 +122,10 @@ def test_sessions_are_listed_searched_shown_exported_and_removed(
     trace = tmp_path / "exported.ccpa-trace.jsonl"
     trace.write_text(sessions("export", oldest["id"]))
     assert problems(trace) == []
+    kept = Path(oldest["path"]).with_suffix(".files")
+    kept.mkdir()
     sessions("rm", oldest["id"])
+    assert not kept.exists()
     assert [one["id"] for one in json.loads(sessions("list", "--json"))] == [newest["id"]]
 
 
@@ -184,12 +187,17 @@ def test_old_sessions_go_when_another_one_ends(home: Path, project: Path) -> Non
         os.utime(path, (then, then))
     settings = home / ".apr/settings.json"
     settings.write_text('{"cleanupPeriodDays": 7}')
+    files = [path.with_suffix(".files") for path in (old, recent)]
+    for folder in files:
+        folder.mkdir()
+        (folder / "journal.jsonl").write_text("")
     with locked.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         code(home, project, ScriptedModel([says("Ok.")]), "now")
     left = stored(home)
     assert old not in left
     assert {locked, recent} <= set(left)
+    assert [folder.exists() for folder in files] == [False, True]
     settings.write_text('{"cleanupPeriodDays": 0}')
     code(home, project, ScriptedModel([says("Ok.")]), "keep nothing")
     assert stored(home) == []

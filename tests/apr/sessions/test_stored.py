@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apr.agent.events import Remembered, Rewritten
 from apr.providers.base import AssistantMessage, Message, ToolAnswer, ToolMessage, UserMessage
 from apr.sessions import lines, places
 from apr.sessions.lines import Line, Named, Recorded, Rewrote, Said, Seen
 from apr.sessions.places import SessionError
 from apr.sessions.stored import load
 from apr.sessions.writer import SessionWriter
-from ccpa.trace import TextBlock, ToolUseBlock, UserPrompt
+from ccpa.trace import AssistantTurn, TextBlock, ToolUseBlock, UserPrompt
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
 IDS = st.from_regex(r"toolu_[a-z0-9]{1,8}", fullmatch=True)
@@ -91,6 +92,114 @@ def _messages(written: list[Line]) -> list[Message]:
         elif isinstance(line, Rewrote):
             messages = list(line.messages)
     return messages
+
+
+class Talk:
+    """A session's file, written as a conversation goes."""
+
+    def __init__(self, root: Path) -> None:
+        self.writer = SessionWriter(root, "id", model="m", warn=lambda _text: None)
+        self.turn = -1
+        self.history: list[Message] = []
+
+    def ask(self, text: str) -> None:
+        """A prompt comes, and is answered."""
+        self.writer(UserPrompt(v=1, turn=self._next(), text=text))
+        self._say(UserMessage(f"<environment>\n\n{text}"))
+        answer = TextBlock(f"to {text}")
+        self.writer(AssistantTurn(v=1, turn=self._next(), blocks=[answer], stop_reason="end_turn"))
+        self._say(AssistantMessage((answer,)))
+
+    def rewrite(self, text: str, history: list[Message], back_to: int | None = None) -> None:
+        """Somebody wants another history."""
+        self.writer(UserPrompt(v=1, turn=self._next(), text=text))
+        self.history = list(history)
+        self.writer(Rewritten(tuple(history), back_to))
+
+    def prompts(self) -> list[str]:
+        """Those that can be gone back to."""
+        return [prompt.text for prompt in load(self.writer.path).prompts]
+
+    def _next(self) -> int:
+        self.turn += 1
+        return self.turn
+
+    def _say(self, message: Message) -> None:
+        self.history.append(message)
+        self.writer(Remembered(message))
+
+
+def test_a_session_is_read_as_it_was_before_each_of_its_prompts(project: Path) -> None:
+    talk, before = Talk(project), []
+    for text in ("one", "two", "three"):
+        before.append((talk.turn + 1, list(talk.history)))
+        talk.writer.saw(Path(text), b"x")
+        talk.ask(text)
+    for (turn, history), seen in zip(before, ("one", "one two", "one two three"), strict=True):
+        then = load(talk.writer.path, before=turn)
+        assert then.messages == history
+        assert [path.name for path in then.seen] == seen.split()
+    with pytest.raises(SessionError, match="no prompt of turn 1"):
+        load(talk.writer.path, before=1)
+
+
+def test_prompts_that_were_taken_back_are_no_more_and_those_summed_up_are(project: Path) -> None:
+    talk = Talk(project)
+    talk.ask("one")
+    talk.ask("two")
+    talk.rewrite("/compact", [UserMessage("a summary")])
+    talk.ask("three")
+    assert talk.prompts() == ["one", "two", "three"]
+    two = load(talk.writer.path).prompts[1]
+    then = load(talk.writer.path, before=two.turn)
+    talk.rewrite(f"/rewind {two.turn}", then.messages, back_to=two.turn)
+    assert talk.prompts() == ["one"]
+    talk.ask("two again")
+    assert talk.prompts() == ["one", "two again"]
+    assert load(talk.writer.path).messages == talk.history
+    talk.rewrite("/clear", [])
+    assert talk.prompts() == ["one", "two again"]
+    assert load(talk.writer.path).messages == []
+
+
+def test_a_session_ends_with_the_last_prompt_that_was_not_taken_back(project: Path) -> None:
+    talk = Talk(project)
+    assert load(talk.writer.path).ending == []
+    talk.ask("one")
+    history = list(talk.history)
+    talk.ask("two")
+    talk.rewrite("/rewind 2", history, back_to=2)
+    asked, answered = load(talk.writer.path).ending
+    assert isinstance(asked, UserPrompt)
+    assert asked.text == "one"
+    assert isinstance(answered, AssistantTurn)
+
+
+def test_a_prompt_that_a_hook_refused_cannot_be_gone_back_to(project: Path) -> None:
+    talk = Talk(project)
+    talk.writer(UserPrompt(v=1, turn=0, text="refused"))
+    talk.turn = 0
+    talk.ask("taken")
+    assert talk.prompts() == ["taken"]
+
+
+def test_what_a_crash_left_open_is_mended_where_it_stopped(project: Path) -> None:
+    """An answer on record that never became a message is one; its calls are answered."""
+    call = ToolUseBlock("toolu_1", "Read", {})
+    writer = SessionWriter(project, "id", model="m", warn=lambda _text: None)
+    writer(UserPrompt(v=1, turn=0, text="look"))
+    writer(Remembered(UserMessage("look")))
+    writer(AssistantTurn(v=1, turn=1, blocks=[call], stop_reason="tool_use"))
+    stored = load(writer.path)
+    assert stored.messages[1] == AssistantMessage((call,))
+    answers = stored.messages[2]
+    assert isinstance(answers, ToolMessage)
+    assert answers.answers[0].content == "The session ended before this was done."
+    assert stored.turn == 2
+    for line in stored.mended:
+        writer.write(line)
+    again = load(writer.path)
+    assert (again.messages, again.records, again.mended) == (stored.messages, stored.records, [])
 
 
 @given(st.binary(max_size=200))

@@ -24,6 +24,7 @@ def begin(home: Path, project: Path) -> Iterator[Begin]:
         chaos: tuple[Chaos, ...] = (),
         env: dict[str, str] | None = None,
         size: tuple[int, int] = (80, 24),
+        ready: str = "m · ",
     ) -> Terminal:
         model = ScriptedModel(list(turns), chaos=chaos)
         server = serving(model)
@@ -33,7 +34,7 @@ def begin(home: Path, project: Path) -> Iterator[Begin]:
         terminal = Terminal(*words, home=home, cwd=project, env=env, size=size)
         terminal.model = model
         opened.append(terminal)
-        terminal.until("m · ")
+        terminal.until(ready)
         return terminal
 
     yield start
