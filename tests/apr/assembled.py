@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from apr.agent.events import Event
+from apr.agent.prompt import Asked
 from apr.assembly import Assembled, Options, assemble
 from apr.providers.base import Completion, ModelEvent, Request, UserMessage
 from apr.settings import load
@@ -84,7 +85,7 @@ def session(project: Path, voices: Voices, **options: object) -> Assembled:
     return assemble(msgspec.structs.replace(plain, **options), voices, "m")
 
 
-async def events(assembled: Assembled, *prompts: str) -> list[Event]:
+async def events(assembled: Assembled, *prompts: Asked) -> list[Event]:
     """Run a session to its end."""
     try:
         return [e async for e in assembled.agent.converse(prompts, preface=assembled.preface)]
