@@ -12,7 +12,7 @@ import keyword
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol, cast
 
 from ccpa.console import plain
@@ -24,13 +24,14 @@ COMMANDS = {
     "explain": "one drift in full: both sides, what surrounds them, and why it is one",
     "corpus": "score many pairs of traces, and gate on the result",
     "files": "say whether two directories hold the same files",
-    "coverage": "say which capabilities have a fixture whose trace shows them",
+    "coverage": "say which capabilities have a fixture whose trace shows them, or tests that do",
     "import": "turn transcripts of other programs into traces",
     "export": "turn traces into what other programs read",
     "measure": "let a live model drive the agent, N times, and score the runs",
     "runs": "list, compare and export what `ccpa measure` has kept",
     "record": "run any agent and write its trace from what goes over the wire",
     "replay": "play recorded sessions to an agent, and compare what it makes of them",
+    "completion": "print what makes a shell complete the commands of ccpa",
     "schema": "print the JSON Schema of a trace's records",
 }
 
@@ -102,31 +103,38 @@ def _columns() -> int:
         return 78
 
 
-def _run(arguments: list[str]) -> int:
-    gc.disable()  # imports make no garbage, and looking for it takes 5 % of the start
+def parser_of(names: Collection[str], configured: Collection[str]) -> argparse.ArgumentParser:
+    """Return the parser of these subcommands; the modules of those `configured` are imported."""
     parser = argparse.ArgumentParser(
         prog="ccpa",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("--version", action=_Version)
+    parser.add_argument("-v", "--version", action=_Version)
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    chosen = next((word for word in arguments if not word.startswith("-")), None)
-    for name, summary in COMMANDS.items():
-        if chosen in COMMANDS and name != chosen:
-            continue  # a parser that nobody will ask anything
+    for name in names:
+        summary = COMMANDS[name]
         subparser = subparsers.add_parser(
             name,
             help=summary,
             description=f"{summary[0].upper()}{summary[1:]}.",
             formatter_class=HelpFormatter,
         )
-        if name == chosen:
+        if name in configured:
             command = load(name)
             command.configure(subparser)
             subparser.set_defaults(run=command.run)
-    args = parser.parse_args(arguments)
+    return parser
+
+
+def _run(arguments: list[str]) -> int:
+    gc.disable()  # imports make no garbage, and looking for it takes 5 % of the start
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    if chosen in COMMANDS:  # the other parsers nobody will ask anything
+        args = parser_of([chosen], [chosen]).parse_args(arguments)
+    else:
+        args = parser_of(COMMANDS, ()).parse_args(arguments)
     gc.enable()
     return cast("int", args.run(args))
 
