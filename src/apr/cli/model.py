@@ -1,6 +1,7 @@
 """Which model, and how it is asked: the options, and the wire that they stand for."""
 
 import argparse
+import functools
 import os
 import sys
 from pathlib import Path
@@ -40,8 +41,7 @@ def provider_of(args: argparse.Namespace, *, setting: str | None = None) -> tupl
     if args.base_url:
         from apr.providers.openai_chat import OpenAIChat
 
-        # Taken out of our environment, so that no command of the model's can show it.
-        key = os.environ.pop(args.api_key_env, None) if args.api_key_env else None
+        key = _secret(args.api_key_env) if args.api_key_env else None
         if args.api_key_env and not key:
             raise AprError(f"--api-key-env: the environment variable {args.api_key_env} is not set")
         name = legible(args.model or os.environ.get("APR_MODEL") or setting or "default")
@@ -63,3 +63,12 @@ def provider_of(args: argparse.Namespace, *, setting: str | None = None) -> tupl
     name = legible(choice.name)
     provider = LocalModel(choice.path, name, context=args.ctx, keep_alive=args.keep_alive)
     return provider, name
+
+
+@functools.cache
+def _secret(variable: str) -> str | None:
+    """Take a key out of our environment, so that no command of the model's can show it.
+
+    It is remembered, for another model of the same server.
+    """
+    return os.environ.pop(variable, None)

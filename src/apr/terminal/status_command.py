@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import StyleAndTextTuples
 
 SECONDS = 5.0
-"""How long the command may take."""
 _BETWEEN_S = 0.3
 """Seconds from one start to the next, at least."""
 _MOST_LINES = 2
@@ -47,10 +46,14 @@ class StatusCommand:
     Args:
         desk: the session.
         redraw: has the line drawn again.
+        seconds: how long the command may take.
     """
 
-    def __init__(self, desk: Desk, redraw: "Callable[[], None]") -> None:
+    def __init__(
+        self, desk: Desk, redraw: "Callable[[], None]", *, seconds: float = SECONDS
+    ) -> None:
         self._desk = desk
+        self._seconds = seconds
         self._redraw = redraw
         self._known: tuple[object, ...] = ()
         self._lines: list[StyleAndTextTuples] = []
@@ -146,7 +149,7 @@ class StatusCommand:
                 "APR_PROJECT_DIR": str(root),
                 "COLUMNS": str(desk.width()),
             },
-            seconds=SECONDS,
+            seconds=self._seconds,
         )
         if ran.exit_code:
             self._report(f"exit code {ran.exit_code}: {ran.err or ran.out}")

@@ -18,10 +18,9 @@ from tests.apr.terminal.commands.conftest import sit as sit
 class Shown:
     """What the command has written, and a way to wait for the next."""
 
-    def __init__(self, person: Person) -> None:
-        self.person = person
+    def __init__(self, person: Person, *, seconds: float = 60) -> None:
         self._drawn = asyncio.Event()
-        self.command = StatusCommand(person.desk, self._drawn.set)
+        self.command = StatusCommand(person.desk, self._drawn.set, seconds=seconds)
 
     def now(self) -> str | None:
         found = self.command.shown()
@@ -97,6 +96,15 @@ async def test_what_fails_is_kept_for_debug_and_aprs_own_line_is_shown(
     shown = Shown(person)
     assert await shown.drawn() is None
     assert "statusLine: exit code 3: oh no" in list(person.desk.ledger.notices)
+    await shown.command.close()
+
+
+async def test_one_that_takes_too_long_is_ended(sit: Sit, home: Path) -> None:
+    user(home, "exec sleep 600")
+    person = sit()
+    shown = Shown(person, seconds=1)
+    assert await shown.drawn() is None
+    assert "statusLine: exit code 143: took longer than 1 s" in list(person.desk.ledger.notices)
     await shown.command.close()
 
 

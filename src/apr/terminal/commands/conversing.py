@@ -6,11 +6,16 @@ from apr.agent.permissions import MODES
 from apr.agent.prompt import Rewrite
 from apr.terminal.commands.desk import Desk, Leave
 from apr.ui.terminal import line
+from ccpa.trace import Usage
 
 
 async def clear(desk: Desk, _given: str) -> AsyncIterator[str]:
     """Begin the conversation anew."""
     desk.submit(Rewrite("/clear"))
+    if desk.screen.doing:
+        yield "The conversation begins anew when the agent is done. The files stay as they are."
+        return
+    desk.screen.usage = Usage(input_tokens=0, output_tokens=0)
     yield "The conversation begins anew. The files stay as they are."
 
 

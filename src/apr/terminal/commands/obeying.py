@@ -27,7 +27,7 @@ async def obey(desk: Desk, text: str) -> bool:
         Leave: the person wants to go.
     """
     word, *rest = text[1:].split(maxsplit=1) or [""]
-    if text[1:2].isspace() or not word:
+    if text[1:2].isspace() or not word or "\0" in text:  # no name of a file has a NUL
         return False
     command = COMMANDS.get(ALIASES.get(word, word))
     if command is None:
@@ -75,7 +75,7 @@ def _is_prompt(desk: Desk, word: str) -> bool:
         return True
     try:
         return Path(f"/{word}").exists()
-    except (OSError, ValueError):  # too long for a name; a NUL in it
+    except OSError:  # too long for a name
         return False
 
 
