@@ -17,6 +17,12 @@ def test_every_command_is_where_the_table_says() -> None:
     assert set(ALIASES.values()) <= set(COMMANDS)
 
 
+def test_the_documentation_has_every_command_and_no_other() -> None:
+    page = Path(__file__).parents[4] / "docs/terminal-commands.md"
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| `/")]
+    assert {row.removeprefix("| `/").partition("`")[0].split()[0] for row in rows} == set(COMMANDS)
+
+
 async def test_a_name_that_nobody_knows_is_told_with_those_that_are_near(sit: Sit) -> None:
     person = sit()
     shown = await person.type("/contxt now")
