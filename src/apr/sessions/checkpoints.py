@@ -8,69 +8,34 @@ else, and is put back only if a person wants that.
 
 import contextlib
 import os
-import stat
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
-from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-import msgspec
 from msgspec import Struct
 
 from apr.errors import AprError
 from apr.home import beside, open_private, private_directory
 from apr.legible import legible
+from apr.sessions.journal import (
+    Changed,
+    Changing,
+    Line,
+    Marked,
+    State,
+    encode,
+    look_at,
+    name_of,
+    path_of,
+    read,
+)
 from apr.sessions.writer import whole_lines
 from apr.tools.errors import ToolError
-from apr.tools.files import WHOLE, look, replace, stamp_of
+from apr.tools.files import WHOLE, replace, stamp_of
 
 MOST_BYTES = 256 * 1024 * 1024
 """Of the contents of one session. Beyond it the oldest go: they cannot be put back any more."""
 _JOURNAL = "journal.jsonl"
 _APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-
-
-class State(Struct, frozen=True, omit_defaults=True):
-    """What is at a path.
-
-    `large` is a file of more than `WHOLE` bytes: it is told from others by its size and time, and
-    its content is not kept. `other` is what no tool writes: a directory, a link, a device.
-    """
-
-    kind: Literal["nothing", "file", "large", "other"] = "nothing"
-    digest: str = ""
-    """SHA-256 of a file's content."""
-    mode: int = 0
-    """Permission bits."""
-
-
-class Changing(Struct, frozen=True, kw_only=True, tag_field="type", tag="changing"):
-    """A file is about to be changed."""
-
-    turn: int
-    """The turn that the session had come to."""
-    path: str
-    before: State
-    made: str | None = None
-    """The outermost of the folders that are made for it."""
-
-
-class Changed(Struct, frozen=True, kw_only=True, tag_field="type", tag="changed"):
-    """What a file has become by the last change to it."""
-
-    path: str
-    after: State
-
-
-class Marked(Struct, frozen=True, kw_only=True, tag_field="type", tag="marked"):
-    """A program has a name for the prompt that comes next."""
-
-    name: str
-    turn: int
-
-
-Line = Changing | Changed | Marked
 
 
 class Change(Struct, kw_only=True):
@@ -113,6 +78,8 @@ class Checkpoints:
         self._fd: int | None = None
         self._size = 0
         self._failed = False
+        self._needed: set[str] = set()
+        """Contents that are being put back: they do not go."""
 
     def keep(self, path: Path, *, made: Path | None = None) -> None:
         """Keep a file that is about to change.
@@ -122,12 +89,12 @@ class Checkpoints:
         state, data = look_at(path)
         if data is not None:
             self._store(state.digest, data)
-        folder = None if made is None else _written(made)
-        self._write(Changing(turn=self._turn(), path=_written(path), before=state, made=folder))
+        folder = None if made is None else name_of(made)
+        self._write(Changing(turn=self._turn(), path=name_of(path), before=state, made=folder))
 
     def left(self, path: Path) -> None:
         """Note what a file has become by the change that was announced last."""
-        self._write(Changed(path=_written(path), after=look_at(path)[0]))
+        self._write(Changed(path=name_of(path), after=look_at(path)[0]))
 
     def mark(self, name: str) -> None:
         """Remember what a program calls the prompt that comes next."""
@@ -139,7 +106,9 @@ class Checkpoints:
         Raises:
             AprError: there is none of that name, or the journal cannot be read.
         """
-        turns = [m.turn for m in self._lines() if isinstance(m, Marked) and m.name == name]
+        turns = [
+            m.turn for m in read(self.folder / _JOURNAL) if isinstance(m, Marked) and m.name == name
+        ]
         if not turns:
             raise AprError(f"nothing is kept of a prompt {name!r} in this session")
         return turns[-1]
@@ -151,14 +120,15 @@ class Checkpoints:
             AprError: the journal cannot be read.
         """
         changes: dict[Path, list[Change]] = {}
-        for line in self._lines():
+        for line in read(self.folder / _JOURNAL):
             match line:
                 case Changing(turn=turn, path=name, before=before, made=made):
                     change = Change(turn=turn, before=before, after=None, made=None)
-                    change.made = None if made is None else _read(made)
-                    changes.setdefault(_read(name), []).append(change)
+                    change.made = None if made is None else path_of(made)
+                    changes.setdefault(path_of(name), []).append(change)
                 case Changed(path=name, after=after):
-                    changes[_read(name)][-1].after = after
+                    for change in changes.get(path_of(name), [])[-1:]:
+                        change.after = after
                 case _:
                     pass
         return changes
@@ -194,9 +164,10 @@ class Checkpoints:
             Those that could not be put back, and why.
         """
         failed = []
+        self._needed = {step.then.digest for step in steps}
         for step in steps:
-            if step.obstacle:
-                failed.append((step, step.obstacle))
+            if why := step.obstacle or self._moved(step):
+                failed.append((step, why))
                 continue
             self.keep(step.path, made=outermost_missing(step.path))
             try:
@@ -204,6 +175,7 @@ class Checkpoints:
             except (OSError, ToolError) as error:
                 failed.append((step, str(error)))
             self.left(step.path)
+        self._needed = set()
         for step in sorted(steps, key=lambda step: len(step.path.parts), reverse=True):
             if step.then.kind == "nothing":  # the folders go when all files have gone
                 _remove_empty(step.path.parent, step.made)
@@ -224,10 +196,12 @@ class Checkpoints:
             return "its content is not kept any more"
         return ""
 
+    def _moved(self, step: Step) -> str:
+        """Say whether a file is not what it was when somebody decided on it."""
+        return "" if look_at(step.path)[0] == step.now else "it has changed just now"
+
     def _put(self, step: Step) -> None:
         path = step.path
-        if os.path.realpath(path) != str(path):  # a link has come in its way since
-            raise ToolError(f"{path} lies behind a link")
         if step.then.kind == "nothing":
             path.unlink(missing_ok=True)
             return
@@ -235,7 +209,8 @@ class Checkpoints:
         if stamp_of(data).hex() != step.then.digest:
             raise ToolError(f"what was kept of {path} is damaged")
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace(path, str(path), data, None, mode=step.then.mode)
+        before = path.stat() if os.access(path, os.W_OK) else None  # its owner stays
+        replace(path, str(path), data, before, mode=step.then.mode)
 
     def _store(self, digest: str, data: bytes) -> None:
         """Keep a content, and let the oldest go where that is too much."""
@@ -252,15 +227,15 @@ class Checkpoints:
             fresh.replace(kept)
             self._size += len(data)
             if self._size > MOST_BYTES:
-                self._shrink(spared=digest)
+                self._shrink(spared={digest, *self._needed})
         except OSError as error:
             self._fail(error)
 
-    def _shrink(self, spared: str) -> None:
+    def _shrink(self, spared: set[str]) -> None:
         contents = [
             (entry.stat().st_mtime_ns, entry.stat().st_size, entry.path)
             for entry in os.scandir(self.folder)
-            if entry.name not in {_JOURNAL, spared}
+            if entry.name not in {_JOURNAL, *spared}
         ]
         for _, size, name in sorted(contents):
             if self._size <= MOST_BYTES:
@@ -281,7 +256,7 @@ class Checkpoints:
     def _write(self, line: Line) -> None:
         if self._failed:
             return
-        data = msgspec.json.encode(line) + b"\n"
+        data = encode(line)
         try:
             if os.write(self._open(), data) < len(data):
                 raise OSError(0, "a line could not be written whole")
@@ -294,43 +269,6 @@ class Checkpoints:
             f"files are not kept any further, so later changes cannot be undone: {self.folder}: "
             f"{error.strerror}"
         )
-
-    def _lines(self) -> Iterator[Line]:
-        """Yield the journal's lines; a last one that was cut off is left out."""
-        journal = self.folder / _JOURNAL
-        try:
-            text = journal.read_bytes()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise AprError(f"cannot read {journal}: {error.strerror}") from None
-        for number, line in enumerate(text.split(b"\n")[:-1], 1):
-            try:
-                yield _decoder().decode(line)
-            except msgspec.MsgspecError as error:
-                raise AprError(f"{journal}:{number}: not a journal's line: {error}") from None
-
-
-def look_at(path: Path) -> tuple[State, bytes | None]:
-    """Return what is at a path, and the content of a file that is not too large."""
-    try:
-        status = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return State(), None
-    except OSError:
-        return State("other"), None
-    if not stat.S_ISREG(status.st_mode) or os.path.realpath(path) != str(path):
-        return State("other"), None
-    try:
-        found = look(path, str(path))
-    except FileNotFoundError:
-        return State(), None
-    except (OSError, ToolError):
-        return State("other"), None
-    mode = stat.S_IMODE(status.st_mode)
-    if found.data is None:
-        return State("large", found.stamp.decode(), mode), None
-    return State("file", found.stamp.hex(), mode), found.data
 
 
 def put_back(steps: Sequence[Step]) -> str:
@@ -360,17 +298,3 @@ def _remove_empty(folder: Path, made: Path | None) -> None:
         while made is not None and folder.is_relative_to(made):
             folder.rmdir()
             folder = folder.parent
-
-
-def _written(path: Path) -> str:
-    """Return a path as the journal has it: names are bytes, and not all are text."""
-    return quote_from_bytes(os.fsencode(path))
-
-
-def _read(name: str) -> Path:
-    return Path(os.fsdecode(unquote_to_bytes(name)))
-
-
-@cache
-def _decoder() -> msgspec.json.Decoder[Line]:
-    return msgspec.json.Decoder(Line)

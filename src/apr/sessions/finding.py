@@ -2,6 +2,7 @@
 
 import itertools
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -25,9 +26,14 @@ def files(root: Path) -> list[Path]:
     Projects of different names may share a folder (`/a/b` and `/a-b`): a file says whose it is. One
     that does not say it counts, so that what is wrong with it is told.
     """
+    return list(_last_first(root))
+
+
+def _last_first(root: Path) -> Iterator[Path]:
     here = legible(str(root))
-    found = [path for path in in_folder(folder(root)) if directory_of(path) in {here, None}]
-    return sorted(found, key=_changed, reverse=True)
+    for path in sorted(in_folder(folder(root)), key=_changed, reverse=True):
+        if directory_of(path) in {here, None}:
+            yield path
 
 
 def directory_of(path: Path) -> str | None:
@@ -46,7 +52,7 @@ def latest(root: Path) -> Stored:
     Raises:
         SessionError: there is none, or it is damaged.
     """
-    for path in files(root):
+    for path in _last_first(root):
         return load(path)
     raise SessionError(f"there is no session of {root} to go on with")
 

@@ -251,6 +251,25 @@ def test_the_oldest_contents_go_where_there_are_too_many(
     assert (session.root / "there.py").read_text() == "x" * 62
 
 
+def test_what_is_put_back_does_not_go_for_what_it_replaces(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 50)
+    turn = session.prompt()
+    session.write("there.py", "x" * 60)
+    assert session.back(turn) == []
+    assert (session.root / "there.py").read_bytes() == b"first\r\n"
+
+
+def test_a_file_that_changes_while_a_person_decides_stays(session: Session) -> None:
+    turn = session.prompt()
+    session.write("there.py", "ours\n")
+    steps = session.checkpoints.since(turn)
+    (session.root / "there.py").write_text("theirs\n")
+    assert [why for _, why in session.checkpoints.restore(steps)] == ["it has changed just now"]
+    assert (session.root / "there.py").read_text() == "theirs\n"
+
+
 def contents(session: Session) -> Iterator[Path]:
     return (path for path in session.kept.iterdir() if path.name != "journal.jsonl")
 
