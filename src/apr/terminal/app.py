@@ -104,10 +104,10 @@ class Terminal:
     async def run(self) -> bool:
         """Talk until the person leaves; return whether the last prompt went well."""
         with patch_stdout(raw=True), self._line.input.between_prompts():
-            with self._deeds.signalled():
+            work = asyncio.create_task(drive(self._assembled, self._queue.each(), self._sinks))
+            talk = asyncio.create_task(self._talk())
+            with self._deeds.signalled(talk.cancel):
                 self._greet()
-                work = asyncio.create_task(drive(self._assembled, self._queue.each(), self._sinks))
-                talk = asyncio.create_task(self._talk())
                 await asyncio.wait([work, talk], return_when=asyncio.FIRST_COMPLETED)
             if not talk.done():
                 talk.cancel()
@@ -116,7 +116,11 @@ class Terminal:
             self._queue.close()
             self._line.close()
             await self._status.close()
-            return await work
+            await asyncio.wait([talk])  # it gives the terminal back
+            went_well = await work
+            if not talk.cancelled():
+                talk.result()
+            return went_well
 
     def _greet(self) -> None:
         self._screen.say(f"apr · {self._agent.session.model} · {self._root}", "\x1b[1m")

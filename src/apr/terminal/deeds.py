@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from prompt_toolkit.key_binding import KeyPressEvent
 from apr.agent.permissions import Mode
 from apr.errors import AprError
 from apr.terminal.commands import Back, Desk, Leave
-from apr.terminal.keys import ESC_FREE, Deed
+from apr.terminal.keys import ESC_FREE, TWICE_S, Deed
 from apr.terminal.waiting import Queue
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Deeds:
         self._queue = queue
         self._line = line
         begun = desk.policy.mode
+        self._signalled_at = float("-inf")
         self._cycle = _CYCLE if begun in _CYCLE else (*_CYCLE, begun)
 
     def by_name(self) -> dict[str, Deed]:
@@ -47,7 +49,7 @@ class Deeds:
         empty = Condition(lambda: not self._line().buffer.text)
         return {
             "interrupt": Deed(lambda _event: self._interrupt(), ESC_FREE & (works | menu)),
-            "cancel": Deed(lambda _event: self._cancel()),
+            "cancel": Deed(self._pressed),
             "leave": Deed(lambda event: event.app.exit(exception=Leave())),
             "end": Deed(lambda event: event.app.exit(exception=Leave()), empty),
             "rewind": Deed(self._rewind, ESC_FREE & ~works & ~menu),
@@ -56,14 +58,31 @@ class Deeds:
         }
 
     @contextmanager
-    def signalled(self) -> Iterator[None]:
-        """Have the signal of Ctrl-C, where no prompt is open to take it, do what the key does."""
+    def signalled(self, leave: Callable[[], object]) -> Iterator[None]:
+        """Have the signal of Ctrl-C do what the key does, also where no prompt is open to take it.
+
+        Args:
+            leave: ends the conversation.
+        """
         loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(self._cancel))
+
+        def take() -> None:
+            if self._line().signalled():
+                return
+            again, self._signalled_at = self._signalled_lately(), time.monotonic()
+            if again:
+                leave()
+            else:
+                self._cancel()
+
+        signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(take))
         try:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+    def _signalled_lately(self) -> bool:
+        return time.monotonic() - self._signalled_at < TWICE_S
 
     def _interrupt(self) -> None:
         """Close the menu, or end the work; what waits is given back, for it may not fit now."""
@@ -74,6 +93,12 @@ class Deeds:
         self._agent.interrupt()
         if waiting := self._queue.take_all():
             line.set_draft("\n".join([*waiting, *filter(None, [line.buffer.text])]))
+
+    def _pressed(self, event: KeyPressEvent) -> None:
+        if self._signalled_lately():  # before the prompt was open
+            event.app.exit(exception=Leave())
+        else:
+            self._cancel()
 
     def _cancel(self) -> None:
         if self._screen.doing:

@@ -57,12 +57,13 @@ def bindings(keymap: Keymap, deeds: Mapping[str, Deed]) -> KeyBindings:
             again[strokes[0]] = deed
         else:
             _bind(keys, strokes, deed)
-    for key in dict.fromkeys([*once, *again]):
-        _bind(keys, (key,), _pressed(once.get(key), again.get(key)))
+    pressed = {key: _pressed(once.get(key), again.get(key)) for key in (*once, *again)}
+    for key, deed in pressed.items():
+        _bind(keys, (key,), deed)
     # As prompt_toolkit has it, but at once: that waits for what may follow, Enter as of Alt+Enter.
     _bind(keys, ("escape",), Deed(_to_normal_mode, ~ESC_FREE))
-    if {"cancel", "leave"} <= deeds.keys():  # the signal, as `kill -INT` sends it
-        _bind(keys, (Keys.SIGINT,), _pressed(deeds["cancel"], deeds["leave"]))
+    if "c-c" in pressed:  # the signal, as `kill -INT` sends it
+        _bind(keys, (Keys.SIGINT,), pressed["c-c"])
     return keys
 
 

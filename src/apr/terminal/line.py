@@ -111,7 +111,15 @@ class Line:
         Raises:
             BaseException: what a deed has ended it with.
         """
-        return await self.session.prompt_async(message, default=draft)
+        return await self.session.prompt_async(message, default=draft, handle_sigint=False)
+
+    def signalled(self) -> bool:
+        """Take the signal of Ctrl-C as the key; return False where no line is open."""
+        app = self.session.app
+        if not app.is_running or app.is_done:
+            return False
+        app.key_processor.send_sigint()
+        return True
 
     def prompt(self, typed: str) -> Prompt:
         """Return what a line asks for: what was pasted is in it, and the pictures that it names.
