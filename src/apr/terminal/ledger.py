@@ -1,19 +1,17 @@
 """The sink that counts: what the status line, /cost and /debug say of a session."""
 
-import difflib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
 
 from apr.agent.events import Event, Notice, PromptDone, ToolStarted
+from apr.memory.reading import Unreadable, text_of
 from ccpa.trace import AssistantTurn, HookEvent, ToolResult, ToolUseBlock, Usage
 
 _KEPT = 20
 """Hooks and notices that are remembered."""
-_LARGEST = 1_000_000
-"""Bytes of a file whose lines are counted."""
 
 
 class Answered(Struct, frozen=True, kw_only=True):
@@ -24,9 +22,14 @@ class Answered(Struct, frozen=True, kw_only=True):
 
 
 class Ledger:
-    """Counts as the session goes. What it remembers is bounded."""
+    """Counts as the session goes. What it remembers is bounded.
 
-    def __init__(self) -> None:
+    Args:
+        root: the project, which relative names of files start from.
+    """
+
+    def __init__(self, root: Path = Path()) -> None:
+        self._root = root
         self.answers = 0
         self.requests_ms = 0
         """Milliseconds that the model's server has taken for all answers."""
@@ -46,7 +49,7 @@ class Ledger:
             case AssistantTurn():
                 self._answered(event)
             case ToolStarted(call):
-                self._changes[call.id] = changed_lines(call)
+                self._changes[call.id] = changed_lines(call, self._root)
             case ToolResult(tool_use_id=id_, ok=ok):
                 added, removed = self._changes.pop(id_, (0, 0))
                 if ok:
@@ -99,22 +102,23 @@ def hook_in_a_line(event: HookEvent) -> str:
     return f"hook {event.event}{matcher}: {event.decision}, exit {event.exit_code}{took}  {said}"
 
 
-def changed_lines(call: ToolUseBlock) -> tuple[int, int]:
-    """Return how many lines an edit adds and removes. Called before it is made."""
+def changed_lines(call: ToolUseBlock, root: Path) -> tuple[int, int]:
+    """Return how many lines an edit adds and removes. Called before it is made.
+
+    A line that only moves counts as neither: so it takes no longer than to read the lines.
+    """
     given = call.input
     old, new = given.get("old_string"), given.get("new_string")
     if call.name == "Write":
-        old, new = _text(str(given.get("file_path"))), given.get("content")
-    if not isinstance(old, str) or not isinstance(new, str) or len(old) + len(new) > _LARGEST:
+        old, new = _text(root / str(given.get("file_path"))), given.get("content")
+    if not isinstance(old, str) or not isinstance(new, str):
         return 0, 0
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0)
-    signs = [one[:1] for number, one in enumerate(lines) if number > 1]  # behind the names
-    return signs.count("+"), signs.count("-")
+    before, after = Counter(old.splitlines()), Counter(new.splitlines())
+    return (after - before).total(), (before - after).total()
 
 
-def _text(name: str) -> str:
+def _text(path: Path) -> str:
     try:
-        path = Path(name)
-        return path.read_text() if path.stat().st_size < _LARGEST else ""
-    except (OSError, ValueError):
+        return text_of(path)
+    except (OSError, ValueError, Unreadable):  # a new file; no name of a file; no text
         return ""

@@ -16,6 +16,7 @@ import msgspec
 from apr import __version__
 from apr.errors import AprError
 from apr.legible import legible
+from apr.settings.schema import StatusLine
 from apr.terminal.commands import Desk
 from apr.ui.terminal import line
 
@@ -59,6 +60,7 @@ class StatusCommand:
         self._lines: list[StyleAndTextTuples] = []
         self._started = float("-inf")
         self._running: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
         self._again: asyncio.TimerHandle | None = None
         self._said = ""
         """What was wrong with it last."""
@@ -76,11 +78,9 @@ class StatusCommand:
 
     async def close(self) -> None:
         """End it."""
-        if self._again is not None:
-            self._again.cancel()
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        self._cancel()
+        async with self._turn:  # one that has been ended may still be going
+            pass
 
     def _state(self) -> tuple[object, ...]:
         """Return what the command is run anew for."""
@@ -101,20 +101,31 @@ class StatusCommand:
         )
 
     def _run(self) -> None:
-        before, self._running = self._running, None
-        self._running = asyncio.get_running_loop().create_task(self._write(before))
+        self._cancel()
+        self._running = asyncio.get_running_loop().create_task(self._write())
 
-    async def _write(self, before: "asyncio.Task[None] | None") -> None:
-        if before is not None:
-            before.cancel()
-            await asyncio.wait([before])
+    def _cancel(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+        if self._running is not None:
+            self._running.cancel()
+
+    async def _write(self) -> None:
+        async with self._turn:
+            wanted = await self._written()
+        if wanted is not None and wanted.refresh_interval is not None:
+            after = max(wanted.refresh_interval, _BETWEEN_S)
+            self._again = asyncio.get_running_loop().call_later(after, self._run)
+
+    async def _written(self) -> StatusLine | None:
+        """Have the command write the line; return what the settings say of it."""
         if (wait := self._started + _BETWEEN_S - time.monotonic()) > 0:
             await asyncio.sleep(wait)
         self._started = time.monotonic()
         wanted = self._desk.settings.status_line
         if wanted is None or wanted.type != "command" or not wanted.command.strip():
             self._lines = []
-            return
+            return None
         output = await self._output(wanted.command)
         padding = " " * max(wanted.padding, 0)
         width = self._desk.width() - len(padding)
@@ -122,9 +133,7 @@ class StatusCommand:
             [("", padding), *one] for one in written(output, width, colour=self._desk.colour)
         ]
         self._redraw()
-        if wanted.refresh_interval is not None:
-            after = max(wanted.refresh_interval, _BETWEEN_S)
-            self._again = asyncio.get_running_loop().call_later(after, self._run)
+        return wanted
 
     async def _output(self, command: str) -> str:
         """Run it; return what it has printed, nothing where it fails."""

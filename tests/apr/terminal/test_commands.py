@@ -99,7 +99,10 @@ def test_changes_are_reviewed_and_what_there_is_is_listed(begin: Begin, project:
     git(project, "add", ".")
     git(project, "commit", "--quiet", "--message=first")
     (project / "src/calc.py").write_text("def add(a, b):\n    return a + b\n")
-    terminal = begin(says("It adds now."), env={"EDITOR": "true"})
+    editor = project.parent / "editor"
+    editor.write_text('#!/bin/sh\nprintf "which line? "; read -r line\necho "$line" >> "$1"\n')
+    editor.chmod(0o755)
+    terminal = begin(says("It adds now."), env={"EDITOR": str(editor)})
     terminal.until("m · default · topic")
     terminal.enter("/review")
     terminal.until("It adds now\\.")
@@ -108,7 +111,10 @@ def test_changes_are_reviewed_and_what_there_is_is_listed(begin: Begin, project:
     terminal.enter("/init")
     terminal.until("reads it\\s+with your next prompt")
     terminal.enter("/memory 1")
-    terminal.until("APR\\.md is as it was")
+    terminal.until("which line\\?")
+    terminal.enter("- Use tabs.")
+    terminal.until("reads the new")
+    assert (project / "APR.md").read_text().endswith("- Use tabs.\n")
     for name, shown in (
         ("hooks", "There are no hooks"),
         ("skills", "There are no skills"),
@@ -154,6 +160,8 @@ def test_models_are_chosen_from_a_list_and_loaded(home: Path, project: Path, tin
         terminal.until("The model is demo, from the next request on")
         terminal.enter("/context")
         terminal.until("by the\\s+model's own tokenizer")
+        terminal.enter("/debug")
+        terminal.until("engine log")
         terminal.enter("hi")
         terminal.until("demo · default · [1-9]")
         leave(terminal)

@@ -61,8 +61,9 @@ class Desk(Struct, kw_only=True):
     width: Callable[[], int] = lambda: shutil.get_terminal_size().columns
 
     def __post_init__(self) -> None:
-        """Begin with the session's settings."""
+        """Begin with the session's settings, and nothing counted."""
         self.settings = self.plan.options.settings
+        self.ledger = Ledger(self.root)
 
     @property
     def root(self) -> Path:

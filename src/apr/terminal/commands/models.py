@@ -104,7 +104,7 @@ async def _switched(desk: Desk, name: str) -> AsyncIterator[str]:
     assembled = desk.assembled
     before, old = assembled.agent.session.model, assembled.agent.provider
     try:
-        provider, called = desk.plan.open_model(name)
+        provider, called = await asyncio.to_thread(desk.plan.open_model, name)
         if isinstance(provider, LocalModel):
             async for shown in _loaded(desk, provider, innermost(old)):
                 yield shown

@@ -2,8 +2,12 @@
 
 import asyncio
 import os
+import signal
 import subprocess
+import sys
+import termios
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from apr.errors import AprError
@@ -16,6 +20,8 @@ from apr.terminal.editor import command
 from apr.ui.terminal import line
 
 _OWN = "APR.md"
+_INPUT, _LOCAL = 0, 3
+"""Where a terminal's attributes have the flags of its input, and of its behaviour."""
 
 
 async def memory(desk: Desk, given: str) -> AsyncIterator[str]:
@@ -66,11 +72,34 @@ async def edit(path: Path) -> None:
         return subprocess.run(words, check=False).returncode
 
     try:
-        code = await run_in_terminal(run, in_executor=True)
+        with _lent():
+            code = await run_in_terminal(run, in_executor=True)
     except OSError as error:
         raise AprError(f"{words[0]} cannot be run ({error.strerror}); set EDITOR") from None
     if code:
         raise AprError(f"{words[0]} has ended with exit code {code}; {path} may not be saved")
+
+
+@contextmanager
+def _lent() -> Iterator[None]:
+    """Give another program the terminal as it expects it; Ctrl-C is that program's then."""
+    interrupted = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        descriptor = sys.stdin.fileno()
+        before = termios.tcgetattr(descriptor)
+    except (termios.error, OSError, ValueError):  # there is none
+        descriptor, before = -1, None
+    if before is not None:
+        usual = [*before]
+        usual[_INPUT] |= termios.ICRNL
+        usual[_LOCAL] |= termios.ECHO | termios.ICANON | termios.ISIG
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, usual)
+    try:
+        yield
+    finally:
+        if before is not None:
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGINT, interrupted)
 
 
 def _tell(desk: Desk, path: Path, text: str) -> None:
