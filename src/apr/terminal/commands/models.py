@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from apr.engine.state import EngineError, directory, identity, running
 from apr.errors import AprError
+from apr.models.header import ModelInfo
 from apr.models.ranking import Ranked
 from apr.models.resolve import DEMO
 from apr.providers.base import ProviderError
@@ -134,7 +135,7 @@ async def _loaded(desk: Desk, provider: LocalModel, old: object) -> AsyncIterato
     if desk.screen.doing:
         raise AprError("There is no room for it beside the model that is at work: Esc ends that.")
     yield line(f"There is no room for both: {gone.path.name} is taken out of memory.")
-    await asyncio.to_thread(_end, gone)
+    await asyncio.to_thread(end_engine, gone)
     try:
         await provider.load(desk.screen.say)
     except ProviderError:
@@ -143,23 +144,37 @@ async def _loaded(desk: Desk, provider: LocalModel, old: object) -> AsyncIterato
 
 
 def _in_the_way(provider: LocalModel, old: object) -> LocalModel | None:
-    """Return the model that must go for another to have room; None where there is room."""
-    from apr.engine.machine import free_memory, needed, plan
+    """Return the model that must go for another to have room; None where there is room.
+
+    Raises:
+        AprError: the other is broken, or there is too little memory for it alone.
+    """
+    from apr.engine.machine import free_memory, needed
     from apr.models.header import check
 
     if not isinstance(old, LocalModel) or old.endpoint is None or old.path == provider.path:
         return None
-    info, free = check(provider.path), free_memory()
+    held = needed(check(old.path), context=old.endpoint.context)
+    return None if fits_beside(check(provider.path), held, free_memory()) else old
+
+
+def fits_beside(info: ModelInfo, held: int, free: int) -> bool:
+    """Whether a model fits into what is free, beside one that holds `held` bytes. Pure.
+
+    Raises:
+        EngineError: it does not fit in that one's place either.
+    """
+    from apr.engine.machine import plan
+
     try:
         plan(info, free)
     except EngineError:
-        held = needed(check(old.path), context=old.endpoint.context)
         plan(info, free + held)
-        return old
-    return None
+        return False
+    return True
 
 
-def _end(model: LocalModel) -> None:
+def end_engine(model: LocalModel) -> None:
     """End the engine of a model. Another process that uses it starts it again when it asks."""
     from apr.engine.process import end
 

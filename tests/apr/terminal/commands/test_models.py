@@ -8,9 +8,12 @@ import pytest
 
 from apr.engine import state
 from apr.engine.process import end
+from apr.engine.state import EngineError
+from apr.models.header import check
 from apr.models.resolve import demo
 from apr.providers.local import LocalModel
 from apr.terminal.commands.about import innermost
+from apr.terminal.commands.models import end_engine, fits_beside
 from tests.apr.terminal.commands.conftest import Person, Sit
 
 
@@ -73,3 +76,26 @@ async def test_a_model_that_cannot_be_loaded_leaves_the_one_before(sit: Sit, mod
     assert "The model is m, as before." in await person.type("/model cut")
     assert person.desk.assembled.agent.provider is provider
     await person.prompt("hi")
+
+
+def test_a_model_takes_the_place_of_another_where_there_is_no_room_for_both(tiny: Path) -> None:
+    info = check(tiny)
+    plenty, little = 1 << 33, 1 << 20
+    assert fits_beside(info, held=plenty, free=plenty)
+    assert not fits_beside(info, held=plenty, free=little)
+    with pytest.raises(EngineError, match="Not enough memory"):
+        fits_beside(info, held=little, free=little)
+
+
+async def test_a_model_whose_engine_had_to_go_is_loaded_again_when_it_is_needed(
+    models: Path,
+) -> None:
+    model = LocalModel(models / "tiny.gguf", "tiny", keep_alive=60)
+    await model.load(lambda _text: None)
+    assert model.endpoint is not None
+    first = model.endpoint.pid
+    end_engine(model)
+    assert first not in [engine.pid for _, engine in state.running(state.directory())]
+    await model.load(lambda _text: None)
+    assert model.endpoint.pid != first
+    await model.close()

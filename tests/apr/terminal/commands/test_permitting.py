@@ -5,6 +5,7 @@ from pathlib import Path
 
 from apr.providers.base import UserMessage
 from tests.apr.assembled import results
+from tests.apr.sandbox.conftest import needs_sandbox
 from tests.apr.terminal.commands.conftest import Sit
 
 LOCAL = ".apr/settings.local.json"
@@ -122,6 +123,25 @@ async def test_a_directory_is_the_projects_own_at_once(sit: Sit, tmp_path: Path)
     asked = [m.text for m in person.model.asked[-1].messages if isinstance(m, UserMessage)]
     assert any(f"added the directory {other.resolve()}" in text for text in asked)
     assert "already" in await person.type("/add-dir ../other")
+
+
+@needs_sandbox
+async def test_confined_commands_can_write_in_a_directory_that_is_added(
+    sit: Sit, home: Path, tmp_path: Path
+) -> None:
+    (home / ".apr").mkdir()
+    (home / ".apr/settings.json").write_text('{"sandbox": {"enabled": true}}')
+    other = tmp_path / "other"
+    other.mkdir()
+    touch = ("Bash", {"command": f"touch {other}/made"})
+    person = sit({"go": [touch, "No.", touch, "Yes."]})
+    (refused,) = results(await person.prompt("go"))
+    assert not refused.ok
+    await person.type("/add-dir ../other")
+    (done,) = results(await person.prompt("go on"))
+    assert done.ok
+    assert (other / "made").exists()
+    await person.desk.assembled.close()
 
 
 async def test_what_is_no_directory_is_said(sit: Sit) -> None:
