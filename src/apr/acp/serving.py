@@ -1,9 +1,7 @@
 """The protocol on two descriptors, until the editor closes its side."""
 
 import asyncio
-import logging
 import signal
-import sys
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +18,6 @@ from apr.acp.server import Server
 from apr.acp.session import Source
 from apr.acp.wire import Pipes
 from apr.errors import AprError
-from apr.ui.terminal import line
 
 _MOST_SAID = 5
 """Mistakes in one request that its sender is told of."""
@@ -31,7 +28,6 @@ async def serve(source: Source, incoming: int, outgoing: int) -> None:
 
     A signal that asks us to go is taken for its leaving.
     """
-    logging.basicConfig(handlers=[_Lines()], level=logging.WARNING, force=True)
     connection: Connection
 
     async def handle(method: str, params: Any, notification: bool) -> Any:
@@ -74,14 +70,3 @@ def _mistakes(error: ValidationError) -> str:
     ]
     more = f"; and {len(said) - _MOST_SAID} more" if len(said) > _MOST_SAID else ""
     return "; ".join(said[:_MOST_SAID]) + more
-
-
-class _Lines(logging.Handler):
-    """What the package has to say, as lines on stderr, where editors keep a log."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        why = record.exc_info[1] if record.exc_info else None
-        if isinstance(why, ConnectionError):  # nobody is there to read the log either
-            return
-        told = f"{record.getMessage()}: {why}" if why is not None else record.getMessage()
-        sys.stderr.write(f"apr: {line(told)}\n")

@@ -106,6 +106,8 @@ class EditorSession:
         self._titled = bool(options.resume)
         self._telling = Telling(folders)
         self._work: _Work | None = None
+        self._opened = False
+        """Whether it has come to where it waits for prompts: hooks may come before."""
         self._waiting: asyncio.Queue[_Work | None] = asyncio.Queue()
         self._outgoing: asyncio.Queue[Event | asyncio.Future[None] | None] = asyncio.Queue()
         agent.gate.ask = self._ask
@@ -202,6 +204,8 @@ class EditorSession:
         """End the session and all it has started. If the editor is `gone`, nobody is told."""
         self.cancel()
         self._waiting.put_nowait(None)
+        if not self._opened:
+            self._driven.cancel()
         await asyncio.wait([self._driven])
         self._outgoing.put_nowait(None)
         if gone:
@@ -247,6 +251,7 @@ class EditorSession:
             self._outgoing.put_nowait(PromptDone("error", broke))
 
     async def _each(self) -> AsyncIterator[Prompt]:
+        self._opened = True
         while (work := await self._waiting.get()) is not None:
             if not work.done.done():
                 work.begun = True

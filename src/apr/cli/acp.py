@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import logging
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +14,10 @@ from apr.assembly import Options
 from apr.cli.model import add_model_options, provider_of
 from apr.cli.options import positive
 from apr.settings import load
+from apr.ui.terminal import line
 
 if TYPE_CHECKING:
+    from apr.acp.session import Source
     from apr.providers.base import Provider
 
 EPILOG = """\
@@ -40,6 +44,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until the editor closes the connection; return the exit code."""
     from apr.acp.serving import serve
+
+    logging.basicConfig(handlers=[_Lines()], level=logging.WARNING, force=True)
+    incoming, outgoing = _apart()
+    asyncio.run(serve(source_of(args), incoming, outgoing))
+    return 0
+
+
+def source_of(args: argparse.Namespace) -> "Source":
+    """Return where sessions come from: what the options and the settings say."""
     from apr.acp.session import Source
 
     def options(root: Path) -> Options:
@@ -62,10 +75,7 @@ def run(args: argparse.Namespace) -> int:
     def models(root: Path) -> list[str]:
         return [] if args.base_url else _on_this_disk(root)
 
-    source = Source(options=options, open_model=open_model, models=models, sees=args.vision)
-    incoming, outgoing = _apart()
-    asyncio.run(serve(source, incoming, outgoing))
-    return 0
+    return Source(options=options, open_model=open_model, models=models, sees=args.vision)
 
 
 def _on_this_disk(root: Path) -> list[str]:
@@ -89,3 +99,14 @@ def _apart() -> tuple[int, int]:
     os.dup2(2, 1)
     os.close(nothing)
     return incoming, outgoing
+
+
+class _Lines(logging.Handler):
+    """What the package has to say, as lines on stderr, where editors keep a log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        why = record.exc_info[1] if record.exc_info else None
+        if isinstance(why, ConnectionError):  # nobody is there to read the log either
+            return
+        told = f"{record.getMessage()}: {why}" if why is not None else record.getMessage()
+        sys.stderr.write(f"apr: {line(told)}\n")

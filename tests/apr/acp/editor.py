@@ -1,13 +1,19 @@
 """An editor for the tests: the protocol's own client, with what an editor remembers and holds."""
 
+import argparse
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from acp import RequestError, helpers, schema, spawn_agent_process
 from acp.client import ClientSideConnection
 
+from apr.acp.serving import serve
+from apr.cli.acp import configure, source_of
 from tests.apr.program import APR, environment
 
 
@@ -85,19 +91,60 @@ class Editor:
 async def editing(
     editor: Editor, home: Path, project: Path, url: str, *options: str, files: bool = False
 ) -> AsyncIterator[ClientSideConnection]:
-    """Start `apr acp` for an editor that offers its files, or not."""
-    words = ("acp", "--base-url", url, "--model", "m", *options)
+    """Serve an editor that offers its files, or not.
+
+    As `apr acp` does, on pipes, but in this process: the protocol's package takes most of a second
+    to load. `starting` starts the program itself.
+    """
+    parser = argparse.ArgumentParser()
+    configure(parser)
+    source = source_of(parser.parse_args(["--base-url", url, "--model", "m", *options]))
+    (incoming, theirs), (ours, outgoing) = os.pipe(), os.pipe()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(home).items():
+            patch.setenv(name, value)
+        serving = asyncio.create_task(serve(source, incoming, outgoing))
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=1 << 26)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        await loop.connect_read_pipe(lambda: protocol, os.fdopen(ours, "rb"))
+        pipe, flow = await loop.connect_write_pipe(
+            asyncio.streams.FlowControlMixin, os.fdopen(theirs, "wb")
+        )
+        writer = asyncio.StreamWriter(pipe, flow, None, loop)
+        connection = ClientSideConnection(editor, writer, reader)  # type: ignore[arg-type]
+        try:
+            await _initialized(connection, files)
+            yield connection
+        finally:
+            await connection.close()
+            writer.close()
+            await serving
+            for descriptor in (incoming, outgoing):
+                os.close(descriptor)
+
+
+@asynccontextmanager
+async def starting(
+    editor: Editor, home: Path, project: Path, *options: str, files: bool = False
+) -> AsyncIterator[ClientSideConnection]:
+    """Start `apr acp` for an editor."""
     async with spawn_agent_process(
         editor,  # type: ignore[arg-type]
         APR,
-        *words,
+        "acp",
+        *options,
         env=environment(home),
         cwd=project,
     ) as (connection, _process):
-        fs = schema.FileSystemCapabilities(read_text_file=files, write_text_file=files)
-        can = schema.ClientCapabilities(fs=fs)
-        await connection.initialize(protocol_version=1, client_capabilities=can)
+        await _initialized(connection, files)
         yield connection
+
+
+async def _initialized(connection: ClientSideConnection, files: bool) -> None:
+    fs = schema.FileSystemCapabilities(read_text_file=files, write_text_file=files)
+    can = schema.ClientCapabilities(fs=fs)
+    await connection.initialize(protocol_version=1, client_capabilities=can)
 
 
 async def prompt(connection: ClientSideConnection, session: str, text: str) -> Any:

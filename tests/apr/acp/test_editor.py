@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acp import RequestError, helpers, schema, spawn_agent_process
+from acp import RequestError, helpers, schema
 
 from ccpa.scripted.chaos import Chaos
 from ccpa.scripted.server import ScriptedModel, serving
-from tests.apr.acp.editor import Editor, begin, editing, prompt
-from tests.apr.program import APR, calls, environment, says
+from tests.apr.acp.editor import Editor, begin, editing, prompt, starting
+from tests.apr.program import calls, says
 
 READ = calls(("Read", {"file_path": "src/calc.py"}))
 FIX = {"file_path": "src/calc.py", "old_string": "a - b", "new_string": "a + b"}
@@ -31,7 +31,8 @@ async def test_a_task_is_done_and_the_editor_sees_all_of_it(
     home: Path, project: Path, url: str
 ) -> None:
     editor = Editor()
-    async with editing(editor, home, project, url) as connection:
+    words = ("--base-url", url, "--model", "m")
+    async with starting(editor, home, project, *words) as connection:
         session = await connection.new_session(cwd=str(project), mcp_servers=[])
         done = await prompt(connection, session.session_id, "fix add")
     assert done.stop_reason == "end_turn"
@@ -310,16 +311,7 @@ async def test_the_model_is_one_of_those_on_the_disk(home: Path, project: Path, 
     models.mkdir(parents=True)
     for name in ("one", "two"):
         (models / f"{name}.gguf").write_bytes(tiny.read_bytes())
-    async with spawn_agent_process(
-        Editor(),  # type: ignore[arg-type]
-        APR,
-        "acp",
-        "--model",
-        "one",
-        env=environment(home),
-        cwd=project,
-    ) as (connection, _process):
-        await connection.initialize(protocol_version=1)
+    async with starting(Editor(), home, project, "--model", "one") as connection:
         session = await connection.new_session(cwd=str(project), mcp_servers=[])
         _mode, option = session.config_options or []
         assert (option.id, option.category, option.current_value) == ("model", "model", "one")
