@@ -18,11 +18,12 @@ from prompt_toolkit.layout.processors import Processor, Transformation, Transfor
 from apr.agent.prompt import Prompt
 from apr.errors import AprError
 from apr.legible import legible
+from apr.patterns import Pattern
 from apr.providers.base import Image
 from apr.ui.terminal import plain
 
 FIRST, LAST = 0x10F000, 0x10FFFD
-MARK = re.compile(f"[{chr(FIRST)}-{chr(LAST)}]")
+MARK = Pattern(f"[{chr(FIRST)}-{chr(LAST)}]")
 """A character that may stand for a chip."""
 _TAB = "    "
 
@@ -65,25 +66,20 @@ Chip = Pasted | Picture
 
 
 class Chips:
-    """The chips of a session, by the mark that stands for each in a line.
+    """The chips of a session, by the mark that stands for each in a line."""
 
-    Args:
-        first: the number of the first mark; only tests begin elsewhere.
-    """
-
-    def __init__(self, first: int = 0) -> None:
-        self._next = first
+    def __init__(self) -> None:
+        self._added = 0
         self._numbers = {Pasted: 0, Picture: 0}
         self._chips: dict[str, Chip] = {}
         self._labels: dict[str, str] = {}
 
     def add(self, chip: Chip) -> str:
         """Return the mark that stands for a chip from now on. After thousands the oldest go."""
-        mark = chr(FIRST + self._next % (LAST - FIRST + 1))
-        self._next += 1
-        self._numbers[type(chip)] += 1
+        mark = chr(FIRST + self._added % (LAST - FIRST + 1))
+        self._added += 1
         self._chips[mark] = chip
-        self._labels[mark] = _label(chip, self._numbers[type(chip)])
+        self._labels.pop(mark, None)
         return mark
 
     def get(self, mark: str) -> Chip | None:
@@ -92,7 +88,7 @@ class Chips:
 
     def labelled(self, text: str) -> str:
         """Return a line as people read it: with the label in place of each mark."""
-        return MARK.sub(lambda match: self._labels.get(match[0], match[0]), text)
+        return MARK.sub(lambda match: self._label(match[0]), text)
 
     def marked(self, text: str) -> str:
         """Return a line that `labelled` has given out, with the marks again."""
@@ -104,9 +100,14 @@ class Chips:
 
     def parts(self, typed: str) -> Iterator[tuple[str, Chip | None]]:
         """Yield the pieces of a line in order: what was typed, and each mark with its chip."""
-        for piece in re.split(f"({MARK.pattern})", typed):
-            if piece:
-                yield piece, self._chips.get(piece)
+        at = 0
+        for match in MARK.finditer(typed):
+            if match.start() > at:
+                yield typed[at : match.start()], None
+            yield match[0], self._chips.get(match[0])
+            at = match.end()
+        if at < len(typed):
+            yield typed[at:], None
 
     def prompt(self, typed: str) -> Prompt:
         """Return what a line asks for: pasted texts whole, and its pictures by their labels.
@@ -125,6 +126,14 @@ class Chips:
         text = legible("".join(pieces))
         verbatim = text.startswith("/") and not typed.startswith("/")
         return Prompt(text, tuple(images), verbatim)
+
+    def _label(self, mark: str) -> str:
+        """Return the label of a mark, numbered when it is first seen: most of a history never is."""
+        chip = self._chips.get(mark)
+        if chip is not None and mark not in self._labels:
+            self._numbers[type(chip)] += 1
+            self._labels[mark] = _label(chip, self._numbers[type(chip)])
+        return self._labels.get(mark, mark)
 
 
 class Display(Processor):

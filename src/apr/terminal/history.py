@@ -78,9 +78,10 @@ class PromptHistory(History):
         except OSError as error:
             self._tell(error)
             return
+        decoder = msgspec.json.Decoder(Entry)
         for written in reversed(lines):
             try:
-                entry = _decoder.decode(written)
+                entry = decoder.decode(written)
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue  # cut short by a full disk, or not ours
             yield "".join(self._called_up(entry, folder / "pasted"))
@@ -124,9 +125,6 @@ class PromptHistory(History):
             else:
                 chip = Pasted(lines=piece.lines, characters=piece.characters, content=path)
                 yield self._chips.add(chip)
-
-
-_decoder = msgspec.json.Decoder(Entry)
 
 
 def _keep(chip: Chip, folder: Path) -> KeptText | KeptPicture:

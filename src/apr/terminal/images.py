@@ -1,14 +1,13 @@
 """Pictures that a person names: pasted, dropped on the window, or typed behind an `@`."""
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from apr.agent.calls import Checked, check
 from apr.agent.loop import Agent
 from apr.errors import AprError
+from apr.patterns import Pattern
 from apr.terminal.chips import Picture
 from apr.tools.errors import ToolError
 from apr.tools.files import look
@@ -19,7 +18,7 @@ from ccpa.trace import ToolUseBlock
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 _LONGEST = 8_000
 """Characters of a paste that may be the paths of some files."""
-_NAMED = re.compile(
+_NAMED = Pattern(
     r"(?<![\w`@/.\\])@(?:\"(?P<quoted>[^\"\n]+)\""
     r"|(?P<plain>(?:\\[^\n]|[^\s\\\"'@])+?\.(?:png|jpe?g|gif|webp))(?!\w|\.\w))",
     re.IGNORECASE,
@@ -56,6 +55,8 @@ def dropped(pasted: str) -> list[str]:
         return []
     if "\n" not in text and text.startswith(("/", "~")) and _exists(text):
         return [text]
+    import shlex
+
     try:
         words = text.split() if text.startswith("file:") else shlex.split(text)
     except ValueError:  # quotes that do not end: prose
@@ -105,6 +106,8 @@ def _path(word: str) -> str:
     """Return the path that a URL of this machine means; what is none stays as it is."""
     if not word.startswith(("file:///", "file://localhost/")):
         return word
+    from urllib.parse import unquote, urlsplit
+
     return unquote(urlsplit(word).path)
 
 

@@ -1,14 +1,19 @@
 """What is pasted: read in one go, a chip where it is long, whole where it is sent."""
 
 import re
+from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout.controls import BufferControl
+from prompt_toolkit.layout.processors import TransformationInput
 
 from apr.legible import legible
-from apr.terminal.chips import Chips, Pasted, Picture
+from apr.terminal.chips import Chips, Display, Pasted, Picture
 from apr.terminal.paste import MOST_CHARACTERS, MOST_LINES, PasteParser, cleaned, folded
 from tests.apr.program import says
 from tests.apr.terminal.conftest import Begin
@@ -73,13 +78,45 @@ def test_what_was_pasted_is_no_command() -> None:
     assert not chips.prompt(f"/review {mark}").verbatim
 
 
-def test_chips_are_numbered_by_kind_and_the_oldest_go_when_there_are_thousands() -> None:
+def test_chips_are_numbered_by_kind_as_they_are_seen() -> None:
     chips = Chips()
     picture = Picture(media_type="image/png", content=b"x")
-    marks = [chips.add(picture) for _ in range(5000)]
-    assert chips.labelled(marks[-1]) == "[Image #5000]"
+    marks = [chips.add(picture) for _ in range(5)]
     text = chips.add(Pasted(lines=3, characters=5, content="a\nb\nc"))
-    assert chips.labelled(text) == "[Pasted text #1 +3 lines]"
+    assert chips.labelled(f"{marks[4]} {text} {marks[0]} {marks[4]}") == (
+        "[Image #1] [Pasted text #1 +3 lines] [Image #2] [Image #1]"
+    )
+
+
+def test_after_thousands_the_oldest_chips_go() -> None:
+    chips = Chips()
+    first, *_, last = [
+        chips.add(Pasted(lines=1, characters=1, content=str(number))) for number in range(4095)
+    ]
+    assert first == last
+    assert chips.prompt(last).text == "4094"
+
+
+def test_what_is_shown_of_a_line_has_no_control_characters_and_a_place_for_each() -> None:
+    chips = Chips()
+    line = f"a{chips.add(Pasted(lines=2, characters=3, content='x'))}\tb\u202ec"
+    seen, where, back = displayed(chips, line)
+    assert seen == "a[Pasted text #1 +2 lines]    b\\u202ec"
+    assert [seen[where(at)] for at in range(len(line))] == ["a", "[", " ", "b", "\\", "c"]
+    assert [back(where(at)) for at in range(len(line) + 2)] == list(range(len(line) + 2))
+    assert back(5) == 1
+    assert displayed(chips, "plain")[0] == "plain"
+
+
+def displayed(chips: Chips, line: str) -> tuple[str, Callable[[int], int], Callable[[int], int]]:
+    """What is shown of a line, and where its characters are in that, and the other way round."""
+    document = Document(line)
+    control = BufferControl(Buffer(document=document))
+    shown = Display(chips).apply_transformation(
+        TransformationInput(control, document, 0, lambda at: at, [("", line)], 80, 24)
+    )
+    text = "".join(fragment[1] for fragment in shown.fragments)
+    return text, shown.source_to_display, shown.display_to_source
 
 
 def test_a_long_paste_is_a_chip_and_is_sent_whole(begin: Begin) -> None:
