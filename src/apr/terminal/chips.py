@@ -128,7 +128,7 @@ class Chips:
         return Prompt(text, tuple(images), verbatim)
 
     def _label(self, mark: str) -> str:
-        """Return the label of a mark, numbered when it is first seen: most of a history never is."""
+        """Return a mark's label, numbered when it is first seen: most of a history never is."""
         chip = self._chips.get(mark)
         if chip is not None and mark not in self._labels:
             self._numbers[type(chip)] += 1

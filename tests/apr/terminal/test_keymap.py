@@ -1,6 +1,7 @@
 """Keys are data: what ships, and what a user puts over it."""
 
 import contextlib
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apr.terminal.keymap import Keymap, KeysError, load, over, strokes
+
+TERMINAL_MD = Path(__file__).parents[3] / "docs/terminal.md"
 
 
 @pytest.fixture
@@ -59,6 +62,11 @@ def test_every_action_that_ships_says_what_it_does(shipped: Keymap) -> None:
     assert described["Ctrl-G, Ctrl-X Ctrl-E"] == "opens what is typed in $VISUAL or $EDITOR"
     assert all(does for does in described.values())
     assert len(described) == len(shipped.actions)
+
+
+def test_the_documentation_lists_the_keys_that_ship(shipped: Keymap) -> None:
+    documented = re.findall(r"^\| ([^|]+) \| `(\w+)` \| ", TERMINAL_MD.read_text(), re.MULTILINE)
+    assert documented == [(shipped.shown(action), action) for action in shipped.actions]
 
 
 def test_a_users_keys_stand_over_those_that_ship(shipped: Keymap) -> None:
