@@ -1,6 +1,7 @@
 """The server's side of the protocol: sessions are made, loaded, worked on and closed."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from apr.acp.errors import failed, wrong
 from apr.acp.folders import Folders
 from apr.acp.prompts import NotTaken, prompt_of
 from apr.acp.session import Busy, EditorSession, Failed, Source
-from apr.assembly import assemble
+from apr.assembly import Assembled, assemble
 from apr.errors import AprError
 from apr.models.resolve import DEMO
 from apr.tools.files import Disk, Storage
@@ -93,7 +94,6 @@ class Server:
         **kwargs: Any,
     ) -> schema.LoadSessionResponse:
         """Take up a stored session, and tell the editor what was said in it."""
-        await self._let_go(session_id)
         session = await self._begin(cwd, additional_directories, mcp_servers, resume=session_id)
         await session.history(listing.stored(_directory(cwd), session_id).records)
         self._later(session.introduce())
@@ -108,7 +108,6 @@ class Server:
         **kwargs: Any,
     ) -> schema.ResumeSessionResponse:
         """Take up a stored session without telling it again."""
-        await self._let_go(session_id)
         session = await self._begin(cwd, additional_directories, mcp_servers, resume=session_id)
         self._later(session.introduce())
         return schema.ResumeSessionResponse(modes=session.modes(), config_options=session.config())
@@ -194,7 +193,10 @@ class Server:
         """End every session: the editor is gone."""
         for task in self._behind:
             task.cancel()
-        await asyncio.gather(*(session.close(gone=True) for session in self._sessions.values()))
+        closing = [session.close(gone=True) for session in self._sessions.values()]
+        for failure in await asyncio.gather(*closing, return_exceptions=True):
+            if failure is not None:
+                logging.warning("A session did not end as it should: %s", failure)
         self._sessions.clear()
 
     def _set(self, session: EditorSession, option: str, value: str | bool) -> None:
@@ -247,6 +249,8 @@ class Server:
         try:
             if resume is not None:
                 listing.stored(root, resume)
+                if not fork:
+                    await self._let_go(resume)
             options = self._source.options(root)
             provider, model = self._source.open_model(options, None)
             options = msgspec.structs.replace(
@@ -259,13 +263,24 @@ class Server:
                 core_tools=model == DEMO,
             )
             assembled = assemble(options, provider, model)
-            await assembled.open()
-            models = await asyncio.to_thread(self._source.models, root)
+            try:
+                await assembled.open()
+                models = await asyncio.to_thread(self._source.models, root)
+            except BaseException:
+                await _abandon(assembled)
+                raise
         except AprError as error:
             raise wrong(str(error)) from None
         session = EditorSession(assembled, options, self._editor, folders, self._source, models)
         self._sessions[session.id] = session
         return session
+
+
+async def _abandon(assembled: Assembled) -> None:
+    """Let a session go that never began."""
+    if assembled.store is not None:
+        assembled.store.close()
+    await assembled.close()
 
 
 def _directory(name: str) -> Path:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime
+import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -264,8 +265,11 @@ class EditorSession:
                 if not event.done():
                     event.set_result(None)
                 continue
-            for update in (*self._telling.updates(event), *self._besides(event)):
-                await self._tell(update)
+            try:
+                for update in (*self._telling.updates(event), *self._besides(event)):
+                    await self._tell(update)
+            except Exception:  # what cannot be told must not keep the rest from being
+                logging.exception("An update could not be sent")
             if isinstance(event, PromptDone) and self._work is not None:
                 self._work.finish(event)
 

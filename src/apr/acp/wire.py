@@ -183,6 +183,6 @@ def encoded(message: dict[str, Any]) -> bytes:
     """Return a message as a line. What JSON cannot hold is put in other words, never left out."""
     try:
         return msgspec.json.encode(message) + b"\n"
-    except (TypeError, UnicodeEncodeError):  # half a surrogate pair, in a model's words
+    except (TypeError, OverflowError, UnicodeEncodeError):  # in a model's words: half a character
         text = json.dumps(message, default=str, ensure_ascii=False)
         return text.encode("utf-8", "replace") + b"\n"

@@ -444,3 +444,35 @@ async def test_one_prompt_at_a_time_and_sessions_beside_each_other(
             assert (await prompt(connection, second, "quickly")).stop_reason == "end_turn"
             await connection.close_session(session_id=first)
             assert (await work).stop_reason == "cancelled"
+
+
+async def test_a_server_that_cannot_be_reached_keeps_no_session_from_working(
+    home: Path, project: Path
+) -> None:
+    servers = [
+        schema.HttpMcpServer(type="http", name="web", url="http://127.0.0.1:9/mcp", headers=[]),
+        schema.SseMcpServer(type="sse", name="old", url="http://127.0.0.1:9/sse", headers=[]),
+    ]
+    with serving(ScriptedModel([says("Hello.")])) as url:
+        async with editing(Editor(), home, project, url) as connection:
+            session = await begin(connection, project, mcp_servers=servers)
+            assert (await prompt(connection, session, "hi")).stop_reason == "end_turn"
+            through_acp = schema.AcpMcpServer(type="acp", name="x", server_id="x")
+            with pytest.raises(RequestError, match="by no way we know"):
+                await begin(connection, project, mcp_servers=[through_acp])
+
+
+async def test_an_open_session_is_taken_up_anew(home: Path, project: Path) -> None:
+    model = ScriptedModel([says("One."), says("Two."), says("Three.")])
+    with serving(model) as url:
+        async with editing(Editor(), home, project, url) as connection:
+            session = await begin(connection, project)
+            await prompt(connection, session, "say one")
+            with pytest.raises(RequestError, match="there is no session"):
+                await connection.load_session(
+                    cwd=str(project), session_id=session[:8], mcp_servers=[]
+                )
+            await prompt(connection, session, "say two")
+            await connection.resume_session(cwd=str(project), session_id=session)
+            assert (await prompt(connection, session, "say three")).stop_reason == "end_turn"
+    assert "say one" in str(model.requests[2])
