@@ -4,6 +4,8 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 
+from prompt_toolkit.utils import is_dumb_terminal
+
 from apr.engine.state import EngineError, directory, identity, running
 from apr.errors import AprError
 from apr.models.header import ModelInfo
@@ -22,7 +24,7 @@ from apr.ui.terminal import line
 async def model(desk: Desk, given: str) -> AsyncIterator[str]:
     """List the models on this disk, or go over to another."""
     now = desk.assembled.agent.session.model
-    if given == "list":
+    if given == "list" or (not given and is_dumb_terminal() and not desk.plan.server):
         for shown in _listed(await asyncio.to_thread(found, desk), now, desk.width()):
             yield shown
         return
@@ -114,8 +116,7 @@ async def _switched(desk: Desk, name: str) -> AsyncIterator[str]:
         yield f"The model is {before}, as before."
         return
     assembled.use(provider, called)
-    if not desk.screen.doing:  # else it is still being asked; it is closed with the session
-        await old.close()
+    await old.close()  # what is idle of it: an answer that is still coming comes to its end
     yield line(f"The model is {called}, from the next request on.")
     if assembled.core_only:
         yield "It is shown the eight core tools: it knows no others."

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from apr.agent.prompt import Prompt
 from apr.errors import AprError
+from apr.hooks.command import Ran, run
 from apr.legible import legible
 from apr.terminal.commands.desk import Desk
 from apr.terminal.commands.layout import wrapped
@@ -16,6 +17,8 @@ from apr.ui.terminal import line
 
 _MOST = 40_000
 """Characters of a difference that the prompt holds; fewer where the context is small."""
+_MOST_FILES = 100
+"""Files that are listed."""
 _SHARE = 0.4
 """The part of the context that it may take, at 3 characters a token."""
 _SECONDS = 60.0
@@ -110,7 +113,9 @@ def asked(change: Change, most: int) -> str:
     how = f", as it is there: `git show {change.at}:PATH`" if change.at else ""
     stat = f"Files:\n{change.stat}" if change.stat else ""
     if change.new:
-        listed = "\n".join(f" {name}" for name in change.new)
+        listed = "\n".join(f" {name}" for name in change.new[:_MOST_FILES])
+        if len(change.new) > _MOST_FILES:
+            listed += f"\n and {len(change.new) - _MOST_FILES:,} more"
         stat += f"\nNew files, which are not in the difference; read them:\n{listed}\n"
     inner = shown.replace("</difference", "< /difference")  # it ends where we say
     return _ASK.format(what=change.what, how=how, stat=stat, difference=inner)
@@ -128,7 +133,7 @@ async def _working_tree(root: Path, what: str, start: str) -> Change:
 
 
 async def _difference(root: Path, what: str, between: tuple[str, ...], at: str = "") -> Change:
-    stat = await _git(root, *_DIFF, "--stat", *between, "--")
+    stat = await _git(root, *_DIFF, "--stat", f"--stat-count={_MOST_FILES}", *between, "--")
     difference = await _git(root, *_DIFF, *between, "--")
     return Change(what=what, stat=stat, difference=difference, at=at)
 
@@ -160,7 +165,7 @@ async def _git(root: Path, *words: str) -> str:
     Raises:
         AprError: it fails, takes too long, or is not there.
     """
-    return await _run(root, *await _unfiltered(root), *words)
+    return _said(await _ran(root, *await _unfiltered(root), *words))
 
 
 async def _unfiltered(root: Path) -> tuple[str, ...]:
@@ -168,32 +173,31 @@ async def _unfiltered(root: Path) -> tuple[str, ...]:
 
     Those in the user's own configuration stay.
     """
-    try:
-        told = await _run(
-            root, "config", "--show-scope", "--get-regexp", "--name-only", "^filter[.]"
-        )
-    except AprError:  # there are none
+    asked_for = ("config", "--show-scope", "--get-regexp", "--name-only", "^filter[.]")
+    ran = await _ran(root, *asked_for)
+    if ran.exit_code == 1:  # there are none
         return ()
-    rows = (row.partition("\t") for row in told.splitlines())
+    rows = (row.partition("\t") for row in _said(ran).splitlines())
     names = [name for scope, _, name in rows if scope in {"local", "worktree"}]
     return tuple(word for name in names for word in ("-c", f"{name}="))
 
 
-async def _run(root: Path, *words: str) -> str:
-    from apr.hooks.command import run
-
+async def _ran(root: Path, *words: str) -> Ran:
     program = shutil.which("git")
     if program is None:
         raise AprError("git is not installed: there is nothing to compare with")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1"}
-    ran = await run(
+    return await run(
         (program, "--no-pager", *_HARMLESS, *words),
         b"",
         cwd=root,
         environment={**kept, **quiet},
         seconds=_SECONDS,
     )
+
+
+def _said(ran: Ran) -> str:
     if ran.exit_code:
         raise AprError(f"git: {line(ran.err or 'it has failed')}")
     return legible(ran.out)

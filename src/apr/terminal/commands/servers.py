@@ -28,19 +28,19 @@ _VERBS = ("approve", "reject", "reconnect", "on", "off")
 
 async def mcp(desk: Desk, given: str) -> AsyncIterator[str]:
     """List the servers, say all of one, or change how it is with one."""
-    words = given.split()
-    if not words:
+    verb, _, name = given.partition(" ")
+    if not given:
         for shown in _listed(desk):
             yield shown
         return
-    if words[0] not in _VERBS:
+    if verb not in _VERBS:
         for shown in _described(_served(desk, given), desk.width()):
             yield shown
         return
-    if len(words) != 2:
-        raise AprError(f"usage: /mcp {words[0]} NAME")
-    doing = _judged if words[0] in {"approve", "reject"} else _changed
-    async for shown in doing(desk, words[0], words[1]):
+    if not name.strip():
+        raise AprError(f"usage: /mcp {verb} NAME")
+    doing = _judged if verb in {"approve", "reject"} else _changed
+    async for shown in doing(desk, verb, name.strip()):
         yield wrapped(line(shown), desk.width())
 
 
