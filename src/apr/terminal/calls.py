@@ -33,6 +33,7 @@ _TELLING = (
     "task_id",
 )
 _NUMBERED = re.compile(r"^\s*\d+\t", re.MULTILINE)
+_WRAPPER = re.compile(r"</?tool_use_error>")
 _MARKS = {"completed": "☑", "in_progress": "◐", "pending": "☐"}
 _SAYS_ENOUGH = frozenset({"Edit", "Write", "NotebookEdit", "TodoWrite"})
 _SHOWS_OUTPUT = frozenset({"Bash", "BashOutput", "Monitor"})
@@ -79,7 +80,7 @@ def outcome(call: ToolUseBlock, result: ToolResult) -> str:
     elif effects is not None and effects.exit_code:
         told = f"exit code {effects.exit_code}"
     elif not result.ok:
-        told = _first(re.sub(r"</?tool_use_error>", "", content))
+        told = _first(_WRAPPER.sub("", content))
     else:
         told = _OUTCOMES.get(call.name, _plainly)(call, content)
     if result.duration_ms is not None and result.duration_ms >= 1000:
@@ -122,6 +123,9 @@ _OUTCOMES: Mapping[str, Callable[[ToolUseBlock, str], str]] = {
     "Grep": _found,
     "Bash": _ran,
     "TodoWrite": _todos,
+    "Edit": lambda _call, _content: "",
+    "Write": lambda _call, _content: "",
+    "NotebookEdit": lambda _call, content: _first(content),
     "Agent": lambda _call, content: _first(content),
 }
 
@@ -147,7 +151,10 @@ def glance(call: ToolUseBlock, result: ToolResult) -> tuple[list[Line], int]:
     effects = result.side_effects
     if effects is not None and effects.exit_code:
         lines = lines[1:]  # says the exit code
-    shown = lines if len(lines) <= OUTPUT_LINES + 1 else lines[:OUTPUT_LINES]
+    if len(lines) > OUTPUT_LINES + 1:  # what went wrong is said at the end
+        shown = lines[:OUTPUT_LINES] if result.ok else lines[-OUTPUT_LINES:]
+    else:
+        shown = lines
     return [[("dim", _bounded(text))] for text in shown], len(lines) - len(shown)
 
 
@@ -158,7 +165,7 @@ def _is_output(call: ToolUseBlock, result: ToolResult) -> bool:
 
 def body(result: ToolResult) -> list[str]:
     """Return the lines of a result, fit for a terminal."""
-    text = plain(result.content.replace("\r\n", "\n").strip("\n"))
+    text = plain(_WRAPPER.sub("", result.content).replace("\r\n", "\n").strip("\n"))
     return [isolated(untabbed(line)) for line in text.split("\n")] if text else []
 
 
@@ -175,6 +182,12 @@ def _list(todos: Any) -> Iterator[Line]:
             style = {"completed": "dim", "in_progress": "bold"}.get(status, "")
             text = isolated(one_line(str(one.get("content", ""))))
             yield [("ansicyan", f"{_MARKS.get(status, '☐')} "), (style, text)]
+
+
+def further(call: ToolUseBlock) -> dict[str, Any]:
+    """Return of a call's input what its headline does not say."""
+    said = _telling(call)
+    return {name: value for name, value in call.input.items() if value != said}
 
 
 def arguments(given: Mapping[str, Any], most: int) -> tuple[list[Line], int]:

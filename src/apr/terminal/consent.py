@@ -20,7 +20,7 @@ from apr.errors import AprError
 from apr.settings.files import read
 from apr.settings.write import change
 from apr.terminal.calls import arguments, headline
-from apr.terminal.cells import isolated
+from apr.terminal.cells import folded, isolated
 from apr.terminal.differences import Change, counts, drawn
 from apr.terminal.differences import change as change_of
 from apr.terminal.ink import Line, also
@@ -155,9 +155,9 @@ class Consent:
         """Return what is typed or chosen. The choices are their keys, and what those mean."""
         self._choices, self._chosen = choices, None
         self._typed = asyncio.get_running_loop().create_future()
-        self._screen.panel = lambda _columns: list(self._panel(title))
+        self._screen.panel = lambda columns: list(self._panel(title, columns))
         if not self._screen.moves:
-            self._screen.put(self._panel(title))
+            self._screen.put(self._panel(title, self._screen.columns))
         self._screen.changed()
         try:
             return await self._typed
@@ -165,12 +165,16 @@ class Consent:
             self._typed, self._screen.panel = None, None
             self._screen.changed()
 
-    def _panel(self, title: str) -> Iterator[Line]:
+    def _panel(self, title: str, columns: int) -> Iterator[Line]:
+        """Yield the open question. No rule is cut: who chooses it has to have seen it."""
         more = f" · {self._queued} more after this" if self._queued else ""
         yield [(_ASK, title), ("dim", f" a key and Enter, or ↑ ↓ and Enter{more}")]
         for at, (key, text) in enumerate(self._choices):
-            line: Line = [(_ASK, f"  {key}  "), ("", text)]
-            yield also(line, "reverse") if at == self._chosen else line
+            before: Line = [(_ASK, f"  {key}  ")]
+            for part in folded([("", text)], columns - 5):
+                line: Line = [*before, *part]
+                yield also(line, "reverse") if at == self._chosen else line
+                before = [("", "     ")]
         yield [("dim", "     or say what to do instead")]
 
     def _move(self, by: int) -> None:
@@ -192,7 +196,8 @@ class Consent:
         if call.name == "ExitPlanMode":
             yield from self._screen.markdown(str(call.input.get("plan", "")), columns)
             return
-        yield [("", f"  {isolated(one_line(question.reason))}")]
+        if question.access.command is None or not question.reason.startswith("No rule allows"):
+            yield [("", f"  {isolated(one_line(question.reason))}")]  # the parts say that better
         if question.access.command is not None:
             yield from self._command(question, question.access.command)
         elif (made := _change(question, self._gate.policy.root)) is not None:

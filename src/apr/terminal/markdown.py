@@ -76,6 +76,8 @@ class Markdown:
             moving = []
         if apart and end.strip() and height:
             moving = [*moving, *_begun(end, columns)][-height:]
+        if self._gap and moving and len(moving) < height:
+            moving = [[], *moving]
         return final, moving
 
     def close(self, columns: int) -> list[Line]:

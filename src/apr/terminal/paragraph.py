@@ -58,7 +58,7 @@ class Paragraph:
     def close(self, columns: int) -> list[Line]:
         """See `Block`."""
         lines = list(self._wrapped(self._text(""), columns))
-        return self._prefixed(lines)
+        return self._prefixed(lines) if any(lines) or not self._shown else []
 
     def _carry(self, columns: int) -> list[Line]:
         """Make all but the last line final, and read no further back than that."""

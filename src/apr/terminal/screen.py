@@ -23,7 +23,7 @@ from apr.agent.events import (
 )
 from apr.agent.loop import INTERRUPTED
 from apr.terminal import calls
-from apr.terminal.cells import cut, cut_line, isolated, line_width, width
+from apr.terminal.cells import cut, cut_line, isolated, line_width, width, wrapped
 from apr.terminal.differences import counts, drawn
 from apr.terminal.ink import RESET, Line, painted
 from apr.terminal.markdown import Markdown
@@ -153,7 +153,7 @@ class Screen:
             case Compaction(tokens_before=before, tokens_after=after):
                 self.say(f"the conversation was summed up: {before:,} -> {after:,} tokens", _DIM)
             case Notice(text):
-                self.say(text, _DIM)
+                self.put(self._told(text, "dim"))
             case UserPrompt():
                 self._kept.clear()
                 self._last = None
@@ -358,7 +358,8 @@ class Screen:
             told = " · ".join(filter(None, (crew.told(), told)))
         if going.change is not None and result.ok:
             come, go = counts(going.change)
-            told = " · ".join(filter(None, (f"+{come:,} -{go:,}", told)))
+            new = "new file" if going.change.before is None else ""
+            told = " · ".join(filter(None, (new, f"+{come:,} -{go:,}", told)))
         if not result.ok:
             yield calls.headline(going.call, self.columns)
             yield [("ansired", f"  ✗ {isolated(told)}")]
@@ -368,13 +369,17 @@ class Screen:
         rest = cut(told, self.columns - line_width(head) - 3)
         yield [*head, ("dim", f" · {isolated(rest)}")] if told else head
 
+    def _told(self, text: str, style: str) -> Iterator[Line]:
+        """Yield what is told in sentences, broken between words."""
+        return wrapped([(style, isolated(plain(text)))], self.columns)
+
     def _over(self, error: str | None) -> None:
         self._end_answer()
         self._writing.end(0)
         self.work.cleared()
         self.doing = ""
         if error is not None:
-            self.say("interrupted" if error == INTERRUPTED else error, _RED)
+            self.put(self._told("interrupted" if error == INTERRUPTED else error, "ansired"))
 
     def _separate(self, kind: Kind) -> None:
         """Leave a line empty between what is said and what is done."""
@@ -389,10 +394,11 @@ def _in_full(going: Going, result: ToolResult, columns: int) -> Iterator[Line]:
     if going.change is not None:
         yield from _indented(drawn(going.change, columns - 2, 10**6)[0])
     else:
-        yield from _indented(calls.arguments(going.call.input, 10**6)[0])
+        yield from _indented(calls.arguments(calls.further(going.call), 10**6)[0])
     told = one_line(calls.outcome(going.call, result))
     yield [("dim" if result.ok else "ansired", f"  {'⎿' if result.ok else '✗'} {isolated(told)}")]
-    yield from ([("dim", f"    {text}")] for text in calls.body(result))
+    lines = calls.body(result)
+    yield from ([("dim", f"    {text}")] for text in (lines if lines != [told] else ()))
 
 
 def _whole_thought(thought: str) -> Iterator[Line]:

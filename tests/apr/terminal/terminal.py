@@ -11,15 +11,24 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pyte
+from wcwidth import wcwidth
 
 from ccpa.scripted.server import ScriptedModel
 from tests.apr.program import APR, environment
 
 PATIENCE_S = 40.0
+
+
+class Screen(pyte.HistoryScreen):
+    """A screen that does not stop at characters without width, as pyte's own does."""
+
+    def draw(self, data: str) -> None:
+        super().draw("".join(c for c in data if wcwidth(c) or unicodedata.combining(c)))
 
 
 class Terminal:
@@ -37,7 +46,7 @@ class Terminal:
         env: Mapping[str, str] | None = None,
     ) -> None:
         columns, rows = size
-        self.screen = pyte.HistoryScreen(columns, rows, history=5000)
+        self.screen = Screen(columns, rows, history=5000)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
         self._master, slave = pty.openpty()
@@ -56,7 +65,9 @@ class Terminal:
 
     def type(self, text: str) -> None:
         """Press the keys of a text."""
-        os.write(self._master, text.encode())
+        left = text.encode()
+        while left:
+            left = left[os.write(self._master, left) :]
 
     def enter(self, text: str) -> None:
         """Type a line and press Enter."""
@@ -87,6 +98,22 @@ class Terminal:
             self._read()
         return self.text()
 
+    def shows(self, wanted: str, normal: Callable[[str], str]) -> str:
+        """Wait until what is to be read is `wanted`, volatile parts aside; return what is."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (text := normal(self.text())) != wanted and time.monotonic() < deadline:
+            self._read()
+        return text
+
+    def rests(self, quiet_s: float = 2.0) -> str:
+        """Wait until what is to be read has not changed for a while; return it."""
+        text, since = self.text(), time.monotonic()
+        while time.monotonic() - since < quiet_s:
+            self._read()
+            if (now := self.text()) != text:
+                text, since = now, time.monotonic()
+        return text
+
     def leave(self) -> int:
         """Wait until the program has ended; return its exit code."""
         deadline = time.monotonic() + PATIENCE_S
@@ -108,6 +135,7 @@ class Terminal:
         with contextlib.suppress(OSError):  # the program has closed its side
             data = os.read(self._master, 1 << 16)
             self.raw += data
-            if b"\x1b[6n" in data:  # it asks where the cursor is, as terminals are asked
-                os.write(self._master, b"\x1b[1;1R")
             self._stream.feed(data)
+            if b"\x1b[6n" in data:  # it asks where the cursor is, as terminals are asked
+                at = self.screen.cursor
+                os.write(self._master, b"\x1b[%d;%dR" % (at.y + 1, at.x + 1))
