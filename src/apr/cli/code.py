@@ -130,7 +130,7 @@ def _talk(args: argparse.Namespace, options: Options) -> int:
     from apr.terminal.resume import choose
     from apr.ui.terminal import coloured
 
-    options = msgspec.structs.replace(options, approves=True)
+    options = msgspec.structs.replace(options, asks=True, approves=True)
     if options.resume == _ASKED:
         chosen = asyncio.run(choose(options.root, colour=coloured(sys.stdout)))
         if chosen is None:
