@@ -94,11 +94,8 @@ def kept(desk: Desk, rung: Rung, key: Path_, given: str) -> Iterator[str]:
         AprError: there is no such key, the value does not fit, or the file cannot be used.
         OSError: it cannot be written.
     """
-    from apr.settings.write import change
-
     path = file_of(desk.root, rung)
-    change(path, key, given)
-    renew(desk)
+    put(desk, path, key, given)
     yield wrapped(line(f"{dotted(key)} is written to {path}."), desk.width())
     here = [
         one
@@ -115,7 +112,31 @@ def kept(desk: Desk, rung: Rung, key: Path_, given: str) -> Iterator[str]:
         yield "It counts from the next session on."
 
 
-def renew(desk: Desk) -> None:
+def put(desk: Desk, path: Path, key: Path_, given: str) -> None:
+    """Write a value into a settings file, and have it count where it can.
+
+    Raises:
+        AprError: the settings could not be used so; then the file is as it was.
+        OSError: it cannot be written.
+    """
+    from apr.settings.write import change, replace
+
+    try:
+        before = path.read_bytes()
+    except FileNotFoundError:
+        before = None
+    change(path, key, given)
+    try:
+        _renew(desk)
+    except AprError:
+        if before is None:
+            path.unlink()
+        else:
+            replace(path.resolve(), before)
+        raise
+
+
+def _renew(desk: Desk) -> None:
     """Have the settings count as they are now, in so far as they can in a session that runs.
 
     Raises:

@@ -13,8 +13,7 @@ from apr.assembly import Options, directory
 from apr.errors import AprError
 from apr.settings import Settings, files, rules
 from apr.settings.files import read
-from apr.settings.write import change
-from apr.terminal.commands.configuring import Rung, destination, file_of, renew
+from apr.terminal.commands.configuring import Rung, destination, file_of, put
 from apr.terminal.commands.desk import Desk
 from apr.terminal.commands.layout import table, wrapped
 from apr.ui.terminal import line
@@ -159,9 +158,8 @@ def _added(desk: Desk, behavior: Behavior, rule: Rule, rung: Rung) -> Iterator[s
         return
     path = file_of(desk.root, rung)
     known = _in_file(path, rung, behavior)
-    if str(rule) not in known:
-        change(path, ("permissions", behavior), _json([*known, str(rule)]))
-    renew(desk)
+    after = known if str(rule) in known else [*known, str(rule)]
+    put(desk, path, ("permissions", behavior), _json(after))
     yield line(f"{behavior} {rule}, written to {path}.")
     if rule not in getattr(desk.policy, behavior):
         yield "It has no effect here: see /config permissions."
@@ -180,9 +178,8 @@ def _removed(desk: Desk, rule: Rule) -> Iterator[str]:
             if rung == "managed" or path.parent.name == ".claude":
                 yield line(f"{path} has it: it is taken out there, for apr does not write it.")
                 continue
-            change(path, ("permissions", behavior), _json(left))
+            put(desk, path, ("permissions", behavior), _json(left))
             yield line(f"{behavior} {rule} is taken out of {path}.")
-    renew(desk)
     stays = _of(desk.settings, desk.plan.options)
     for behavior in _BEHAVIORS:
         now = getattr(desk.policy, behavior)

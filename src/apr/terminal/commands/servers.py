@@ -7,14 +7,13 @@ import msgspec
 
 from apr.errors import AprError
 from apr.mcp.approval import Verdict, judge
-from apr.mcp.config import Server
+from apr.mcp.config import Configured, Server
 from apr.mcp.config import load as load_servers
 from apr.mcp.failures import Gone
 from apr.mcp.gather import surroundings
 from apr.mcp.listing import Listing, full_name
 from apr.settings.files import read
-from apr.settings.write import change
-from apr.terminal.commands.configuring import file_of, renew
+from apr.terminal.commands.configuring import file_of, put
 from apr.terminal.commands.desk import Desk
 from apr.terminal.commands.layout import table, wrapped
 from apr.ui.terminal import line
@@ -117,21 +116,24 @@ def _keep(desk: Desk, name: str, *, approve: bool) -> None:
         before = list(data.get(key) or ())
         after = [one for one in before if one != name] + ([name] if wanted else [])
         if after != before:
-            change(path, (key,), msgspec.json.encode(after).decode())
-    renew(desk)
+            put(desk, path, (key,), msgspec.json.encode(after).decode())
 
 
 def _configured(desk: Desk) -> list[tuple[Server, Verdict]]:
     """Return the servers that the files name now, and what may be done with each."""
-    options, settings = desk.plan.options, desk.plan.settings()
-    found = load_servers(
+    settings, found = desk.plan.settings(), _found(desk)
+    return [(server, judge(server, settings, found)) for server in found.servers]
+
+
+def _found(desk: Desk) -> Configured:
+    options = desk.plan.options
+    return load_servers(
         desk.root,
-        surroundings(desk.root, settings),
+        surroundings(desk.root, desk.plan.settings()),
         flags=options.mcp,
         strict=options.only_mcp,
         sources=options.sources,
     )
-    return [(server, judge(server, settings, found)) for server in found.servers]
 
 
 def _listed(desk: Desk) -> Iterator[str]:
@@ -151,6 +153,8 @@ def _listed(desk: Desk) -> Iterator[str]:
         if server.name not in running
     ]
     yield from table(rows, desk.width())
+    for notice in _found(desk).notices:
+        yield wrapped(line(notice), desk.width(), first="✗ ", rest="  ")
     if not rows:
         yield "There are no MCP servers. apr mcp add adds one."
     elif any(state == "not approved" for _, state, _ in rows):

@@ -49,6 +49,18 @@ async def test_what_is_no_key_or_does_not_fit_is_refused(sit: Sit, home: Path) -
     assert not (home / ".apr/settings.json").exists()
 
 
+async def test_what_would_keep_apr_from_starting_is_not_written(sit: Sit, home: Path) -> None:
+    person = sit()
+    path = home / ".apr/settings.json"
+    assert "not a permission rule" in await person.type('/config permissions.allow ["Bash("]')
+    assert not path.exists()
+    await person.type("/config model tiny")
+    for value in ('permissions.deny ["Bash("]', 'permissions.additionalDirectories ["nowhere"]'):
+        await person.type(f"/config {value}")
+        assert json.loads(path.read_text()) == {"model": "tiny"}
+    assert person.desk.policy.deny == ()
+
+
 async def test_a_key_that_nobody_has_set_is_said_to_be_so(sit: Sit) -> None:
     assert await sit().type("/config model") == "model is not set.\n"
 

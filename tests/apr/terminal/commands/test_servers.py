@@ -99,6 +99,11 @@ async def test_what_is_wrong_with_a_server_is_said(sit: Sit, project: Path) -> N
     await person.desk.assembled.close()
 
 
+async def test_an_entry_that_is_no_use_is_listed_as_such(sit: Sit, project: Path) -> None:
+    (project / ".mcp.json").write_text('{"mcpServers": {"odd": {"type": "carrier pigeon"}}}')
+    assert "✗ MCP server odd" in await sit(approves=True).type("/mcp")
+
+
 async def test_only_what_the_project_brings_needs_approval(sit: Sit, project: Path) -> None:
     person = sit(approves=True)
     assert "There are no MCP servers" in await person.type("/mcp")
