@@ -21,6 +21,7 @@ from apr.agent.asking import Answer, Question
 from apr.agent.events import Event, Notice, PromptDone
 from apr.agent.limits import MAX_TURNS
 from apr.agent.loop import INTERRUPTED
+from apr.agent.offers import offers
 from apr.agent.permissions import Mode
 from apr.agent.prompt import Prompt
 from apr.assembly import Assembled, Options
@@ -28,7 +29,6 @@ from apr.errors import AprError
 from apr.providers.base import Provider
 from apr.settings import SettingsError, permission_mode
 from apr.settings.allowing import allow
-from apr.terminal.offers import offers
 from apr.ui.terminal import line
 from ccpa.trace import AssistantTurn, Usage, UserPrompt
 

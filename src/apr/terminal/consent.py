@@ -15,16 +15,15 @@ from msgspec import Struct
 
 from apr.agent.asking import Answer, Question
 from apr.agent.gate import Gate
+from apr.agent.offers import Offers, offers, parts
 from apr.agent.permissions import Rule, decide
 from apr.errors import AprError
-from apr.settings.files import read
-from apr.settings.write import change
+from apr.settings.allowing import allow
 from apr.terminal.calls import arguments, headline
 from apr.terminal.cells import folded, isolated
 from apr.terminal.differences import Change, counts, drawn
 from apr.terminal.differences import change as change_of
 from apr.terminal.ink import Line, also
-from apr.terminal.offers import Offers, offers, parts
 from apr.terminal.screen import Screen
 from apr.ui.terminal import line as one_line
 from apr.ui.terminal import plain
@@ -266,13 +265,8 @@ class Consent:
             session.app.pre_run_callables.append(put)
 
     def _remember(self, rules: tuple[Rule, ...]) -> None:
-        path = self._gate.policy.root / ".apr" / "settings.local.json"
         try:
-            layer = read(path, "local")
-            known = ((layer.data if layer else {}).get("permissions") or {}).get("allow") or []
-            new = [str(rule) for rule in rules if str(rule) not in known]
-            value = msgspec.json.encode([*known, *new]).decode()
-            change(path, ("permissions", "allow"), value)
+            path = allow(map(str, rules), self._gate.policy.root)
         except (OSError, AprError) as error:
             self._screen.say(f"the rule could not be kept: {error}", "\x1b[31m")
         else:
