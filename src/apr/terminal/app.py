@@ -89,6 +89,8 @@ class Terminal:
                 keymap=keymap,
                 sees=plan.options.vision,
                 vim=plan.options.settings.editor_mode == "vim",
+                keeps=plan.options.persist,
+                days=plan.options.settings.cleanup_period_days,
             ),
             self._agent,
             self._queue,
@@ -143,7 +145,10 @@ class Terminal:
             except Leave as leave:
                 self.next = leave.to
                 return
-            except (KeyboardInterrupt, EOFError):
+            except KeyboardInterrupt:  # a dumb terminal's prompt has keys of its own
+                if self._deeds.signal():
+                    return
+            except EOFError:
                 return
 
     async def _take(self, typed: str) -> str:

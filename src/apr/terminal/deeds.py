@@ -67,19 +67,21 @@ class Deeds:
         loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGINT)
 
         def take() -> None:
-            if self._line().signalled():
-                return
-            again, self._signalled_at = self._signalled_lately(), time.monotonic()
-            if again:
+            if not self._line().signalled() and self.signal():
                 leave()
-            else:
-                self._cancel()
 
         signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(take))
         try:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+    def signal(self) -> bool:
+        """Do what Ctrl-C does, where no key of the line has; return whether it means to leave."""
+        again, self._signalled_at = self._signalled_lately(), time.monotonic()
+        if not again:
+            self._cancel()
+        return again
 
     def _signalled_lately(self) -> bool:
         return time.monotonic() - self._signalled_at < TWICE_S

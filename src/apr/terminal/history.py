@@ -62,12 +62,16 @@ class PromptHistory(History):
         root: the project.
         chips: what stands in a line for what was pasted.
         warn: told once, if they cannot be kept.
+        keeps: whether those that are added now are there for later sessions.
     """
 
-    def __init__(self, root: Path, chips: Chips, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, root: Path, chips: Chips, warn: Callable[[str], None], *, keeps: bool = True
+    ) -> None:
         super().__init__()
         self._root = root
         self._chips = chips
+        self._keeps = keeps
         self._warn: Callable[[str], None] | None = warn
 
     def load_history_strings(self) -> Iterable[str]:
@@ -88,6 +92,8 @@ class PromptHistory(History):
 
     def store_string(self, string: str) -> None:
         """Keep a prompt."""
+        if not self._keeps:
+            return
         try:
             folder = self._folder()
             line = tuple(
@@ -98,7 +104,7 @@ class PromptHistory(History):
         except OSError as error:
             self._tell(error)
 
-    def forget(self, days: int = DAYS) -> None:
+    def forget(self, days: int) -> None:
         """Remove what was pasted more than so many days ago, and not called up since."""
         before = time.time() - days * 86_400
         with contextlib.suppress(OSError):

@@ -22,7 +22,7 @@ from apr.errors import AprError
 from apr.legible import legible
 from apr.terminal import completion, images
 from apr.terminal.chips import Chips, Display
-from apr.terminal.history import PromptHistory
+from apr.terminal.history import DAYS, PromptHistory
 from apr.terminal.images import NoPicture
 from apr.terminal.keymap import Keymap
 from apr.terminal.keys import Deed, bindings
@@ -42,6 +42,10 @@ class Setting(Struct, frozen=True, kw_only=True):
     """Whether the model can be shown pictures."""
     vim: bool = False
     """Whether it is edited as in vi."""
+    keeps: bool = True
+    """Whether what is typed can be called up in later sessions."""
+    days: int | None = None
+    """How long what was pasted is kept; None for the usual time."""
 
 
 class Line:
@@ -80,7 +84,8 @@ class Line:
         """Whether the line that was sent last answers a question."""
         self.input = PasteInput()
         self._chips = Chips()
-        self._history = PromptHistory(agent.context.root, self._chips, say)
+        self._days = DAYS if setting.days is None else setting.days
+        self._history = PromptHistory(agent.context.root, self._chips, say, keeps=setting.keeps)
         paste = KeyBindings()
         paste.add(Keys.BracketedPaste)(self._paste)
         own = bindings(setting.keymap, {**self._deeds(), **deeds})
@@ -169,7 +174,7 @@ class Line:
 
     def close(self) -> None:
         """Remove what nobody has called up for long."""
-        self._history.forget()
+        self._history.forget(self._days)
 
     def _deeds(self) -> dict[str, Deed]:
         """Return what actions do within the line."""

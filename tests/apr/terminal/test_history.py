@@ -56,11 +56,11 @@ def test_what_was_pasted_long_ago_goes(root: Path) -> None:
     chips = Chips()
     line = chips.add(Pasted(lines=1, characters=3, content="abc"))
     history(root, chips).store_string(f"see {line}")
-    history(root).forget()
+    history(root).forget(30)
     assert list(history(root, chips).load_history_strings()) != [f"see {GONE}"]
     (pasted,) = (kept(root).parent / "pasted").iterdir()
     os.utime(pasted, (0, 0))
-    history(root).forget()
+    history(root).forget(30)
     assert list(history(root).load_history_strings()) == [f"see {GONE}"]
 
 
@@ -111,6 +111,15 @@ def test_sessions_that_run_at_once_lose_nothing(root: Path) -> None:
     for name in ("a", "b"):
         assert all(f"{name} {number} x" in found for number in range(200))
     assert sum(bool(line) for line in found.splitlines()) == 400
+
+
+def test_a_session_that_is_not_kept_has_a_history_of_its_own(root: Path) -> None:
+    history(root).store_string("before")
+    private = PromptHistory(root, Chips(), pytest.fail, keeps=False)
+    assert list(private.load_history_strings()) == ["before"]
+    private.append_string("secret")
+    assert private.get_strings()[-1] == "secret"
+    assert list(history(root).load_history_strings()) == ["before"]
 
 
 def test_a_history_that_cannot_be_kept_is_told_once(root: Path) -> None:

@@ -126,6 +126,20 @@ def test_control_c_clears_what_is_typed_and_then_does_not_leave(begin: Begin) ->
     terminal.until("Read\\.")
 
 
+def test_a_dumb_terminal_has_the_keys_too(begin: Begin) -> None:
+    terminal = begin(says("Read."), env={"TERM": "dumb"})
+    terminal.until("\n>")
+    terminal.type("a")
+    terminal.until("> a")
+    terminal.type(CTRL_C)
+    terminal.until("Ctrl-C again leaves")
+    terminal.type(f"b{CTRL_J}c{ENTER}")
+    terminal.until("Read\\.")
+    assert terminal.asked().endswith("b\nc")
+    terminal.type(CTRL_D)
+    assert terminal.leave() == 0
+
+
 def test_the_signal_does_what_control_c_does(begin: Begin) -> None:
     terminal = begin()
     terminal.until("m · default")
