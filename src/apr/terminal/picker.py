@@ -56,11 +56,14 @@ async def pick(
 
     No other prompt may be open meanwhile. What is printed appears above.
     """
+    from prompt_toolkit.utils import is_dumb_terminal
+
     if not choices:
         return None
-    return (
-        await _Picker(question, choices, preview, deeper, colour=colour).application().run_async()
-    )
+    if is_dumb_terminal():
+        return await _asked(question, choices)
+    picker = _Picker(question, choices, preview, deeper, colour=colour)
+    return await picker.application().run_async()
 
 
 def matching(typed: str, texts: Sequence[str]) -> list[int]:
@@ -98,6 +101,33 @@ def _gaps(word: str, text: str) -> int | None:
     return None if start < 0 else at - start + 1 - len(word)
 
 
+async def _asked(question: str, choices: Sequence[Choice[T]]) -> T | None:
+    """Have a person choose where nothing can be drawn: a number is typed, or more of the name."""
+    from prompt_toolkit import PromptSession
+
+    session = PromptSession[str]()
+    output = session.output
+    texts = [_text(choice) for choice in choices]
+    found = list(range(len(choices)))
+    while True:
+        output.write_raw(f"{line(question)}\n")
+        for number, at in enumerate(found[:ROWS], 1):
+            choice = choices[at]
+            output.write_raw(f"{number:3}  {line(f'{choice.title}  {choice.note}')}\n")
+        hint = f"{len(found)} in all. A number takes one, other text searches, nothing leaves: "
+        typed = (await session.prompt_async(hint)).strip()
+        if not typed:
+            return None
+        if typed.isdecimal() and 0 < int(typed) <= min(len(found), ROWS):
+            return choices[found[int(typed) - 1]].value
+        found = matching(typed, texts)
+
+
+def _text(choice: Choice[T]) -> str:
+    """Return all that a choice is found by."""
+    return line(f"{choice.title}  {choice.note}  {choice.search}".strip())
+
+
 class _Picker(Generic[T]):
     """The state of one choice: what is typed, what that leaves, and where the person is in it."""
 
@@ -112,7 +142,7 @@ class _Picker(Generic[T]):
     ) -> None:
         self._question = line(question)
         self._choices = choices
-        self._texts = [line(f"{c.title} {c.note} {c.search}") for c in choices]
+        self._texts = [_text(choice) for choice in choices]
         self._preview = preview
         self._deeper = deeper
         self._colour = colour

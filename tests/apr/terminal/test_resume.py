@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from apr.agent.events import Remembered
+from apr.providers.base import AssistantMessage, UserMessage
 from apr.sessions.writer import SessionWriter
 from ccpa.scripted.chaos import Chaos
 from ccpa.trace import AssistantTurn, TextBlock, UserPrompt
@@ -34,7 +36,10 @@ def keep(
     try:
         writer = SessionWriter(root, id_, model="m", warn=lambda _text: None)
         writer(UserPrompt(v=1, turn=0, text=prompt))
-        writer(AssistantTurn(v=1, turn=1, blocks=[TextBlock(answer)], stop_reason="end_turn"))
+        writer(Remembered(UserMessage(prompt)))
+        said = TextBlock(answer)
+        writer(AssistantTurn(v=1, turn=1, blocks=[said], stop_reason="end_turn"))
+        writer(Remembered(AssistantMessage((said,))))
         if name is not None:
             writer.call(name)
         writer.close()
@@ -134,6 +139,18 @@ def test_names_of_strangers_are_shown_on_one_line_on_any_terminal(
     terminal.until("apr · m")
 
 
+def test_a_dumb_terminal_is_asked_for_a_number(begin: Begin, home: Path, project: Path) -> None:
+    keep(home, project, "one", "a question", "an answer")
+    keep(home, project, "two", "something else", "an answer")
+    terminal = begin(
+        options=("--resume",), env={"TERM": "dumb"}, ready="1  something else[^$]*2  a question"
+    )
+    terminal.enter("question")
+    terminal.until("1 in all")
+    terminal.enter("1")
+    terminal.until("> a question\\s+an answer")
+
+
 def test_the_answer_that_was_being_given_when_it_crashed_is_asked_for_again(
     begin: Begin, home: Path
 ) -> None:
@@ -222,11 +239,12 @@ def test_another_session_is_gone_on_with_without_leaving(
     terminal.until("Which session\\?[^$]*an older question[^$]*Enter takes it")
     assert "where are you" not in terminal.text().partition("Which session")[2]
     terminal.type("\r")
-    terminal.until("> an older question\\s+an older answer")
     terminal.until(IDLE)
+    second = terminal.text().rpartition("what can be typed here")[2]
+    assert "> an older question\nan older answer" in second
     terminal.enter("and now?")
     terminal.until("There\\.")
-    assert "an older question" not in terminal.asked()
+    assert "an older question" in asked(terminal)
     assert "where are you?" not in asked(terminal)
     terminal.enter("/quit")
     assert terminal.leave() == 0
