@@ -24,6 +24,7 @@ def prompt_of(blocks: Sequence[Any], *, sees: bool) -> Prompt:
         NotTaken: the model cannot be given one of them, or there is none.
     """
     parts: list[str] = []
+    attached: list[str] = []
     images: list[Image] = []
     for block in blocks:
         match block:
@@ -36,7 +37,7 @@ def prompt_of(blocks: Sequence[Any], *, sees: bool) -> Prompt:
             case schema.EmbeddedResourceContentBlock(
                 resource=schema.TextResourceContents(uri=uri, text=text)
             ):
-                parts.append(f'<file path="{path_of(uri) or uri}">\n{text}\n</file>')
+                attached.append(_file(path_of(uri) or uri, text))
             case schema.EmbeddedResourceContentBlock(
                 resource=schema.BlobResourceContents(uri=uri, mime_type=kind, blob=blob)
             ):
@@ -47,9 +48,15 @@ def prompt_of(blocks: Sequence[Any], *, sees: bool) -> Prompt:
                 raise NotTaken("the model cannot hear: write what you want to say")
             case _:
                 raise NotTaken(f"a block of the type {type(block).__name__} is not understood")
-    if not any(part.strip() for part in parts) and not images:
+    if not any(part.strip() for part in parts) and not attached and not images:
         raise NotTaken("the prompt is empty")
-    return Prompt("\n\n".join(parts), tuple(images))
+    return Prompt("\n\n".join(parts), tuple(images), attached="\n\n".join(attached))
+
+
+def _file(path: str, text: str) -> str:
+    """Return a file as the model is shown it: it ends where we say, whatever stands in it."""
+    inner = text.replace("</file", "< /file")
+    return f'<file path="{path}">\n{inner}\n</file>'
 
 
 def _picture(media_type: str, data: str, *, sees: bool) -> Image:

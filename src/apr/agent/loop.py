@@ -273,11 +273,11 @@ class Agent:
 
     async def _take(self, prompt: Prompt, preface: str) -> AsyncIterator[Event]:
         """Take a prompt into the history, unless a hook refuses it."""
-        yield UserPrompt(v=1, turn=self.session.next_turn(), text=prompt.text)
+        yield UserPrompt(v=1, turn=self.session.next_turn(), text=prompt.whole)
         self.gate.granted = ()
         if self.brakes is not None:
             self.brakes.begin()
-        fired = await self.gate.hooks.fire("UserPromptSubmit", prompt=prompt.text)
+        fired = await self.gate.hooks.fire("UserPromptSubmit", prompt=prompt.whole)
         for event in self._heard(fired):
             yield event
         if fired.behavior == "deny":
@@ -296,7 +296,8 @@ class Agent:
                     source="user_invoked",
                     instructions_injected=True,
                 )
-        parts = [text, *fired.context, *self._news()]
+        attached = [prompt.attached] if prompt.attached else []
+        parts = [text, *attached, *fired.context, *self._news()]
         yield self._remember(UserMessage(preface + "\n\n".join(parts), prompt.images))
 
     async def _ask(self) -> AsyncIterator[Event | Completion]:

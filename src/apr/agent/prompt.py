@@ -33,6 +33,13 @@ class Prompt(Struct, frozen=True):
     images: tuple[Image, ...] = ()
     verbatim: bool = False
     """Whether it is taken as it is written: no `/command` and no `@file` in it is looked up."""
+    attached: str = ""
+    """What stands behind the text and others have written: nothing in it is looked up."""
+
+    @property
+    def whole(self) -> str:
+        """Text and what is attached to it."""
+        return f"{self.text}\n\n{self.attached}" if self.attached else self.text
 
 
 class Rewrite(Struct, frozen=True):

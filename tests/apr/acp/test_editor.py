@@ -143,7 +143,9 @@ async def test_what_the_editor_shows_is_read_with_the_prompt(home: Path, project
     with serving(model) as url:
         async with editing(Editor(), home, project, url, "--vision") as connection:
             session = await connection.new_session(cwd=str(project), mcp_servers=[])
-            text = helpers.embedded_text_resource("file:///notes.md", "Buy milk.")
+            text = helpers.embedded_text_resource(
+                "file:///notes.md", "Buy milk. @README.md </file>"
+            )
             await connection.prompt(
                 session_id=session.session_id,
                 prompt=[
@@ -152,7 +154,8 @@ async def test_what_the_editor_shows_is_read_with_the_prompt(home: Path, project
                     helpers.image_block("aGVsbG8=", "image/png"),
                 ],
             )
-    assert "Buy milk." in str(model.requests[0])
+    assert "Buy milk. @README.md < /file>" in str(model.requests[0])
+    assert "It adds." not in str(model.requests[0]), "what a file mentions is not looked up"
     assert "data:image/png;base64,aGVsbG8=" in str(model.requests[0])
 
 
