@@ -38,6 +38,7 @@ from apr.tools.shells import Shells
 from apr.tools.task_create import TaskCreate
 from apr.tools.task_get import TaskGet
 from apr.tools.task_list import TaskList
+from apr.tools.task_replay import replay
 from apr.tools.task_update import TaskUpdate
 from apr.tools.tasks import Tasks
 from apr.tools.todo_write import TodoWrite
@@ -258,6 +259,7 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     assembled.give_tools()
     if stored is not None:
         agent.messages = list(stored.messages)
+        replay(tasks, stored.listing)
         assembled.source = "resume"
         assembled.ending = stored.ending
     if options.persist:

@@ -1,6 +1,7 @@
 """A session as it was left, read from its file."""
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from apr.providers.base import AssistantMessage, Message, ToolAnswer, ToolMessag
 from apr.sessions import lines
 from apr.sessions.lines import Line, Named, Opened, Recorded, Rewrote, Said, Seen
 from apr.sessions.places import SessionError
+from apr.tools.tasks import CHANGING
 from ccpa.trace import AssistantTurn, Record, ToolResult, ToolUseBlock, UserPrompt
 
 _UNDONE = "The session ended before this was done."
@@ -41,6 +43,8 @@ class Stored(Struct, kw_only=True):
     seen: dict[Path, bytes] = msgspec.field(default_factory=dict)
     prompts: list[Prompted] = msgspec.field(default_factory=list)
     """Those that can be gone back to: what was summed up since counts, what was taken back not."""
+    listing: list[ToolUseBlock] = msgspec.field(default_factory=list)
+    """The calls that have made the list of tasks what it is, in order."""
     mended: list[Line] = msgspec.field(default_factory=list)
     """Lines that a crash has kept from being written: their content is in the above."""
 
@@ -131,6 +135,8 @@ class _Replay:
 
     def __init__(self, stored: Stored) -> None:
         self.stored = stored
+        self._listed: dict[int, int] = {}
+        """By the turn of a prompt: how many calls had changed the list of tasks before it."""
         self._asked: Prompted | None = None
         """A prompt that is no message yet: a hook may refuse it, `/compact` never is one."""
         self._unsaid: AssistantTurn | None = None
@@ -145,12 +151,17 @@ class _Replay:
             case Said(message):
                 if isinstance(message, UserMessage) and self._asked is not None:
                     stored.prompts.append(self._asked)
+                    self._listed[self._asked.turn] = len(stored.listing)
                 self._asked = self._unsaid = None
+                stored.listing += _listing([*stored.messages[-1:], message])
                 stored.messages.append(message)
             case Rewrote(messages, back_to):
+                if not (stored.messages or stored.listing):  # a copy begins with what is known
+                    stored.listing = list(_listing(messages))
                 self._asked = self._unsaid = None
                 stored.messages = list(messages)
                 if back_to is not None:
+                    del stored.listing[self._listed.get(back_to, 0) :]
                     stored.prompts = [one for one in stored.prompts if one.turn < back_to]
             case Seen(file, ""):
                 stored.seen.pop(Path(file), None)
@@ -201,6 +212,15 @@ class _Replay:
     def _add(self, line: Line) -> None:
         self.take(line)
         self.stored.mended.append(line)
+
+
+def _listing(messages: Iterable[Message]) -> Iterator[ToolUseBlock]:
+    """Yield the calls that have changed the list of tasks."""
+    for asked, told in itertools.pairwise(messages):
+        if isinstance(asked, AssistantMessage) and isinstance(told, ToolMessage):
+            done = {answer.tool_use_id for answer in told.answers if answer.ok}
+            calls = (block for block in asked.blocks if isinstance(block, ToolUseBlock))
+            yield from (call for call in calls if call.name in CHANGING and call.id in done)
 
 
 def _results(records: Sequence[Record]) -> tuple[int, dict[str, ToolResult]]:

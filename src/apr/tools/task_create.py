@@ -4,7 +4,6 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct, field
 
-from apr.tools.base import Context, Outcome
 from apr.tools.tasks import OfTasks, line
 
 
@@ -25,7 +24,7 @@ class TaskCreate(OfTasks):
     Input = TaskCreateInput
     read_only: ClassVar[bool] = False
 
-    async def run(self, call: TaskCreateInput, context: Context) -> Outcome:
+    def do(self, call: TaskCreateInput) -> str:
         """Add it."""
         task = self._tasks.add(
             call.subject,
@@ -33,4 +32,4 @@ class TaskCreate(OfTasks):
             active_form=call.active_form,
             metadata=call.metadata,
         )
-        return Outcome(content=f"Added {line(self._tasks, task)}")
+        return f"Added {line(self._tasks, task)}"

@@ -5,7 +5,6 @@ from typing import ClassVar
 import msgspec
 from msgspec import Struct
 
-from apr.tools.base import Context, Outcome
 from apr.tools.tasks import OfTasks, line
 
 
@@ -23,10 +22,10 @@ class TaskGet(OfTasks):
     Input = TaskGetInput
     read_only: ClassVar[bool] = True
 
-    async def run(self, call: TaskGetInput, context: Context) -> Outcome:
+    def do(self, call: TaskGetInput) -> str:
         """Show it."""
         task = self._tasks.get(call.task_id)
         shown = [line(self._tasks, task), task.description]
         if task.metadata:
             shown.append(msgspec.json.encode(task.metadata).decode())
-        return Outcome(content="\n\n".join(part for part in shown if part))
+        return "\n\n".join(part for part in shown if part)

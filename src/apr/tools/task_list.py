@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from apr.tools.base import Context, Outcome
 from apr.tools.tasks import OfTasks, line
 
 
@@ -20,7 +19,7 @@ class TaskList(OfTasks):
     Input = TaskListInput
     read_only: ClassVar[bool] = True
 
-    async def run(self, call: TaskListInput, context: Context) -> Outcome:
+    def do(self, call: TaskListInput) -> str:
         """Show it."""
         lines = [line(self._tasks, task) for task in self._tasks]
-        return Outcome(content="\n".join(lines) or "The list is empty.")
+        return "\n".join(lines) or "The list is empty."

@@ -4,7 +4,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct, field
 
-from apr.tools.base import Context, Outcome
 from apr.tools.tasks import OfTasks, line
 
 
@@ -35,14 +34,14 @@ class TaskUpdate(OfTasks):
     Input = TaskUpdateInput
     read_only: ClassVar[bool] = False
 
-    async def run(self, call: TaskUpdateInput, context: Context) -> Outcome:
+    def do(self, call: TaskUpdateInput) -> str:
         """Change it, all at once: what is wrong with a part of it changes nothing."""
         tasks, task = self._tasks, self._tasks.get(call.task_id)
         waits = [(task.id, other) for other in call.add_blocked_by]
         waits += [(other, task.id) for other in call.add_blocks]
         if call.status == "deleted":
             tasks.remove(task.id)
-            return Outcome(content=f"Task {task.id} is off the list.")
+            return f"Task {task.id} is off the list."
         tasks.block(waits)
         task.status = call.status or task.status
         task.subject = call.subject or task.subject
@@ -51,4 +50,4 @@ class TaskUpdate(OfTasks):
         task.owner = task.owner if call.owner is None else call.owner
         merged = task.metadata | call.metadata
         task.metadata = {key: value for key, value in merged.items() if value is not None}
-        return Outcome(content=line(tasks, task))
+        return line(tasks, task)

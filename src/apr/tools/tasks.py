@@ -1,11 +1,12 @@
 """The list of tasks of one session: what is to be done, and how far it is."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from msgspec import Struct, field
 
-from apr.tools.base import Access, Context
+from apr.tools.base import Access, Context, Outcome
 from apr.tools.errors import ToolError
 
 Status = Literal["pending", "in_progress", "completed"]
@@ -116,7 +117,11 @@ class Tasks:
         ]
 
 
-class OfTasks:
+CHANGING = frozenset({"TaskCreate", "TaskUpdate", "TodoWrite"})
+"""The tools that change a list."""
+
+
+class OfTasks(ABC):
     """A tool that works on a list of tasks."""
 
     def __init__(self, tasks: Tasks) -> None:
@@ -129,6 +134,18 @@ class OfTasks:
     def access(self, call: Struct, context: Context) -> Access:
         """Touch nothing but the list."""
         return Access(kind="none")
+
+    async def run(self, call: Any, context: Context) -> Outcome:
+        """Do what the tool does, and say what that came to."""
+        return Outcome(content=self.do(call))
+
+    @abstractmethod
+    def do(self, call: Any) -> str:
+        """Read or change the list; return what the model is told.
+
+        Raises:
+            ToolError: that cannot be; then nothing has changed.
+        """
 
 
 def _all_behind(behind: Mapping[str, Iterable[str]], start: str) -> set[str]:

@@ -4,7 +4,6 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from apr.tools.base import Context, Outcome
 from apr.tools.tasks import OfTasks, Status, Task
 
 
@@ -35,7 +34,7 @@ class TodoWrite(OfTasks):
     Input = TodoWriteInput
     read_only: ClassVar[bool] = False
 
-    async def run(self, call: TodoWriteInput, context: Context) -> Outcome:
+    def do(self, call: TodoWriteInput) -> str:
         """Save the list."""
         self._tasks.replace(
             [
@@ -49,4 +48,4 @@ class TodoWrite(OfTasks):
             ]
         )
         left = len(self._tasks.open())
-        return Outcome(content=f"The list is saved: {left} of {len(call.todos)} still to be done.")
+        return f"The list is saved: {left} of {len(call.todos)} still to be done."

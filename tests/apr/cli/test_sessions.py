@@ -42,6 +42,19 @@ def test_a_session_is_taken_up_where_it_was_left(home: Path, project: Path, tmp_
     assert len(stored(home)) == 1
 
 
+def test_a_session_has_its_list_of_tasks_when_it_is_taken_up(
+    home: Path, project: Path, tmp_path: Path
+) -> None:
+    made = calls(("TaskCreate", {"subject": "fix add"}), ("TaskCreate", {"subject": "test it"}))
+    code(home, project, ScriptedModel([made, says("Two tasks.")]), "plan it")
+    done = calls(("TaskUpdate", {"taskId": "1", "status": "completed"}), first=3)
+    model = ScriptedModel([done, calls(("TaskList", {}), first=4), says("One left.")])
+    trace = tmp_path / "second.ccpa-trace.jsonl"
+    code(home, project, model, "-c", "--emit-trace", trace, "what is left?")
+    *_, listed = (record for record in records(trace) if isinstance(record, ToolResult))
+    assert listed.content == "1. completed: fix add\n2. pending: test it"
+
+
 def test_a_copy_leaves_the_session_as_it_was(home: Path, project: Path) -> None:
     code(home, project, ScriptedModel([says("One.")]), "first")
     (first,) = stored(home)

@@ -110,6 +110,15 @@ class Talk:
         self.writer(AssistantTurn(v=1, turn=self._next(), blocks=[answer], stop_reason="end_turn"))
         self._say(AssistantMessage((answer,)))
 
+    def use(self, call: ToolUseBlock, *, ok: bool = True) -> None:
+        """A tool is used."""
+        self._say(AssistantMessage((call,)))
+        self._say(ToolMessage((ToolAnswer(call.id, call.name, "done", ok),)))
+
+    def listing(self) -> list[str]:
+        """The calls that have made the list of tasks."""
+        return [call.id for call in load(self.writer.path).listing]
+
     def rewrite(self, text: str, history: list[Message], back_to: int | None = None) -> None:
         """Somebody wants another history."""
         self.writer(UserPrompt(v=1, turn=self._next(), text=text))
@@ -173,6 +182,33 @@ def test_a_session_ends_with_the_last_prompt_that_was_not_taken_back(project: Pa
     assert isinstance(asked, UserPrompt)
     assert asked.text == "one"
     assert isinstance(answered, AssistantTurn)
+
+
+def test_the_list_of_tasks_is_what_calls_have_made_it_that_were_not_taken_back(
+    project: Path,
+) -> None:
+    talk = Talk(project)
+    talk.ask("one")
+    talk.use(ToolUseBlock("toolu_1", "TodoWrite", {"todos": []}))
+    talk.use(ToolUseBlock("toolu_2", "TaskCreate", {}), ok=False)
+    talk.use(ToolUseBlock("toolu_3", "Read", {}))
+    known = list(talk.history)
+    talk.rewrite("/compact", [UserMessage("a summary")])
+    two = talk.turn + 1
+    talk.ask("two")
+    talk.use(ToolUseBlock("toolu_4", "TaskUpdate", {"taskId": "1"}))
+    assert talk.listing() == ["toolu_1", "toolu_4"]
+    assert [call.id for call in load(talk.writer.path, before=two).listing] == ["toolu_1"]
+    talk.rewrite("/rewind", known, back_to=two)
+    assert talk.listing() == ["toolu_1"]
+
+
+def test_a_copy_of_a_session_has_its_list_of_tasks(project: Path) -> None:
+    talk = Talk(project)
+    talk.use(ToolUseBlock("toolu_1", "TaskCreate", {"subject": "a"}))
+    copy = SessionWriter(project, "copy", model="m", warn=lambda _text: None)
+    copy.write(Rewrote(tuple(talk.history)))
+    assert [call.id for call in load(copy.path).listing] == ["toolu_1"]
 
 
 def test_a_prompt_that_a_hook_refused_cannot_be_gone_back_to(project: Path) -> None:

@@ -12,9 +12,11 @@ from apr.tools.inputs import parse
 from apr.tools.task_create import TaskCreate
 from apr.tools.task_get import TaskGet
 from apr.tools.task_list import TaskList
+from apr.tools.task_replay import replay
 from apr.tools.task_update import TaskUpdate
 from apr.tools.tasks import MOST, Tasks
 from apr.tools.todo_write import TodoWrite
+from ccpa.trace import ToolUseBlock
 
 TOOLS = (TaskCreate, TaskGet, TaskList, TaskUpdate, TodoWrite)
 
@@ -178,6 +180,30 @@ async def test_input_that_means_nothing_is_refused(
 async def test_a_tool_can_be_given_another_list(desk: Desk, context: Context) -> None:
     own = Tasks()
     create = TaskCreate(desk.tasks).on(own)
-    await create.run(parse(create, {"subject": "theirs"}), context)  # type: ignore[arg-type]
+    await create.run(parse(create, {"subject": "theirs"}), context)
     assert own.open() == ["theirs"]
     assert not desk.tasks.open()
+
+
+async def test_the_calls_of_a_session_make_its_list_again(desk: Desk) -> None:
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("TodoWrite", {"todos": [todo("a"), todo("b")]}),
+        ("TaskCreate", {"subject": "c", "metadata": {"size": "small"}}),
+        ("TaskUpdate", {"taskId": "1", "status": "completed"}),
+        ("TaskUpdate", {"taskId": "3", "addBlockedBy": ["2"]}),
+        ("TaskUpdate", {"taskId": "2", "status": "deleted"}),
+        ("TaskCreate", {"subject": "d"}),
+    ]
+    for name, fields in calls:
+        await desk(name, **fields)
+    again = Tasks()
+    replay(again, [ToolUseBlock(f"toolu_{n}", *call) for n, call in enumerate(calls)])
+    assert list(again) == list(desk.tasks)
+    assert again.add("e").id == desk.tasks.add("e").id
+
+
+def test_a_call_that_cannot_be_made_again_changes_nothing() -> None:
+    tasks = Tasks()
+    given: list[dict[str, Any]] = [{"subject": "a"}, {"subject": ""}, {}, {"subject": "b"}]
+    replay(tasks, [ToolUseBlock("toolu_1", "TaskCreate", fields) for fields in given])
+    assert tasks.open() == ["a", "b"]
