@@ -15,7 +15,7 @@ from apr.tools.errors import ToolError
 from apr.tools.listing import listed
 
 MOST = 200_000
-"""Names that are kept at most: about 60 MB."""
+"""Names that are kept at most: about 100 MB."""
 _FRESH_S = 5.0
 """Age at which names are listed anew, when somebody asks for them."""
 _SHOWN_FIRST = 1000

@@ -12,9 +12,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-_PIECE = 10_000
-"""Names that are looked through before others get their turn: about two milliseconds."""
-_ENOUGH = 400
+_PIECE = 4000
+"""Names that are looked through before others get their turn: half a millisecond."""
+_ENOUGH = 300
 """Names that fit, among which the best are looked for."""
 _LONGEST = 64
 """Letters of what is typed that count: so many fit in one word of the machine."""
@@ -36,19 +36,12 @@ class Catalogue:
         by_length: dict[int, list[str]] = {}
         for name in names:  # no sort: in one go it would keep the event loop waiting
             by_length.setdefault(len(name), []).append(name)
-        self.names: list[str] = []
+        self.names = [name for length in sorted(by_length) for name in by_length[length]]
         """All of them, the shortest first."""
-        self._folded: list[str] = []
-        for length in sorted(by_length):
-            # Side by side in memory, as they are read: that halves the time of a search.
-            folded = "\n".join(map(fold, by_length[length])).split("\n")
-            self._folded += folded
-            self.names += map(_same, by_length[length], folded)
-        lasts = [folded[_base(folded) :] for folded in self._folded]
-        self._lasts = "\n".join(lasts)
-        ends = accumulate((len(last) + 1 for last in lasts), initial=0)
-        self._starts = array("L", ends)
-        self._narrowed: tuple[str, Sequence[int]] = ("", range(len(self.names)))
+        self._paths = _Column(map(fold, self.names))
+        self._lasts = _Column(path[_base(path) :] for path in self._paths.texts)
+        # Most are the same folded, and are held once.
+        self.names = list(map(_same, self.names, self._paths.texts))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -65,59 +58,65 @@ class Catalogue:
         wanted = fold(typed)[:_LONGEST]
         near = {name: place for place, name in enumerate(recent)}
         fitting = {name for name in near if _has(fold(name), wanted)}
-        found = self._in_last_names(wanted)
-        if len(found) < most:
-            found += await self._in_order(wanted)
-        fitting.update(self.names[index] for index in found)
+        for look in (self._lasts.side_by_side, self._lasts.in_order, self._paths.in_order):
+            fitting.update(self.names[index] for index in await look(wanted))
+            if len(fitting) >= most:
+                break
         fitting.discard(typed)
         return sorted(fitting, key=lambda name: _cost(name, wanted, near.get(name)))[:most]
 
-    def _in_last_names(self, wanted: str) -> list[int]:
-        """Return the first names whose last part has the letters side by side."""
+
+class _Column:
+    """Texts that are looked through together; an index into it is one into the names."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._text = "\n".join(texts)
+        # Side by side in memory, as they are read: that halves the time of a search.
+        self.texts = self._text.split("\n") if self._text else []
+        ends = accumulate((len(one) + 1 for one in self.texts), initial=0)
+        self._starts = array("L", ends)
+        self._narrowed: tuple[str, list[int], int] = ("", [], 0)
+        """What was last looked for, which had it, and how many had been looked at."""
+
+    async def side_by_side(self, wanted: str) -> list[int]:
+        """Return the first that have the letters side by side."""
         found: list[int] = []
-        text, starts, at = self._lasts, self._starts, 0
-        while self.names and len(found) < _ENOUGH and (at := text.find(wanted, at)) >= 0:
-            index = bisect_right(starts, at) - 1
+        at = 0
+        while self.texts and len(found) < _ENOUGH and (at := self._text.find(wanted, at)) >= 0:
+            index = bisect_right(self._starts, at) - 1
             found.append(index)
-            at = starts[index + 1]
+            at = self._starts[index + 1]
         return found
 
-    async def _in_order(self, wanted: str) -> list[int]:
-        """Return the first names that have the letters in their order, wherever.
+    async def in_order(self, wanted: str) -> list[int]:
+        """Return the first that have the letters in their order.
 
-        Whoever types on looks only through what has fitted so far.
+        Who types on looks through what has fitted so far, and goes on where the search has stopped:
+        so each text is looked at about once, however many letters are typed.
         """
         from rapidfuzz import process
         from rapidfuzz.distance import LCSseq
 
-        before, among = self._narrowed
-        if not before or not wanted.startswith(before):
-            among = range(len(self.names))
-        found: list[int] = []
-        for start in range(0, len(among), _PIECE):
-            piece = among[start : start + _PIECE]
+        def fitting(among: Sequence[int], texts: list[str]) -> list[int]:
             fits = process.extract(
-                wanted,
-                self._pick(piece),
-                scorer=LCSseq.similarity,
-                score_cutoff=len(wanted),
-                limit=_ENOUGH - len(found),
+                wanted, texts, scorer=LCSseq.similarity, score_cutoff=len(wanted), limit=None
             )
-            found += [piece[place] for _, _, place in fits]
-            if len(found) >= _ENOUGH:
-                return found
-            await asyncio.sleep(0)
-        self._narrowed = (wanted, found)
-        return found
+            return [among[place] for _, _, place in fits]
 
-    def _pick(self, piece: Sequence[int]) -> list[str]:
-        if isinstance(piece, range):
-            return self._folded[piece.start : piece.stop]
-        return [self._folded[index] for index in piece]
+        before, fitted, at = self._narrowed
+        if not wanted.startswith(before):
+            fitted, at = [], 0
+        found = fitting(fitted, [self.texts[index] for index in fitted])
+        while at < len(self.texts) and len(found) < _ENOUGH:
+            piece = self.texts[at : at + _PIECE]
+            found += fitting(range(at, at + len(piece)), piece)
+            at += len(piece)
+            await asyncio.sleep(0)
+        self._narrowed = (wanted, found, at)
+        return found[:_ENOUGH]
 
 
 def _same(name: str, folded: str) -> str:
-    """Return the name; where it is the folded one, that, so that it is held once."""
     return folded if folded == name else name
 
 
@@ -162,12 +161,11 @@ def _scattered(folded: str, shown: str, wanted: str, base: int) -> float:
     at, misfit, behind = len(folded), 5.5, -1
     for letter in reversed(wanted):
         at = folded.rfind(letter, 0, at)
-        starts = _starts_word(shown, at)
         if at + 1 != behind:
-            misfit += 0.5
-        if starts:
-            misfit -= 0.4
+            misfit += 0.1 if behind >= 0 and _starts_word(shown, behind) else 0.5
         behind = at
+    if _starts_word(shown, at):
+        misfit -= 0.4
     return misfit if at >= base else misfit + 1
 
 
