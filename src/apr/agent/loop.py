@@ -285,7 +285,7 @@ class Agent:
             return
         text = prompt.text
         expand = self.library.expand if self.library is not None and not prompt.verbatim else None
-        if expand is not None and (found := await expand(text)):
+        if expand is not None and (found := await expand(text, prompt.typed)):
             text = found.text
             self.gate.granted = found.allow
             if found.name is not None:

@@ -28,8 +28,11 @@ class Expansion(Struct, frozen=True):
 class Library(Protocol):
     """The user's commands and skills."""
 
-    async def expand(self, prompt: str) -> Expansion | None:
-        """Return what a prompt like `/name args` or `see @file` stands for; None: for itself."""
+    async def expand(self, prompt: str, typed: str | None = None) -> Expansion | None:
+        """Return what a prompt like `/name args` or `see @file` stands for; None: for itself.
+
+        Files are looked for in `typed`, where that is not None.
+        """
         ...
 
 

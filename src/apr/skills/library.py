@@ -48,7 +48,7 @@ class SkillLibrary:
         self._more = more
         self._grants = grants
 
-    async def expand(self, prompt: str) -> Expansion | None:
+    async def expand(self, prompt: str, typed: str | None = None) -> Expansion | None:
         """Return what a prompt stands for; see `Library.expand`."""
         if prompt.startswith("/"):
             name, *rest = prompt[1:].split(maxsplit=1) or [""]
@@ -62,7 +62,7 @@ class SkillLibrary:
                 return Expansion(skill.name, text, self.rules(skill))
             if self._more is not None and (found := await self._more(name, arguments)):
                 return found
-        text = await self._with_files(prompt, prompt)
+        text = await self._with_files(prompt, prompt if typed is None else typed)
         return None if text == prompt else Expansion(None, text)
 
     async def text(self, skill: Skill, arguments: str) -> str:

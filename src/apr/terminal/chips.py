@@ -118,14 +118,23 @@ class Chips:
             AprError: something that it holds is no longer kept.
         """
         pieces: list[str] = []
+        by_hand: list[str] = []
         images: list[Image] = []
         for piece, chip in self.parts(typed):
+            if isinstance(chip, Pasted):
+                pieces.append(chip.text())
+                continue
             if isinstance(chip, Picture):
                 images.append(chip.image())
-            pieces.append(chip.text() if isinstance(chip, Pasted) else self.labelled(piece))
+            by_hand.append(self.labelled(piece))
+            pieces.append(by_hand[-1])
         text = legible("".join(pieces))
-        verbatim = text.startswith("/") and not typed.startswith("/")
-        return Prompt(text, tuple(images), verbatim)
+        return Prompt(
+            text,
+            tuple(images),
+            verbatim=text.startswith("/") and not typed.startswith("/"),
+            typed=legible(" ".join(by_hand)),
+        )
 
     def _label(self, mark: str) -> str:
         """Return a mark's label, numbered when it is first seen: most of a history never is."""

@@ -21,7 +21,7 @@ from prompt_toolkit.keys import Keys
 
 from apr.terminal.keymap import Keymap, twice
 
-TWICE_S = 1.0
+TWICE_S = 2.0
 """Time in which a key is pressed again."""
 ESC_FREE = emacs_mode | vi_navigation_mode
 """Whether Esc has no meaning for vi's keys."""

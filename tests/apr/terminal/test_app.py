@@ -71,10 +71,10 @@ def test_escape_interrupts_and_the_session_goes_on(begin: Begin) -> None:
 
 def test_control_c_twice_leaves(begin: Begin) -> None:
     terminal = begin(says("Hello."))
-    terminal.type("\x03")
-    terminal.until("again leaves")
-    terminal.type("\x03")
+    terminal.until("m · default")
+    terminal.type("\x03\x03")
     assert terminal.leave() == 0
+    assert "Ctrl-C again leaves" in terminal.text()
 
 
 def test_shift_tab_changes_the_mode(begin: Begin, project: Path) -> None:

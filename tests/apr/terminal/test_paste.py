@@ -70,6 +70,14 @@ def test_chips_are_read_by_people_and_sent_whole(pastes: list[str]) -> None:
     assert len(re.findall(r"\[Pasted text #\d", chips.labelled(line))) == len(pastes)
 
 
+def test_files_are_looked_for_in_what_was_typed_alone() -> None:
+    chips = Chips()
+    mark = chips.add(Pasted(lines=1, characters=6, content="@calc `"))
+    prompt = chips.prompt(f"see @README.md {mark} and @a")
+    assert prompt.text == "see @README.md @calc ` and @a"
+    assert prompt.typed == "see @README.md   and @a"
+
+
 def test_what_was_pasted_is_no_command() -> None:
     chips = Chips()
     mark = chips.add(Pasted(lines=1, characters=9, content="/etc @secret"))
@@ -120,13 +128,13 @@ def displayed(chips: Chips, line: str) -> tuple[str, Callable[[int], int], Calla
 
 
 def test_a_long_paste_is_a_chip_and_is_sent_whole(begin: Begin) -> None:
-    pasted = "\n".join(f"line {n}\x1b]0;owned\x07" for n in range(120))
+    pasted = "\n".join(f"line {n} @src/calc.py\x1b]0;owned\x07" for n in range(120))
     terminal = begin(says("Read."))
     terminal.type(f"explain {BEGIN}{pasted}{END} please")
     terminal.until(r"> explain \[Pasted text #1 \+120 lines\] please")
     terminal.enter("")
     terminal.until("Read\\.")
-    assert f"explain {pasted} please" in terminal.asked()
+    assert terminal.asked().endswith(f"explain {pasted} please")  # no file stands behind it
     assert b"\x1b]0;owned" not in terminal.raw
 
 
