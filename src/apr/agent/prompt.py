@@ -34,7 +34,7 @@ class Prompt(Struct, frozen=True):
     verbatim: bool = False
     """Whether it is taken as it is written: no `/command` and no `@file` in it is looked up."""
     typed: str | None = None
-    """What of the text the person has typed, where some was pasted: `@file` is looked up in this."""
+    """What of the text was typed, where some was pasted: `@file` is looked up in this alone."""
     attached: str = ""
     """What stands behind the text and others have written: nothing in it is looked up."""
 
