@@ -4,8 +4,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 
-from prompt_toolkit.utils import is_dumb_terminal
-
 from apr.engine.state import EngineError, directory, identity, running
 from apr.errors import AprError
 from apr.models.header import ModelInfo
@@ -24,7 +22,7 @@ from apr.ui.terminal import line
 async def model(desk: Desk, given: str) -> AsyncIterator[str]:
     """List the models on this disk, or go over to another."""
     now = desk.assembled.agent.session.model
-    if given == "list" or (not given and is_dumb_terminal() and not desk.plan.server):
+    if given == "list":
         for shown in _listed(await asyncio.to_thread(found, desk), now, desk.width()):
             yield shown
         return

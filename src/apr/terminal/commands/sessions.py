@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from prompt_toolkit.utils import is_dumb_terminal
-
 from apr.errors import AprError
 from apr.sessions.summary import Summary, summaries
 from apr.terminal.commands.desk import Back, Desk, Leave
@@ -50,10 +48,6 @@ async def resume(desk: Desk, given: str) -> AsyncIterator[str]:
     now = desk.assembled.agent.session.id
     if desk.screen.doing:
         raise AprError("The agent is at work. Esc ends that; then /resume again.")
-    if not given and is_dumb_terminal():  # where nothing can be chosen from a list
-        async for shown in sessions(desk, ""):
-            yield shown
-        return
     chosen: str | None = None
     if not given:
         chosen = await choose(desk.root, but=now, colour=desk.colour)
