@@ -75,6 +75,14 @@ async def test_it_is_run_again_when_something_has_changed(sit: Sit, home: Path) 
     await shown.command.close()
 
 
+async def test_it_is_run_again_by_the_clock_where_that_is_wanted(sit: Sit, home: Path) -> None:
+    user(home, "echo x >> runs; grep -c x runs", refreshInterval=0.1)
+    shown = Shown(sit())
+    assert await shown.drawn() == "1"
+    assert await shown.drawn() == "2"
+    await shown.command.close()
+
+
 async def test_one_that_is_superseded_is_ended(sit: Sit, home: Path, project: Path) -> None:
     user(home, 'echo $$ >> started; grep -q plan || exec sleep 600; echo "in plan mode"')
     person = sit()
