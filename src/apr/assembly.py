@@ -20,6 +20,7 @@ from apr.agent.loop import Agent
 from apr.agent.permissions import BadRule, Mode, Policy, hidden, parse_rules
 from apr.agent.prompt import first_prompt, look_around, system_prompt
 from apr.agent.session import Session
+from apr.directories import directory as directory
 from apr.errors import AprError
 from apr.extensions import add_hooks, add_library, add_memory, add_servers, bring_plugins
 from apr.legible import legible
@@ -94,6 +95,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """What the session is called."""
     persist: bool = True
     """Whether the session is stored."""
+    open_model: Callable[[str], tuple[Provider, str]] | None = None
+    """Opens a model by its name, for subagents that are meant for another one."""
     agents: str | None = None
     """Kinds of subagents, as JSON."""
     mcp: tuple[str, ...] = ()
@@ -146,6 +149,8 @@ class Assembled(Struct, kw_only=True):
     """Of the offered tools, the names of those that a model with the core tools is not shown."""
     core_only: bool = False
     """Whether the model is given the core tools only: a small model may know no others."""
+    tasks: Tasks = msgspec.field(default_factory=Tasks)
+    """The list of tasks."""
     kinds: Mapping[str, "Kind"] = msgspec.field(default_factory=dict)
     """The subagents there are."""
     skills: Mapping[str, "Skill"] = msgspec.field(default_factory=dict)
@@ -238,6 +243,7 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
         preface=preface,
         offered=builtin(sees=options.vision),
         core_only=options.core_tools,
+        tasks=tasks,
     )
     if sandbox is not None:
         assembled.sandbox = sandbox
@@ -428,21 +434,6 @@ def _clean_up(assembled: Assembled, options: Options) -> None:
         remove_old(options.root, DAYS if days is None else max(days, 0))
 
     assembled.closing.append(remove)
-
-
-def directory(root: Path, name: str) -> Path:
-    """Return a directory that a user has named, relative to `root`, resolved.
-
-    Raises:
-        AprError: it is none.
-    """
-    try:
-        path = (root / Path(name).expanduser()).resolve()
-    except (OSError, RuntimeError) as error:  # where we are is gone; a loop of links; no such ~user
-        raise AprError(f"not a directory: {name} ({error})") from None
-    if not path.is_dir():
-        raise AprError(f"not a directory: {name}")
-    return path
 
 
 def taken_away(policy: Policy, tool: str) -> bool:

@@ -132,7 +132,8 @@ def _talk(args: argparse.Namespace, options: Options) -> int:
 
     options = msgspec.structs.replace(options, asks=True, approves=True)
     if options.resume == _ASKED:
-        chosen = asyncio.run(choose(options.root, colour=coloured(sys.stdout)))
+        colour = coloured(sys.stdout)
+        chosen = asyncio.run(choose(options.root, copy=options.fork, colour=colour))
         if chosen is None:
             return 0
         options = msgspec.structs.replace(options, resume=chosen)
@@ -232,8 +233,11 @@ def _begin(args: argparse.Namespace, options: Options) -> Assembled:
         provider, model = _model(args, options, args.fallback_model)
     from apr.models.resolve import DEMO
 
-    if model == DEMO:  # by itself or served: it was trained on these
-        options = msgspec.structs.replace(options, core_tools=True)
+    options = msgspec.structs.replace(
+        options,
+        core_tools=model == DEMO,  # by itself or served: it was trained on these
+        open_model=lambda name: _model(args, options, name),
+    )
     if args.fork_trace is not None:
         from apr.agent.retold import fork
 

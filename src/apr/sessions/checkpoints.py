@@ -172,7 +172,9 @@ class Checkpoints:
             self.keep(step.path, made=outermost_missing(step.path))
             try:
                 self._put(step)
-            except (OSError, ToolError) as error:
+            except OSError as error:
+                failed.append((step, error.strerror or str(error)))
+            except ToolError as error:
                 failed.append((step, str(error)))
             self.left(step.path)
         self._needed = set()
@@ -191,7 +193,7 @@ class Checkpoints:
         if then.kind == "large":
             return f"it had more than {WHOLE:,} bytes, which are not kept"
         if then.kind == "other" or now.kind == "other":
-            return "it is no regular file, or lies behind a link"
+            return "it is no file that can be read, or lies behind a link"
         if then.kind == "file" and not (self.folder / then.digest).exists():
             return "its content is not kept any more"
         return ""

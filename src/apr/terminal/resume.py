@@ -7,7 +7,6 @@ from pathlib import Path
 
 from apr.agent.events import TextDelta
 from apr.sessions.ending import tail
-from apr.sessions.finding import find
 from apr.sessions.places import SessionError, held, is_free
 from apr.sessions.searching import passage
 from apr.sessions.summary import Summary, summaries
@@ -21,19 +20,22 @@ _DIM = "\x1b[2m"
 _MESSAGES = (UserPrompt, AssistantTurn, ToolResult)
 
 
-async def choose(root: Path, *, but: str | None = None, colour: bool = True) -> str | None:
+async def choose(
+    root: Path, *, but: str | None = None, copy: bool = False, colour: bool = True
+) -> str | None:
     """Have the person choose a session of a project; no other prompt may be open.
 
     Args:
         root: the project.
         but: the id of a session that is not offered: they are in it.
+        copy: whether they go on in a copy of it.
         colour: whether colour is wanted.
 
     Returns:
         Its id; None where they want none.
 
     Raises:
-        SessionError: there is none, or another process works on it.
+        SessionError: there is none, or another process works on it, and it is not for a copy.
     """
     found = [one for one in summaries(root) if isinstance(one, Summary) and one.id != but]
     if not found:
@@ -52,19 +54,9 @@ async def choose(root: Path, *, but: str | None = None, colour: bool = True) -> 
     )
     if chosen is None:
         return None
-    refuse_held(Path(chosen.path))
+    if not copy:
+        refuse_held(Path(chosen.path))
     return chosen.id
-
-
-def named(root: Path, wanted: str) -> str:
-    """Return the id of the session that an id, the beginning of one, or a name means.
-
-    Raises:
-        SessionError: none or several are meant, it is damaged, or another process works on it.
-    """
-    stored = find(root, wanted)
-    refuse_held(stored.path)
-    return stored.opened.id
 
 
 def refuse_held(path: Path) -> None:

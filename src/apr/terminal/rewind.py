@@ -13,13 +13,14 @@ from apr.sessions.checkpoints import Change, Checkpoints, Step, put_back
 from apr.sessions.stored import Prompted, Stored, load
 from apr.terminal.picker import Choice, pick
 from apr.tools.paths import show
+from apr.tools.task_replay import replay
 from apr.ui.amounts import ago
 from ccpa.trace import AssistantTurn, Record, ToolResult, ToolUseBlock
 
 What = Literal["both", "conversation", "files"]
 _NAMED = 4
 """Files that are named in a line; of more, how many there are."""
-_COMMANDS = frozenset({"Bash"})
+_COMMANDS = frozenset({"Bash", "Monitor"})
 
 
 class Point(Struct, frozen=True, kw_only=True):
@@ -208,6 +209,8 @@ def _forget(
     turn, agent = point.prompt.turn, assembled.agent
     then = load(assembled.store.path, before=turn)
     agent.context.files.become(then.seen)
+    assembled.tasks.replace(())
+    replay(assembled.tasks, then.listing)
     if stay:
         names = _named(stay, agent.context.root)
         agent.inbox.append(

@@ -221,7 +221,7 @@ def test_a_folder_in_the_place_of_a_file_stays(session: Session) -> None:
     session.write("there.py", "ours\n")
     (session.root / "there.py").unlink()
     (session.root / "there.py").mkdir()
-    assert "no regular file" in session.back(turn)[0]
+    assert "no file that can be read" in session.back(turn)[0]
     assert (session.root / "there.py").is_dir()
 
 

@@ -174,6 +174,26 @@ def test_what_subagents_wrote_goes_back_too_and_commands_are_said_not_to(
     assert (project / "by-command.txt").exists()
 
 
+def test_the_list_of_tasks_goes_back_with_the_conversation(begin: Begin) -> None:
+    listing = calls(("TaskList", {}), first=3)
+    terminal = begin(
+        calls(("TaskCreate", {"subject": "kept", "description": "d"})), says("One."),
+        calls(("TaskCreate", {"subject": "gone", "description": "d"}), first=2), says("Two."),
+        listing, says("Listed."),
+    )  # fmt: skip
+    terminal.enter("first")
+    said(terminal, "One\\.")
+    terminal.enter("second")
+    said(terminal, "Two\\.")
+    go_back(terminal)
+    terminal.until("as it was before that prompt\\.\n> second")
+    terminal.enter("")
+    said(terminal, "Listed\\.")
+    (*_, asked) = terminal.model.requests[-1]["messages"]
+    assert "kept" in asked["content"]
+    assert "gone" not in asked["content"]
+
+
 def test_escape_changes_nothing_and_without_a_prompt_there_is_nothing_to_choose(
     begin: Begin, project: Path
 ) -> None:
