@@ -108,17 +108,18 @@ class Terminal:
         with patch_stdout(raw=True), self._line.input.between_prompts():
             work = asyncio.create_task(drive(self._assembled, self._queue.each(), self._sinks))
             talk = asyncio.create_task(self._talk())
-            with self._deeds.signalled(talk.cancel):
-                self._greet()
-                await asyncio.wait([work, talk], return_when=asyncio.FIRST_COMPLETED)
-            if not talk.done():
+            try:
+                with self._deeds.signalled(talk.cancel):
+                    self._greet()
+                    await asyncio.wait([work, talk], return_when=asyncio.FIRST_COMPLETED)
+            finally:
                 talk.cancel()
+                await asyncio.wait([talk])  # it gives the terminal back, before we do
             self._consent.answer("n")
             self._agent.interrupt()
             self._queue.close()
             self._line.close()
             await self._status.close()
-            await asyncio.wait([talk])  # it gives the terminal back
             went_well = await work
             if not talk.cancelled():
                 talk.result()
@@ -157,12 +158,13 @@ class Terminal:
         Returns:
             What is to stand in the line again.
         """
+        answers, aside = self._line.answers, typed.startswith(("!", "#"))
         try:
-            prompt = self._line.prompt(typed)
+            prompt = self._line.prompt(typed, pictures=not (answers or aside))
         except AprError as error:
             self._screen.say(str(error), _RED)
             return typed
-        if self._line.answers:
+        if answers:
             self._consent.answer(prompt.text)
         elif typed.startswith("!"):
             await run_shell(prompt.text[1:], self._agent, self._screen)

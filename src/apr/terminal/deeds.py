@@ -107,7 +107,8 @@ class Deeds:
             self._interrupt()
         else:
             self._line().forget_draft()
-        self._screen.say("Ctrl-C again leaves.", _DIM)
+        again = self._desk.keymap.again("leave")
+        self._screen.say(f"{again} again leaves." if again else "/quit leaves.", _DIM)
 
     def _rewind(self, event: KeyPressEvent) -> None:
         """Empty the line; where it is, go back to an earlier prompt."""

@@ -57,6 +57,11 @@ class Keymap(Struct, frozen=True):
         """Return an action's keys as people write them."""
         return ", ".join(self.actions[action].keys)
 
+    def again(self, action: str) -> str | None:
+        """Return the key that means an action if it is pressed again, as people write it."""
+        written = (one for one in self.actions[action].keys if twice(strokes(one)))
+        return next((one.split()[0] for one in written), None)
+
     def described(self) -> Iterator[tuple[str, str]]:
         """Yield the keys of each action that has some, and what it does."""
         for name, action in self.actions.items():

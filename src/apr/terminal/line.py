@@ -126,15 +126,19 @@ class Line:
         app.key_processor.send_sigint()
         return True
 
-    def prompt(self, typed: str) -> Prompt:
+    def prompt(self, typed: str, *, pictures: bool = True) -> Prompt:
         """Return what a line asks for: what was pasted is in it, and the pictures that it names.
+
+        Args:
+            typed: the line.
+            pictures: whether those that an `@` names are shown to the model.
 
         Raises:
             AprError: something that it holds is no longer kept.
         """
         parts: list[str] = []
         at = 0
-        for match, path in images.named(typed):
+        for match, path in images.named(typed) if pictures else ():
             if (mark := self._picture(path)) is not None:
                 parts += [typed[at : match.start()], mark]
                 at = match.end()

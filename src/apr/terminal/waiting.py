@@ -31,6 +31,8 @@ class Queue:
     def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
         self._changed = changed
         self._waiting: deque[Waiting] = deque()
+        self._idle = False
+        """Whether whoever asks has nothing else to do: then the first does not wait."""
         self._news = asyncio.Event()
         self._closed = False
 
@@ -50,31 +52,39 @@ class Queue:
         while not self._closed:
             if self._waiting:
                 waiting = self._waiting.popleft()
+                self._idle = False
                 self._changed()
                 yield waiting.asked
             else:
                 self._news.clear()
+                self._idle = True
                 await self._news.wait()
 
     def typed(self) -> list[str]:
         """Return the lines that wait, the next first."""
-        return [waiting.typed for waiting in self._waiting if waiting.typed is not None]
+        return [one.typed for one in self._behind() if one.typed is not None]
 
     def take_last(self) -> str | None:
         """Take the last line that was typed out again, and return it."""
-        for waiting in reversed(self._waiting):
-            if waiting.typed is not None:
-                self._waiting.remove(waiting)
-                self._changed()
-                return waiting.typed
-        return None
+        typed = [one for one in self._behind() if one.typed is not None]
+        if not typed:
+            return None
+        self._take([typed[-1]])
+        return typed[-1].typed
 
     def take_all(self) -> list[str]:
         """Take all lines that were typed out again, and return them in their order."""
         typed = self.typed()
-        self._waiting = deque(one for one in self._waiting if one.typed is None)
-        self._changed()
+        self._take([one for one in self._behind() if one.typed is not None])
         return typed
+
+    def _behind(self) -> list[Waiting]:
+        """Return what has to wait."""
+        return [*self._waiting][1 if self._idle else 0 :]
+
+    def _take(self, taken: list[Waiting]) -> None:
+        self._waiting = deque(one for one in self._waiting if not any(one is t for t in taken))
+        self._changed()
 
     def _tell(self) -> None:
         self._news.set()

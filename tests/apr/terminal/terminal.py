@@ -114,6 +114,11 @@ class Terminal:
                 text, since = now, time.monotonic()
         return text
 
+    def echoes(self) -> bool:
+        """Whether it is as a shell has it: lines are edited by the system, and seen."""
+        _, _, _, local, *_ = termios.tcgetattr(self._master)
+        return bool(local & termios.ECHO and local & termios.ICANON)
+
     def leave(self) -> int:
         """Wait until the program has ended; return its exit code."""
         deadline = time.monotonic() + PATIENCE_S

@@ -126,6 +126,21 @@ def test_control_c_clears_what_is_typed_and_then_does_not_leave(begin: Begin) ->
     terminal.until("Read\\.")
 
 
+def test_the_terminal_is_as_before_also_when_apr_is_ended_from_outside(begin: Begin) -> None:
+    terminal = begin()
+    terminal.until("m · default")
+    assert not terminal.echoes()
+    os.kill(terminal.process.pid, signal.SIGTERM)
+    terminal.leave()
+    assert terminal.echoes()
+
+
+def test_a_shell_line_is_not_looked_through_for_pictures(begin: Begin) -> None:
+    terminal = begin(options=("--vision",))
+    terminal.enter("!echo @a.png")
+    terminal.until("\n@a\\.png")
+
+
 def test_a_dumb_terminal_has_the_keys_too(begin: Begin) -> None:
     terminal = begin(says("Read."), env={"TERM": "dumb"})
     terminal.until("\n>")

@@ -30,6 +30,22 @@ async def test_prompts_are_asked_in_their_order_until_the_queue_is_closed() -> N
     assert asked == ["one", "two"]
 
 
+async def test_what_is_asked_at_once_does_not_wait() -> None:
+    queue = Queue()
+    asked = queue.each()
+    first = asyncio.ensure_future(anext(asked))
+    await asyncio.sleep(0)
+    queue.put("one", "one")
+    assert queue.typed() == []
+    assert queue.take_last() is None
+    queue.put("two", "two")
+    assert queue.typed() == ["two"]
+    assert queue.take_all() == ["two"]
+    assert await first == "one"
+    queue.put("three", "three")
+    assert queue.typed() == ["three"]
+
+
 def test_only_what_was_typed_is_taken_back() -> None:
     told: list[int] = []
     queue = Queue(lambda: told.append(len(queue.typed())))
