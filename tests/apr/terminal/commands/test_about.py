@@ -1,6 +1,5 @@
 """What a session says of itself."""
 
-import asyncio
 from pathlib import Path
 
 from apr.terminal.commands import COMMANDS
@@ -80,12 +79,3 @@ async def test_the_doctors_checks_are_shown_with_what_to_do(sit: Sit) -> None:
     assert "· model: No model is named" in shown
     assert "  → fetch one with apr pull" in shown
     assert "✓ mcp: no servers" in shown
-
-
-async def test_a_command_that_is_interrupted_ends_and_nothing_else(sit: Sit) -> None:
-    person = sit()
-    going = asyncio.create_task(person.type("/doctor"))
-    while not any("engine" in line for line in person.shown):
-        await asyncio.sleep(0.01)
-    going.cancel()
-    assert (await going).endswith("interrupted\n")

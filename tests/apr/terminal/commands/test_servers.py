@@ -1,5 +1,6 @@
 """MCP servers of a session: those of the project wait until a person has approved them."""
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -84,6 +85,19 @@ async def test_a_server_is_turned_off_on_and_reconnected(sit: Sit, project: Path
     shown = await person.type("/mcp odd")
     assert "mcp__odd__echo" in shown
     assert f"{project.resolve()}/.mcp.json (project)" in shown
+    await person.desk.assembled.close()
+
+
+async def test_a_command_that_is_interrupted_ends_and_nothing_else(sit: Sit, project: Path) -> None:
+    mute = {"mcpServers": {"mute": {"command": "sleep", "args": ["600"]}}}
+    (project / ".mcp.json").write_text(json.dumps(mute))
+    person = sit(approves=True)
+    going = asyncio.create_task(person.type("/mcp approve mute"))
+    while not any("and starts" in shown for shown in person.shown):
+        await asyncio.sleep(0.01)
+    going.cancel()
+    assert (await going).endswith("interrupted\n")
+    assert "mute" in await person.type("/mcp")
     await person.desk.assembled.close()
 
 
