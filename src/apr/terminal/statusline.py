@@ -61,7 +61,7 @@ class StatusLine:
     def __call__(self) -> "str | StyleAndTextTuples":
         """Return the line as it is now."""
         if self._consent.waits:
-            return CHOICES
+            return cut(CHOICES, self._desk.width())
         if self._desk.settings.status_line is not None:
             if self._command is None:
                 from apr.terminal.status_command import StatusCommand
