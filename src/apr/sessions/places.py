@@ -5,7 +5,6 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 from pathlib import Path
 
 from apr.errors import AprError
@@ -83,6 +82,8 @@ def remove(session: Path) -> None:
     Raises:
         OSError: it cannot be removed.
     """
+    import shutil  # 5 ms, which no start needs
+
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(files_of(session))
     session.unlink()
