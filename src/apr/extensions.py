@@ -108,7 +108,8 @@ def add_library(assembled: "Assembled", options: "Options", brought: "Brought | 
     assembled.kinds, assembled.skills = kinds, skills
     assembled.notices += [*said, *also, *more, *cut]
     grants = not options.settings.allow_managed_permission_rules_only
-    company = Company(lambda: agent, _outfit(assembled, skills, listed, kinds, grants=grants))
+    outfit = _outfit(assembled, skills, listed, kinds, grants=grants)
+    company = Company(lambda: agent, outfit, options.open_model)
     assembled.closing.append(company.close)
     agent.background = company
     of_tasks = {tool.name: tool for tool in (TaskOutput(company), TaskStop(company))}

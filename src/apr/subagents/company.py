@@ -17,9 +17,12 @@ from apr.agent.loop import Agent, Stopped
 from apr.agent.parts import GoingInCircles
 from apr.agent.permissions import Rule, hidden
 from apr.agent.prompt import Prompt
-from apr.providers.base import ProviderError
+from apr.errors import AprError
+from apr.providers.base import Provider, ProviderError
+from apr.providers.repeating import Unlooping
+from apr.providers.retrying import Retrying
 from apr.subagents.borrowed import BorrowedGate, TheirHooks
-from apr.subagents.kinds import Kind
+from apr.subagents.kinds import Kind, own_model
 from apr.subagents.place import Place, here
 from apr.tools.base import Context, Outcome, Tool
 from apr.tools.errors import ToolError
@@ -80,13 +83,22 @@ class Company:
     Args:
         chief: returns the agent they work for.
         outfit: fits out each of them.
+        open_model: opens the model of a kind that has one of its own; None where there is but one.
     """
 
-    def __init__(self, chief: Callable[[], Agent], outfit: Outfit) -> None:
+    def __init__(
+        self,
+        chief: Callable[[], Agent],
+        outfit: Outfit,
+        open_model: Callable[[str], tuple[Provider, str]] | None = None,
+    ) -> None:
         self.background: dict[str, Worker] = {}
         """By name, those that were begun in the background."""
         self._chief = chief
         self._outfit = outfit
+        self._open_model = open_model
+        self._models: dict[str, Provider] = {}
+        """By name, those that have been opened."""
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
         self._count = 0
         self._events: list[Event] = []
@@ -146,6 +158,8 @@ class Company:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        while self._models:
+            await self._models.popitem()[1].close()
 
     def _at_work(self) -> "list[asyncio.Task[None]]":
         return [w.doing for w in self.background.values() if not w.doing.done()]
@@ -193,7 +207,8 @@ class Company:
         place = await here(context.root, isolated=task.isolated)
         left = ""
         try:
-            agent = self._hire(name, task, context, place)
+            provider = await self._provider(task.kind, emit)
+            agent = self._hire(name, task, context, place, provider)
             try:
                 said, ok = await self._follow(agent, task, context, emit)
             finally:
@@ -203,7 +218,23 @@ class Company:
                 emit(Notice(f"{name} ({task.description}): {left}"))
         return Outcome(content="\n\n".join(filter(None, [said, left])), ok=ok)
 
-    def _hire(self, name: str, task: Task, context: Context, place: Place) -> Agent:
+    async def _provider(self, kind: Kind, emit: Callable[[Event], None]) -> Provider:
+        """Return the model that a kind works with: the session's, where its own is not here."""
+        chief, name = self._chief(), own_model(kind)
+        if name is None or self._open_model is None or name == chief.session.model:
+            return chief.provider
+        if name not in self._models:
+            try:
+                provider, _ = await asyncio.to_thread(self._open_model, name)
+            except AprError as error:
+                emit(Notice(f"{kind.name} works with the session's model: {error}"))
+                return chief.provider
+            self._models.setdefault(name, Retrying(Unlooping(provider)))
+        return self._models[name]
+
+    def _hire(
+        self, name: str, task: Task, context: Context, place: Place, provider: Provider
+    ) -> Agent:
         """Return an agent for a task: what it has of its own, and what of its chief."""
         chief, kind = self._chief(), task.kind
         hooks = TheirHooks(lambda: chief.gate.hooks, name, kind.name, lambda: agent.context.cwd)
@@ -227,7 +258,7 @@ class Company:
             turns = min(kind.turns, limits.turns or kind.turns)
             limits = msgspec.structs.replace(limits, turns=turns)
         agent = Agent(
-            chief.provider,
+            provider,
             tools,
             gate,
             msgspec.structs.replace(

@@ -72,6 +72,19 @@ def test_agents_can_be_given_on_the_command_line(home: Path, project: Path) -> N
     assert json.loads(out)["result"] == "Done."
 
 
+@pytest.mark.parametrize(("written", "asked"), [("small", "small"), ("haiku", "large")])
+def test_an_agent_asks_the_model_that_it_names(
+    home: Path, project: Path, written: str, asked: str
+) -> None:
+    write(
+        project / ".claude/agents/looker.md",
+        f"---\nname: looker\ndescription: Looks.\nmodel: {written}\n---\nYou look.",
+    )
+    model = recording({"prompt": "Read it.", "subagent_type": "looker"})
+    code(home, project, model, "--model", "large", "go")
+    assert [request["model"] for request in model.requests] == ["large", asked, asked, "large"]
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

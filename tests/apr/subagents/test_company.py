@@ -5,13 +5,15 @@ import json
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from apr.agent.events import Event, Notice, PromptDone
 from apr.agent.limits import Limits
+from apr.errors import AprError
 from apr.providers.base import ProviderError
 from apr.subagents.company import MOST, MOST_AT_ONCE, Company, Task
-from apr.subagents.kinds import BUILTIN
+from apr.subagents.kinds import BUILTIN, own_model
 from ccpa.trace import AssistantTurn, HookEvent, SessionEnd, TextBlock, ToolResult
 from tests.apr.assembled import Answer, Use, Voices, events, last_text, results, session
 
@@ -442,3 +444,42 @@ async def test_it_works_in_a_worktree_of_its_own(project: Path) -> None:
     assert told.count("Use tabs here.") == 1
     assert told.count("Say please.") == 1
     assert any(isinstance(e, Notice) and str(tree) in e.text for e in happened)
+
+
+async def test_a_kind_works_with_the_model_that_it_names(project: Path) -> None:
+    kind(project, "other", head="model: small")
+    ask = agent("Find it.", subagent_type="other")
+    chief = Voices({"go": [ask, "Once more.", ask, "Done."]})
+    small, opened = Voices({"Find it.": ["Found.", "Found again."]}), []
+
+    def open_model(name: str) -> tuple[Voices, str]:
+        opened.append(name)
+        return small, name
+
+    happened = await events(session(project, chief, open_model=open_model), "go", "again")
+    assert [result.content for result in results(happened)] == ["Found.", "Found again."]
+    assert opened == ["small"]
+
+
+async def test_a_kind_whose_model_is_not_here_works_with_the_sessions(project: Path) -> None:
+    kind(project, "other", head="model: small")
+    voices = Voices(
+        {"go": [agent("Find it.", subagent_type="other"), "Done."], "Find it.": ["Found."]}
+    )
+
+    def open_model(name: str) -> tuple[Voices, str]:
+        raise AprError(f"there is no model {name}")
+
+    happened = await events(session(project, voices, open_model=open_model), "go")
+    assert results(happened)[0].content == "Found."
+    (notice,) = [event for event in happened if isinstance(event, Notice)]
+    assert notice.text == "other works with the session's model: there is no model small"
+
+
+@pytest.mark.parametrize(
+    "model", ["", "inherit", "sonnet", "Opus", "haiku", "sonnet[1m]", "claude-sonnet-5-5"]
+)
+def test_what_only_a_vendor_serves_stands_for_the_sessions_model(model: str) -> None:
+    named = msgspec.structs.replace(BUILTIN[0], model=model)
+    assert own_model(named) is None
+    assert own_model(msgspec.structs.replace(named, model=" qwen3-coder ")) == "qwen3-coder"
