@@ -1,7 +1,8 @@
 """A stored session in other forms: as one trace, as Markdown. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -68,7 +69,7 @@ def _blocks(record: Record) -> Iterator[str]:
             for block in blocks:
                 if isinstance(block, ToolUseBlock):
                     yield f"**●** {_code(line(call_in_a_line(block)))}"
-                    yield fenced(msgspec.json.format(msgspec.json.encode(block.input)).decode())
+                    yield _input(block.input)
                 elif isinstance(block, TextBlock) and block.text.strip():
                     yield "## The agent"
                     yield plain(block.text.strip())
@@ -81,11 +82,23 @@ def _blocks(record: Record) -> Iterator[str]:
             pass
 
 
-def fenced(text: str) -> str:
+def _input(given: Mapping[str, Any]) -> str:
+    """Return what a tool was called with, as people read it: a command, a text, a difference."""
+    for key in ("command", "content", "prompt"):
+        if isinstance(text := given.get(key), str):
+            return fenced(text)
+    old, new = given.get("old_string"), given.get("new_string")
+    if isinstance(old, str) and isinstance(new, str):
+        lines = [f"-{one}" for one in old.splitlines()] + [f"+{one}" for one in new.splitlines()]
+        return fenced("\n".join(lines), "diff")
+    return fenced(msgspec.json.format(msgspec.json.encode(given)).decode(), "json")
+
+
+def fenced(text: str, language: str = "") -> str:
     """Return a text as a code block, whose fence is longer than any in the text."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}\n{plain(text).rstrip()}\n{fence}"
+    return f"{fence}{language}\n{plain(text).rstrip()}\n{fence}"
 
 
 def _code(text: str) -> str:

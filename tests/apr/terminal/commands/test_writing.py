@@ -16,7 +16,9 @@ READ = ("Read", {"file_path": "src/calc.py"})
 
 
 async def test_a_conversation_is_written_as_markdown(sit: Sit, project: Path) -> None:
-    person = sit({"look": [READ, "It subtracts."]}, persist=True)
+    edit = ("Edit", {"file_path": "src/calc.py", "old_string": "a - b", "new_string": "a + b"})
+    run = ("Bash", {"command": "ls *.py"})
+    person = sit({"look": [READ, edit, run, "It subtracts."]}, persist=True)
     await person.prompt("look")
     await person.type("/rename The look")
     assert "is written to" in await person.type("/export talk.md")
@@ -25,6 +27,8 @@ async def test_a_conversation_is_written_as_markdown(sit: Sit, project: Path) ->
     assert "## You\n\nlook\n" in text
     assert "**●** `Read src/calc.py`" in text
     assert "return a - b\n```" in text
+    assert "```diff\n-a - b\n+a + b\n```" in text
+    assert "```\nls *.py\n```" in text
     assert text.endswith("## The agent\n\nIt subtracts.\n")
     await person.desk.assembled.close()
 
