@@ -22,12 +22,12 @@ from apr.ui.terminal import line
 async def model(desk: Desk, given: str) -> AsyncIterator[str]:
     """List the models on this disk, or go over to another."""
     now = desk.assembled.agent.session.model
+    if desk.plan.server and given in {"", "list"}:
+        yield f"The model is {now}, of a server. /model NAME asks it for another from now on."
+        return
     if given == "list":
         for shown in _listed(await asyncio.to_thread(found, desk), now, desk.width()):
             yield shown
-        return
-    if not given and desk.plan.server:
-        yield f"The model is {now}, of a server. /model NAME asks it for another from now on."
         return
     wanted: str | None = given
     if not given:
