@@ -175,6 +175,15 @@ class Assembled(Struct, kw_only=True):
         agent.tools = {tool.name: tool for tool in (*offered, *known)}
         agent.request = msgspec.structs.replace(agent.request, tools=specs(offered, known))
 
+    def show(self, name: str) -> None:
+        """Have the model shown a tool that it only knew: there is a use for it from now on."""
+        tool = next((tool for tool in self.known if tool.name == name), None)
+        if tool is not None:
+            self.known.remove(tool)
+            self.offered.append(tool)
+            self.beyond.add(name)
+            self.give_tools()
+
     def use(self, provider: Provider, model: str) -> None:
         """Ask another model from the next request on, with the tools that it is given."""
         from apr.models.resolve import DEMO

@@ -10,6 +10,8 @@ from acp.meta import CLIENT_METHODS
 from acp.utils import notify_model, request_model, request_optional_model
 from pydantic import ValidationError
 
+_CANCELLED = -32800
+"""The protocol's code for a request that was withdrawn."""
 PATIENCE_S = 30.0
 """How long an editor may take over a file. People are waited for as long as they take."""
 
@@ -20,6 +22,10 @@ class EditorFailed(Exception):
 
 class EditorRefused(EditorFailed):
     """The editor gave an error."""
+
+
+class EditorGone(EditorFailed):
+    """The editor has closed its side."""
 
 
 class Editor:
@@ -60,6 +66,8 @@ class Editor:
                 self._connection, method, request, schema.RequestPermissionResponse
             )
         except (RequestError, ValidationError, ConnectionError) as error:
+            if isinstance(error, RequestError) and error.code == _CANCELLED:
+                return None
             raise _failed(error) from None
         outcome = response.outcome
         return outcome.option_id if isinstance(outcome, schema.AllowedOutcome) else None
@@ -102,6 +110,6 @@ def _failed(error: Exception) -> EditorFailed:
         case TimeoutError():
             return EditorFailed(f"the editor has not answered for {PATIENCE_S:.0f} seconds")
         case ConnectionError():
-            return EditorFailed("the editor is gone")
+            return EditorGone("the editor is gone")
         case _:
             return EditorFailed("the editor's answer cannot be understood")

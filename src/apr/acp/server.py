@@ -204,6 +204,7 @@ class Server:
             match option, value:
                 case choices.MODE, str():
                     session.set_mode(value)
+                    self._later(session.announce())
                 case choices.MODEL, str():
                     session.set_model(value)
                 case _:

@@ -28,7 +28,6 @@ async def serve(source: Source, incoming: int, outgoing: int) -> None:
 
     A signal that asks us to go is taken for its leaving.
     """
-    connection: Connection
 
     async def handle(method: str, params: Any, notification: bool) -> Any:
         try:

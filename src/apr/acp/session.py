@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,9 +14,10 @@ from acp import schema
 from msgspec import Struct
 
 from apr.acp import choices
-from apr.acp.editor import Editor, EditorFailed, EditorRefused
+from apr.acp.editor import Editor, EditorFailed, EditorGone
 from apr.acp.folders import Folders
 from apr.acp.prompts import title_of
+from apr.acp.questions import answers
 from apr.acp.updates import Telling
 from apr.agent.asking import Answer, Question
 from apr.agent.events import Event, Notice, PromptDone
@@ -66,6 +68,7 @@ class _Work:
     def __init__(self, prompt: Prompt) -> None:
         self.prompt = prompt
         self.begun = False
+        self.cancelled = False
         self.usage = _NOTHING
         self.done: asyncio.Future[PromptDone] = asyncio.get_running_loop().create_future()
 
@@ -111,6 +114,7 @@ class EditorSession:
         """Whether it has come to where it waits for prompts: hooks may come before."""
         self._waiting: asyncio.Queue[_Work | None] = asyncio.Queue()
         self._outgoing: asyncio.Queue[Event | asyncio.Future[None] | None] = asyncio.Queue()
+        self._sinks = [s for s in (assembled.store, assembled.keeping) if s is not None]
         agent.gate.ask = self._ask
         self._driven = asyncio.create_task(self._drive())
         self._told = asyncio.create_task(self._tell_all())
@@ -142,7 +146,8 @@ class EditorSession:
             raise ValueError(f"there is no mode {name[:40]!r} here")
         gate = self._agent.gate
         gate.policy = msgspec.structs.replace(gate.policy, mode=mode)
-        self._mode = mode
+        if mode == "plan":
+            self.assembled.show("ExitPlanMode")
 
     def set_model(self, name: str) -> None:
         """Ask another model from the next answer on.
@@ -155,6 +160,11 @@ class EditorSession:
             raise ValueError(f"there is no model {name[:80]!r} here")
         if name != self._agent.session.model:
             self.assembled.use(*self._source.open_model(self._options, name))
+
+    async def announce(self) -> None:
+        """Tell of a mode that has changed: an editor may show it in two places."""
+        for update in self._mode_changed():
+            await self._tell(update)
 
     async def introduce(self) -> None:
         """Tell which commands there are."""
@@ -189,13 +199,17 @@ class EditorSession:
             raise Failed("the session has ended: load it again")
         work = self._work = _Work(prompt)
         self._waiting.put_nowait(work)
-        return _stop(await asyncio.shield(work.done)), work.usage
+        done = await asyncio.shield(work.done)
+        if work.cancelled and done.error is not None:  # however that has ended it
+            return "cancelled", work.usage
+        return _stop(done), work.usage
 
     def cancel(self) -> None:
         """End the work on the prompt at hand, also where it has not begun yet."""
         work = self._work
         if work is None or work.done.done():
             return
+        work.cancelled = True
         if work.begun:
             self._agent.interrupt()
         else:
@@ -208,6 +222,8 @@ class EditorSession:
         if not self._opened:
             self._driven.cancel()
         await asyncio.wait([self._driven])
+        for sink in self._sinks:
+            sink.close()
         self._outgoing.put_nowait(None)
         if gone:
             self._told.cancel()
@@ -232,14 +248,13 @@ class EditorSession:
 
     async def _drive(self) -> None:
         """Run the session. Nothing is awaited here but the agent: that is what a cancel is for."""
-        sinks = [s for s in (self.assembled.store, self.assembled.keeping) if s is not None]
         broke = "the session has ended"
         try:
             events = self._agent.converse(
                 self._each(), preface=self.assembled.preface, source=self.assembled.source
             )
             async for event in events:
-                for sink in sinks:
+                for sink in self._sinks:
                     sink(event)
                 self._outgoing.put_nowait(event)
                 while self.assembled.notices:
@@ -247,8 +262,6 @@ class EditorSession:
         except Exception as error:
             broke = f"the session has ended ({type(error).__name__}: {error})"
         finally:
-            for sink in sinks:
-                sink.close()
             self._outgoing.put_nowait(PromptDone("error", broke))
 
     async def _each(self) -> AsyncIterator[Prompt]:
@@ -287,18 +300,19 @@ class EditorSession:
             told += self._used(event, event.usage)
         if isinstance(event, PromptDone):
             told.append(_info())
+        return [*told, *self._mode_changed()]
+
+    def _mode_changed(self) -> list[Any]:
         mode = self._agent.gate.policy.mode
-        if mode != self._mode:
-            self._mode = mode
-            told.append(
-                schema.CurrentModeUpdate(session_update="current_mode_update", current_mode_id=mode)
-            )
-            told.append(
-                schema.ConfigOptionUpdate(
-                    session_update="config_option_update", config_options=self.config()
-                )
-            )
-        return told
+        if mode == self._mode:
+            return []
+        self._mode = mode
+        return [
+            schema.CurrentModeUpdate(session_update="current_mode_update", current_mode_id=mode),
+            schema.ConfigOptionUpdate(
+                session_update="config_option_update", config_options=self.config()
+            ),
+        ]
 
     def _used(self, turn: AssistantTurn, usage: Usage) -> list[Any]:
         if self._work is not None:
@@ -319,28 +333,36 @@ class EditorSession:
         heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._outgoing.put_nowait(heard)
         await heard  # the editor knows of the call before it is asked about it
+        try:
+            if question.call.name == "AskUserQuestion":
+                return await answers(question, partial(self._editor.choose, self.id))
+            return await self._consent(question)
+        except EditorGone:
+            return Answer(allow=False, interrupt=True)
+        except EditorFailed as error:
+            return Answer(allow=False, message=f"They could not be asked: {error}")
+
+    async def _consent(self, question: Question) -> Answer:
         managed = self._options.settings.allow_managed_permission_rules_only
         rules = offers(question, self._agent.gate.policy, managed=managed).narrow
         offered = choices.answers(question.call.name, rules)
         call = self._telling.asked(question.call, question.reason)
-        try:
-            chosen = await self._editor.choose(self.id, call, [o for o, _ in offered.values()])
-        except EditorRefused as error:
-            return Answer(allow=False, message=f"They could not be asked: {error}")
-        except EditorFailed:
-            return Answer(allow=False, interrupt=True)
+        chosen = await self._editor.choose(self.id, call, [o for o, _ in offered.values()])
         if chosen is None:
             return Answer(allow=False, interrupt=True)
         if chosen not in offered:
             return Answer(allow=False, message="The editor's answer was none of those offered.")
         if chosen == choices.ALWAYS:
-            named = [str(rule) for rule in rules]
-            try:
-                path = allow(named, self._options.root)
-                self._outgoing.put_nowait(Notice(f"Kept in {path}: {', '.join(named)}"))
-            except (AprError, OSError) as error:
-                self._outgoing.put_nowait(Notice(f"This holds for this session only: {error}"))
+            self._keep([str(rule) for rule in rules])
         return offered[chosen][1]
+
+    def _keep(self, rules: list[str]) -> None:
+        """Keep what is allowed for later sessions, and say where."""
+        try:
+            told = f"Kept in {allow(rules, self._options.root)}: {', '.join(rules)}"
+        except (AprError, OSError) as error:
+            told = f"This holds for this session only: {error}"
+        self._outgoing.put_nowait(Notice(told))
 
 
 def _info(title: str | None = None) -> schema.SessionInfoUpdate:

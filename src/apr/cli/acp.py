@@ -65,6 +65,7 @@ def source_of(args: argparse.Namespace) -> "Source":
             temperature=args.temperature,
             limits=Limits(turns=args.max_turns or settings.apr.max_turns),
             vision=args.vision,
+            asks=True,
         )
 
     def open_model(options: Options, name: str | None) -> "tuple[Provider, str]":

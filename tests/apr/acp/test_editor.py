@@ -479,3 +479,41 @@ async def test_an_open_session_is_taken_up_anew(home: Path, project: Path) -> No
             await connection.resume_session(cwd=str(project), session_id=session)
             assert (await prompt(connection, session, "say three")).stop_reason == "end_turn"
     assert "say one" in str(model.requests[2])
+
+
+async def test_plan_mode_can_be_chosen_later_and_the_editor_hears_of_it_in_both_places(
+    home: Path, project: Path
+) -> None:
+    model = ScriptedModel([says("Hello."), calls(("ExitPlanMode", {"plan": "x"})), says("Done.")])
+    editor = Editor("once")
+    with serving(model) as url:
+        async with editing(editor, home, project, url) as connection:
+            session = await begin(connection, project)
+            await prompt(connection, session, "hi")
+            await connection.set_session_mode(session_id=session, mode_id="plan")
+            await prompt(connection, session, "plan")
+    assert "ExitPlanMode" not in str(model.requests[0]["tools"])
+    assert "ExitPlanMode" in str(model.requests[1]["tools"])
+    modes = [update.current_mode_id for update in editor.updates(schema.CurrentModeUpdate)]
+    options = [
+        update.config_options[0].current_value
+        for update in editor.updates(schema.ConfigOptionUpdate)
+    ]
+    assert modes == options == ["plan", "default"]
+
+
+async def test_a_question_of_the_models_is_answered_in_the_editor(
+    home: Path, project: Path
+) -> None:
+    which = {
+        "question": "Which one?",
+        "options": [{"label": "the left", "description": "it is near"}, {"label": "the right"}],
+    }
+    editor = Editor("1")
+    model = ScriptedModel([calls(("AskUserQuestion", {"questions": [which]})), says("Right.")])
+    with serving(model) as url:
+        async with editing(editor, home, project, url) as connection:
+            await prompt(connection, await begin(connection, project), "choose")
+    assert editor.options == {"0": "the left", "1": "the right", "no": "No answer"}
+    assert editor.asked[0].title == "Which one?"
+    assert "The user answered: the right" in str(model.requests[1]["messages"][-1])
