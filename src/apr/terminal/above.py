@@ -7,6 +7,7 @@ vanishes for a moment. A dumb terminal has no such region: there all is plain li
 """
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,9 +43,16 @@ class Moving(Protocol):
 
 
 class Above:
-    """Writes above the input of a prompt, whether that is open at the time or not."""
+    """Writes above the input of a prompt, whether that is open at the time or not.
+
+    It is made before the prompt: on a dumb terminal, that is then one that controls nothing.
+    """
 
     def __init__(self) -> None:
+        from prompt_toolkit.application import create_app_session
+        from prompt_toolkit.output.plain_text import PlainTextOutput
+        from prompt_toolkit.utils import is_dumb_terminal
+
         self._session: PromptSession[str] | None = None
         self._moving: Moving | None = None
         self._waiting: list[str] = []
@@ -52,19 +60,24 @@ class Above:
         self._soon: asyncio.TimerHandle | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._drawn_at = 0.0
-        self._dumb = False
+        self._dumb = is_dumb_terminal()
         self._at_prompt = False
+        self._plainly = contextlib.ExitStack()
+        if self._dumb:  # a prompt sends escape sequences as it is made
+            plain = PlainTextOutput(sys.stdout)
+            self._plainly.enter_context(create_app_session(output=plain))
 
     def attach(self, session: "PromptSession[str]", moving: Moving) -> None:
         """Put the region above the session's input."""
         from prompt_toolkit.filters import Condition, is_done
         from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, HSplit, Window
-        from prompt_toolkit.utils import is_dumb_terminal
 
         self._session, self._moving = session, moving
         moving.changed = self.wake
-        self._dumb = is_dumb_terminal()
         moving.moves = not self._dumb
+        self._plainly.close()
+        if self._dumb:
+            return
         region = Window(FormattedTextControl(self._region), dont_extend_height=True)
         shown = ConditionalContainer(region, filter=Condition(lambda: bool(self._lines)) & ~is_done)
         inner = session.layout.container

@@ -144,8 +144,8 @@ class Screen:
             case AssistantTurn():
                 self._answered(event)
             case ToolStarted(call):
-                self._does(call.name)
-                self.work.started(call)
+                if self.work.started(call).parent is None:
+                    self._does(call.name)
             case ToolProgress(call_id, text):
                 self.work.said(call_id, text)
             case ToolResult():

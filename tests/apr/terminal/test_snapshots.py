@@ -77,6 +77,7 @@ def matches(tmp_path: Path) -> Matches:
     def normal(text: str) -> str:
         for folder in (tmp_path / "project", tmp_path):
             text = text.replace(str(folder), f"/{folder.name if folder != tmp_path else 'tmp'}")
+        text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
         text = re.sub(r"\d+ tokens/s", "N tokens/s", text)
         text = re.sub(r" · N tokens/s", "", text)
         text = re.sub(r" · \d+\.\d s\b", "", text)
@@ -160,20 +161,20 @@ def test_without_colour(begin: Begin, matches: Matches) -> None:
 def test_a_dumb_terminal(begin: Begin, matches: Matches) -> None:
     terminal = begin(LOOK, says("That is all."), says("More."), env={"TERM": "dumb"})
     terminal.enter("look around")
-    terminal.until("That is all\\.\n(?:.*\n)*> ")
+    terminal.until("That is all\\.\n>")
     terminal.enter("and?")
-    terminal.until("More\\.\n(?:.*\n)*> ")
+    terminal.until("More\\.\n>")
     matches(terminal, "dumb")
     assert b"\x1b" not in terminal.raw
 
 
 def test_a_window_that_changes(begin: Begin, matches: Matches) -> None:
     terminal = begin(says(ANSWER))
-    terminal.model.pause_after = 12
+    terminal.model.pause_after = 8
     terminal.enter("explain it")
-    terminal.until("The sig")
+    terminal.until("than a line of e")
     terminal.resize(100, 30)
-    terminal.until("longer than a line of eighty columns")
+    terminal.until("to be longer than a line")
     terminal.model.go_on()
     terminal.until("Tested by hand")
     matches(terminal, "resized")
