@@ -29,13 +29,11 @@ async def model(desk: Desk, given: str) -> AsyncIterator[str]:
         for shown in _listed(await asyncio.to_thread(found, desk), now, desk.width()):
             yield shown
         return
-    wanted: str | None = given
-    if not given:
-        wanted = await _chosen(await asyncio.to_thread(found, desk), now, colour=desk.colour)
-        if wanted is None:
-            yield f"The model is {now}, as before."
-            return
-    async for shown in _switched(desk, wanted or ""):
+    wanted = given or await _chosen(await asyncio.to_thread(found, desk), now, colour=desk.colour)
+    if wanted is None:
+        yield f"The model is {now}, as before."
+        return
+    async for shown in _switched(desk, wanted):
         yield shown
 
 
