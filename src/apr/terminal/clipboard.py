@@ -36,7 +36,7 @@ class Program(Struct, frozen=True):
 
     command: tuple[str, ...]
     read: Callable[[bytes], bytes] = bytes
-    seconds: float = 3.0
+    seconds: float = 5.0
     """Time that it has: some wait for ever for whoever owns the clipboard."""
 
 

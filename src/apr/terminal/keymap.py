@@ -171,6 +171,8 @@ def _read(text: str, name: str) -> dict[str, Action]:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise KeysError(f"{name}: no TOML: {error}") from None
+    except RecursionError:
+        raise KeysError(f"{name}: nested too deeply") from None
     actions = {}
     for action, given in data.items():
         try:

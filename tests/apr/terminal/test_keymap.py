@@ -91,6 +91,7 @@ def test_keys_can_change_places(shipped: Keymap) -> None:
         ('[undo]\nkeys = ["u"]\n', "k:2: undo: 'u' begins with a character"),
         ('[undo]\nkeys = "F1"\n', "k:1: undo: Expected `array`, got `str`"),
         ("[undo]\nkey = []\n", "k:1: undo: Object contains unknown field `key`"),
+        (f"undo = {'[' * 10_000}", "k: nested too deeply"),
         ("undo = 3\n", "k:1: undo: Expected `object`, got `int`"),
         (
             '\n[undo]\nkeys = ["Ctrl-R"]\n',
