@@ -194,6 +194,29 @@ async def test_files_are_put_back_to_what_they_were_before_a_prompt(
     assert "README.md" in model.requests[-1]["messages"][-1]["content"]
 
 
+async def test_files_are_put_back_in_a_session_that_is_gone_on_with(
+    home: Path, project: Path
+) -> None:
+    model = ScriptedModel([calls(("Write", WRITE)), says("Done.")])
+    with serving(model) as url:
+        given = options(
+            url,
+            project,
+            home,
+            permission_mode="acceptEdits",
+            enable_file_checkpointing=True,
+            extra_args={"replay-user-messages": None},
+        )
+        async with ClaudeSDKClient(given) as client:
+            told = await ask(client, "write it")
+        prompt = next(m.uuid for m in told if isinstance(m, UserMessage) and m.content)
+        given.resume = result_of(told).session_id
+        async with ClaudeSDKClient(given) as client:
+            assert (project / "new.txt").exists()
+            await client.rewind_files(str(prompt))
+    assert not (project / "new.txt").exists()
+
+
 async def test_files_are_not_kept_unless_that_is_wanted(home: Path, project: Path) -> None:
     with serving(ScriptedModel([])) as url:
         async with ClaudeSDKClient(options(url, project, home)) as client:

@@ -12,7 +12,6 @@ import pytest
 from apr.agent.events import Remembered
 from apr.providers.base import AssistantMessage, UserMessage
 from apr.sessions.writer import SessionWriter
-from ccpa.scripted.chaos import Chaos
 from ccpa.trace import AssistantTurn, TextBlock, UserPrompt
 from tests.apr.program import apr, calls, problems, says
 from tests.apr.terminal.conftest import Begin
@@ -20,7 +19,7 @@ from tests.apr.terminal.terminal import PATIENCE_S, Terminal
 
 IDLE = "\n(?!.*…)m · .*\\s*\\Z"
 OTHER = "01980f3a-5c9e-7b21-9d3c-0242ac120002"
-PICKER = "Which session\\?[^$]*Enter takes it"
+PICKER = "Which session\\?(?s:.*)Enter takes it"
 
 
 def stored(home: Path) -> list[Path]:
@@ -87,7 +86,7 @@ def test_a_session_is_searched_for_looked_at_and_gone_on_with(begin: Begin, proj
     assert "> what does add do?" in shown
     assert "It **adds**." in shown
     again.type("\r")
-    assert "It stopped" not in again.until("> what does add do\\?\\s+It adds\\.[^$]*\nm · ")
+    assert "It stopped" not in again.until("> what does add do\\?\\s+It adds\\.(?s:.*)\nm · ")
     again.enter("what else?")
     again.until("And multiplies\\.")
     assert "It **adds**." in asked(again)
@@ -128,7 +127,7 @@ def test_names_of_strangers_are_shown_on_one_line_on_any_terminal(
         keep(
             home, project, f"s{number}", f"{number} {hostile}", hostile, name=f"{number} {hostile}"
         )
-    terminal = begin(options=("--resume",), size=size, env=env, ready="Which sessi[^$]*> \\d+ a")
+    terminal = begin(options=("--resume",), size=size, env=env, ready="Which sessi(?s:.*)> \\d+ a")
     assert b"\x1b]0;owned" not in terminal.raw
     assert b"\x1b[2J" not in terminal.raw
     assert "\u202e".encode() not in terminal.raw
@@ -143,7 +142,7 @@ def test_a_dumb_terminal_is_asked_for_a_number(begin: Begin, home: Path, project
     keep(home, project, "one", "a question", "an answer")
     keep(home, project, "two", "something else", "an answer")
     terminal = begin(
-        options=("--resume",), env={"TERM": "dumb"}, ready="1  something else[^$]*2  a question"
+        options=("--resume",), env={"TERM": "dumb"}, ready="1  something else(?s:.*)2  a question"
     )
     terminal.enter("question")
     terminal.until("1 in all")
@@ -154,13 +153,13 @@ def test_a_dumb_terminal_is_asked_for_a_number(begin: Begin, home: Path, project
 def test_the_answer_that_was_being_given_when_it_crashed_is_asked_for_again(
     begin: Begin, home: Path
 ) -> None:
-    slowly = Chaos(on_request=1, drip_s=0.5)
-    first = begin(says("Once upon a time there was " + "a very long story " * 40), chaos=(slowly,))
+    first = begin(says("Once upon a time there was " + "a very long story " * 40))
+    first.model.pause_after = 9
     first.enter("tell me a story")
     first.until("Once")
     kill(first)
     second = begin(says("In short: all is well."), options=("--continue",))
-    second.until("> tell me a story[^$]*It stopped here")
+    second.until("> tell me a story(?s:.*)It stopped here")
     second.enter("go on")
     second.until("all is well\\.")
     assert "tell me a story" in second.asked()
@@ -177,7 +176,7 @@ def test_a_call_that_was_running_when_it_crashed_has_a_result_that_says_so(
     until_there(project / "started")
     kill(first)
     second = begin(says("I see."), options=("--continue",))
-    second.until("> wait[^$]*The session ended before this was done")
+    second.until("> wait(?s:.*)The session ended before this was done")
     second.enter("go on")
     second.until("I see\\.")
     second.until(IDLE)
@@ -211,7 +210,7 @@ def test_a_line_that_was_being_written_when_it_crashed_is_left_out(
     whole = session.read_bytes()
     session.write_bytes(whole[: whole.rindex(b"Second answer") + 3])
     second = begin(says("Third answer."), options=("--continue",))
-    second.until("> second question[^$]*Second answer\\.")  # its record had come before
+    second.until("> second question(?s:.*)Second answer\\.")  # its record had come before
     second.enter("third question")
     second.until("Third answer\\.")
     assert "First answer." in asked(second)
@@ -236,7 +235,7 @@ def test_another_session_is_gone_on_with_without_leaving(
     terminal.until("Here\\.")
     terminal.until(IDLE)
     terminal.enter("/resume")
-    terminal.until("Which session\\?[^$]*an older question[^$]*Enter takes it")
+    terminal.until("Which session\\?(?s:.*)an older question(?s:.*)Enter takes it")
     assert "where are you" not in terminal.text().partition("Which session")[2]
     terminal.type("\r")
     terminal.until(IDLE)
@@ -267,6 +266,24 @@ def test_a_session_that_another_process_works_on_is_refused_and_this_one_goes_on
     terminal.until("there is no session 'nobody'")
     terminal.enter("where are you?")
     terminal.until("Here\\.")
+
+
+def test_where_another_session_cannot_begin_the_one_before_goes_on(
+    begin: Begin, home: Path, project: Path
+) -> None:
+    other = keep(home, project, OTHER, "an older question", "an older answer")
+    damage = {"type": "command", "command": f"echo damage >> '{other}'"}
+    settings = json.dumps({"hooks": {"SessionEnd": [{"hooks": [damage]}]}})
+    terminal = begin(says("Here."), says("Still here."), options=("--settings", settings))
+    terminal.enter("where are you?")
+    terminal.until("Here\\.")
+    terminal.until(IDLE)
+    terminal.enter(f"/resume {OTHER}")
+    terminal.until("not a session's line(?s:.*)Back in the session before(?s:.*)> where are you\\?")
+    terminal.until(IDLE)
+    terminal.enter("and now?")
+    terminal.until("Still here\\.")
+    assert "Here." in asked(terminal)
 
 
 def test_a_damaged_session_is_not_offered(begin: Begin, home: Path, project: Path) -> None:

@@ -30,13 +30,13 @@ def go_back(terminal: Terminal, down: int = 0) -> None:
     """Press Esc Esc and choose a prompt: the last one, or one further up the conversation."""
     terminal.type("\x1b")
     terminal.type("\x1b")
-    terminal.until("Back to before which prompt\\?[^$]*Enter takes it")
+    terminal.until("Back to before which prompt\\?(?s:.*)Enter takes it")
     terminal.type("\x1b[B" * down + "\r")
 
 
 def choose(terminal: Terminal, question: str, down: int = 0) -> None:
     """Answer a question with the choice that is so far down."""
-    terminal.until(f"{question}[^$]*Enter takes it")
+    terminal.until(f"{question}(?s:.*)Enter takes it")
     terminal.type("\x1b[B" * down + "\r")
 
 
@@ -203,7 +203,7 @@ def test_escape_changes_nothing_and_without_a_prompt_there_is_nothing_to_choose(
     terminal.enter("fix add")
     said(terminal, "I fixed it\\.")
     go_back(terminal)
-    terminal.until("What is to be as it was\\?[^$]*Enter takes it")
+    terminal.until("What is to be as it was\\?(?s:.*)Enter takes it")
     terminal.type("\x1b")
     terminal.until(IDLE)
     terminal.enter("still there?")
