@@ -43,7 +43,7 @@ def edit(text: str) -> str:
     try:
         with tempfile.TemporaryDirectory(prefix="apr-") as folder:  # for its owner's eyes only
             path = Path(folder, "prompt.md")
-            path.write_text(legible(text), "utf-8")
+            path.write_text(f"{legible(text)}\n", "utf-8")  # as editors end files
             status = subprocess.run([*words, str(path)], check=False).returncode
             edited = path.read_bytes().decode("utf-8", "replace")
     except OSError as error:

@@ -44,6 +44,7 @@ class Terminal:
         cwd: Path,
         size: tuple[int, int] = (80, 24),
         env: Mapping[str, str] | None = None,
+        program: str = APR,
     ) -> None:
         columns, rows = size
         self.screen = Screen(columns, rows, history=5000)
@@ -52,7 +53,7 @@ class Terminal:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.process = subprocess.Popen(
-            [APR, *map(str, words)],
+            [program, *map(str, words)],
             cwd=cwd,
             env={**environment(home), "TERM": "xterm-256color", **(env or {})},
             stdin=slave,

@@ -7,7 +7,8 @@ import stat
 from pathlib import Path
 
 from ccpa.scripted.chaos import Chaos
-from tests.apr.program import says
+from ccpa.scripted.server import ScriptedModel, serving
+from tests.apr.program import APR, says
 from tests.apr.terminal.conftest import Begin
 from tests.apr.terminal.terminal import Terminal
 
@@ -208,10 +209,29 @@ def editor(folder: Path, script: str) -> dict[str, str]:
     return {"EDITOR": f"'{path}' --wait"}
 
 
+def test_control_z_stops_and_the_shell_goes_on_with_it(home: Path, project: Path) -> None:
+    model = ScriptedModel([says("Read.")])
+    with serving(model) as url:
+        shell = Terminal("--norc", "-i", home=home, cwd=project, program="/bin/bash")
+        shell.enter(f"{APR} code --base-url {url} --model m")
+        shell.until("m · default")
+        shell.type("a draft")
+        shell.until("> a draft")
+        shell.type("\x1a")
+        shell.until("Stopped")
+        shell.enter("echo $((40 + 2))")
+        shell.until("\n42\n")
+        shell.enter("fg")
+        shell.until("(?s)fg.*> a draft")
+        shell.type(ENTER)
+        shell.until("Read\\.")
+        shell.close()
+
+
 def test_what_is_typed_is_opened_in_an_editor(begin: Begin, tmp_path: Path) -> None:
     env = editor(tmp_path, 'test "$1" = --wait && echo "and lines" >> "$2"')
     terminal = begin(says("Read."), env=env)
-    terminal.type(f"see \x1b[200~{'word ' * 400}\x1b[201~{CTRL_J}")
+    terminal.type(f"see \x1b[200~{'word ' * 400}\x1b[201~")
     terminal.type(CTRL_G)
     terminal.until(r"> see \[Pasted text #1 2,000 characters\]\n… and lines")
     terminal.type(ENTER)
