@@ -52,6 +52,8 @@ class KeptPicture(Struct, frozen=True, tag_field="kind", tag="picture"):
 class Entry(Struct, frozen=True):
     """A line that was typed, in pieces."""
 
+    project: str
+    """Where: projects of different names may share a folder, `/a/b` and `/a-b`."""
     line: tuple[str | KeptText | KeptPicture, ...]
 
 
@@ -70,6 +72,7 @@ class PromptHistory(History):
     ) -> None:
         super().__init__()
         self._root = root
+        self._project = legible(str(root))
         self._chips = chips
         self._keeps = keeps
         self._warn: Callable[[str], None] | None = warn
@@ -88,7 +91,8 @@ class PromptHistory(History):
                 entry = decoder.decode(written)
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue  # cut short by a full disk, or not ours
-            yield "".join(self._called_up(entry, folder / "pasted"))
+            if entry.project == self._project:
+                yield "".join(self._called_up(entry, folder / "pasted"))
 
     def store_string(self, string: str) -> None:
         """Keep a prompt."""
@@ -100,7 +104,7 @@ class PromptHistory(History):
                 legible(piece) if chip is None else _keep(chip, folder / "pasted")
                 for piece, chip in self._chips.parts(string)
             )
-            _append(folder / "history", msgspec.json.encode(Entry(line)))
+            _append(folder / "history", msgspec.json.encode(Entry(self._project, line)))
         except OSError as error:
             self._tell(error)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apr.sessions.places import folder
 from apr.terminal.chips import Chips, Pasted, Picture
 from apr.terminal.history import GONE, PromptHistory
 from tests.apr.program import says
@@ -26,8 +27,7 @@ def history(root: Path, chips: Chips | None = None) -> PromptHistory:
 
 
 def kept(root: Path) -> Path:
-    (found,) = (root / "home").rglob("history")
-    return found
+    return folder(root) / "history"
 
 
 def test_prompts_come_back_the_last_first_and_are_nobody_elses(root: Path) -> None:
@@ -35,6 +35,8 @@ def test_prompts_come_back_the_last_first_and_are_nobody_elses(root: Path) -> No
         history(root).store_string(prompt)
     assert list(history(root).load_history_strings()) == ["drei\x1b[2J é", "two\nlines", "one"]
     assert list(history(root / "elsewhere").load_history_strings()) == []
+    history(root / "a" / "b").store_string("of a/b")
+    assert list(history(root / "a-b").load_history_strings()) == []  # in the same folder
     assert stat.S_IMODE(kept(root).stat().st_mode) == 0o600
     assert stat.S_IMODE(kept(root).parent.stat().st_mode) == 0o700
 
@@ -68,7 +70,9 @@ def test_lines_that_are_none_are_passed_over(root: Path) -> None:
     history(root).store_string("one")
     whole = kept(root).read_bytes()
     kept(root).write_bytes(
-        whole + b'{"line":["cut sho' + b'\xff\n{"line":[{"kind":"text","file":"../../x"}]}\n[]'
+        whole
+        + b'{"project":"x","line":["cut sho'
+        + b'\xff\n{"line":[{"kind":"text","file":"../../x"}]}\n[]'
     )
     history(root).store_string("two")
     assert list(history(root).load_history_strings()) == ["two", "one"]
@@ -87,7 +91,7 @@ def test_any_text_can_be_kept(text: str, tmp_path_factory: pytest.TempPathFactor
 def test_only_the_end_of_a_long_history_is_read(root: Path) -> None:
     history(root).store_string("first")
     with kept(root).open("ab") as file:
-        file.write(b'{"line":["%s"]}\n' % (b"x" * 1000) * 2000)
+        file.write(b'{"project":"%s","line":["%s"]}\n' % (bytes(root), b"x" * 1000) * 2000)
     history(root).store_string("last")
     found = list(history(root).load_history_strings())
     assert found[0] == "last"
