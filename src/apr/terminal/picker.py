@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from msgspec import Struct
 
+from apr.terminal.cells import cut, isolated, width
 from apr.ui.terminal import line
 
 if TYPE_CHECKING:
@@ -155,13 +156,13 @@ class _Picker(Generic[T]):
     def application(self) -> "Application[T | None]":
         """Return what asks: it ends with what was taken."""
         from prompt_toolkit.application import Application
-        from prompt_toolkit.layout import HSplit, Layout, Window
+        from prompt_toolkit.layout import Layout, Window
         from prompt_toolkit.layout.controls import FormattedTextControl
         from prompt_toolkit.output import ColorDepth
 
         control = FormattedTextControl(self._fragments, focusable=True)
         application: Application[T | None] = Application(
-            layout=Layout(HSplit([Window(control, dont_extend_height=True)])),
+            layout=Layout(Window(control, dont_extend_height=True)),
             key_bindings=self._keys(),
             erase_when_done=True,
             color_depth=None if self._colour else ColorDepth.DEPTH_1_BIT,
@@ -232,27 +233,35 @@ class _Picker(Generic[T]):
     def _fragments(self) -> "StyleAndTextTuples":
         from prompt_toolkit.application import get_app
 
-        room = get_app().output.get_size().rows - _FRAME
-        previewed = self._lines()[: max(0, min(PREVIEW, room - ROWS))]
+        size = get_app().output.get_size()
+        room = size.rows - _FRAME
+        most = min(PREVIEW, room - ROWS)
+        previewed = self._lines()[:most] if most > 0 else []
         rows = max(1, min(ROWS, room))
         first = max(0, min(self._at - rows // 2, len(self._found) - rows))
         shown: StyleAndTextTuples = [
             ("bold", f"{self._question}\n"),
-            ("", f"/ {self._typed}"),
+            ("", f"/ {self._typed[-max(size.columns - 4, 1) :]}"),
             ("[SetCursorPosition]", ""),
             ("", "\n"),
         ]
         for place in range(first, min(first + rows, len(self._found))):
-            choice, here = self._choices[self._found[place]], place == self._at
-            shown.append(("bold" if here else "", f"{'>' if here else ' '} {line(choice.title)}"))
-            shown.append(("fg:ansibrightblack", f"  {line(choice.note)}\n"))
+            shown += self._row(place, size.columns)
         if not self._found:
             shown.append(("", "  nothing like that\n"))
         if previewed:
             shown.append(("", "\n"))
-            shown += [("fg:ansibrightblack", f"  {text}\n") for text in previewed]
-        shown.append(("fg:ansibrightblack", self._hint()))
+            shown += [("dim", f"  {text}\n") for text in previewed]
+        shown.append(("dim", self._hint()))
         return shown
+
+    def _row(self, place: int, columns: int) -> "StyleAndTextTuples":
+        """Return a choice as a line. A long title leaves room for the note."""
+        choice, here = self._choices[self._found[place]], place == self._at
+        note = line(choice.note)
+        title = cut(line(choice.title), max(columns - width(note) - 4, columns // 2))
+        mark = ">" if here else " "
+        return [("bold" if here else "", f"{mark} {isolated(title)}"), ("dim", f"  {note}\n")]
 
     def _hint(self) -> str:
         if self._searching:

@@ -122,7 +122,7 @@ def test_without_a_session_there_is_nothing_to_choose(begin: Begin) -> None:
 def test_names_of_strangers_are_shown_on_one_line_on_any_terminal(
     begin: Begin, home: Path, project: Path, size: tuple[int, int], env: dict[str, str]
 ) -> None:
-    hostile = "a\x1b]0;owned\x07\x1b[2Jb\u202ec\nd\r\te" + "x" * 200
+    hostile = "a\x1b]0;owned\x07\x1b[2Jb\u202e" + "x" * 200 + "c\nd\r\te"
     for number in range(30):
         keep(
             home, project, f"s{number}", f"{number} {hostile}", hostile, name=f"{number} {hostile}"
@@ -131,6 +131,8 @@ def test_names_of_strangers_are_shown_on_one_line_on_any_terminal(
     assert b"\x1b]0;owned" not in terminal.raw
     assert b"\x1b[2J" not in terminal.raw
     assert "\u202e".encode() not in terminal.raw
+    if size[0] == 80:
+        assert "…  just now · 1 answer" in terminal.text()
     if "NO_COLOR" in env:
         assert b"\x1b[3" not in terminal.raw.replace(b"\x1b[39m", b"")
         assert b";9" not in terminal.raw
