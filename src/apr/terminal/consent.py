@@ -257,7 +257,7 @@ class Consent:
         buffer = session.default_buffer
 
         def put() -> None:
-            buffer.insert_text(draft)
+            buffer.insert_text(f"\n{draft}" if buffer.text else draft)
 
         if session.app.is_running and not session.app.is_done:
             put()

@@ -74,7 +74,7 @@ class Line:
         completer: completion.InputCompleter,
         toolbar: AnyFormattedText,
     ) -> None:
-        self.keymap = setting.keymap
+        self._keymap = setting.keymap
         self._sees = setting.sees
         self._agent = agent
         self._queue = queue
@@ -267,7 +267,8 @@ class Line:
     def _waiting(self) -> StyleAndTextTuples:
         typed = [legible(self._chips.labelled(text)) for text in self._queue.typed()]
         columns = self.session.app.output.get_size().columns
-        return [("dim", shown(typed, columns - 1, self.keymap.shown("retract")))]
+        key = "" if self._private() else self._keymap.shown("retract")
+        return [("dim", shown(typed, columns - 1, key))]
 
 
 def _continued(width: int, _line: int, wrapped: int) -> str:
