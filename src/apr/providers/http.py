@@ -143,7 +143,14 @@ class Client:
         Raises:
             ProviderError: no connection, a broken one, or no answer in time.
         """
-        message = self._head(path, len(body), headers) + body
+        sent = {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+        return await self._ask(self._head("POST", path, sent) + body)
+
+    async def get(self, path: str, headers: Mapping[str, str]) -> Response:
+        """Ask for what is at `path`; see `post`."""
+        return await self._ask(self._head("GET", path, headers))
+
+    async def _ask(self, message: bytes) -> Response:
         while self._idle:
             connection = self._idle.pop()
             try:
@@ -171,14 +178,8 @@ class Client:
         while self._idle:
             await self._idle.pop().close()
 
-    def _head(self, path: str, length: int, headers: Mapping[str, str]) -> bytes:
-        fields = {
-            "Host": self.origin.netloc,
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-            "Content-Length": str(length),
-            **headers,
-        }
+    def _head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+        fields = {"Host": self.origin.netloc, "Accept-Encoding": "identity", **headers}
         target = self.origin.path + path
         text = "".join([target, *fields.values()])
         if not (text.isascii() and text.isprintable()) or " " in target:  # it holds the secret
@@ -186,7 +187,7 @@ class Client:
                 f"A request to {self.origin} cannot be written: its address or the API key has "
                 "characters that HTTP does not allow, such as a space, a newline or an accent."
             )
-        lines = [f"POST {target} HTTP/1.1", *(f"{name}: {fields[name]}" for name in fields)]
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {fields[name]}" for name in fields)]
         return "\r\n".join([*lines, "", ""]).encode("ascii")
 
     async def _exchange(self, connection: "_Connection", message: bytes) -> Response:

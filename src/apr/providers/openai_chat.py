@@ -8,12 +8,24 @@ server's own `tool_calls` are used, and calls that it left in the text are found
 from collections.abc import AsyncGenerator
 
 import msgspec
+from msgspec import Struct
 
 from apr.providers import openai_errors, openai_request
 from apr.providers.base import ModelEvent, ProviderError, Request
 from apr.providers.http import Client, Response, Timeouts, parse_url
 from apr.providers.tool_use_ids import ToolUseIds
 from apr.providers.toolcalls import Family
+
+LARGEST_LIST = 4 * 1024 * 1024
+"""Bytes of a list of models."""
+
+
+class _Model(Struct):
+    id: str
+
+
+class _Listed(Struct):
+    data: list[_Model]
 
 
 class OpenAIChat:
@@ -83,6 +95,34 @@ class OpenAIChat:
             yield completion
         finally:
             response.close()
+
+    async def models(self) -> list[str]:
+        """Return the names of the models that the server lists.
+
+        Raises:
+            ProviderError: it cannot be reached, or lists none.
+        """
+        response = await self._client.get("/models", self._headers)
+        try:
+            await self._check(response)
+            listed = msgspec.json.decode(await response.read(LARGEST_LIST), type=_Listed)
+        except msgspec.DecodeError as error:
+            raise ProviderError(f"{self._where}/models lists no models: {error}.") from error
+        finally:
+            response.close()
+        return [model.id for model in listed.data]
+
+    async def knows(self, model: str) -> bool:
+        """Whether the server has a model that it need not list: an alias, say.
+
+        Raises:
+            ProviderError: it cannot be reached.
+        """
+        from urllib.parse import quote
+
+        response = await self._client.get(f"/models/{quote(model, safe='')}", self._headers)
+        response.close()
+        return response.status == 200
 
     async def close(self) -> None:
         """Give back connections."""

@@ -120,7 +120,7 @@ def test_changes_are_reviewed_and_what_there_is_is_listed(begin: Begin, project:
         ("skills", "There are no skills"),
         ("agents", "Explore"),
         ("plugins", "No plugins are offered"),
-        ("model", "The model is m, of a server"),
+        ("model list", "scripted"),
         ("doctor", "shell: /"),
         ("vim", "editorMode"),
     ):

@@ -9,8 +9,9 @@ from apr.errors import AprError
 from apr.models.header import ModelInfo
 from apr.models.ranking import Ranked
 from apr.models.resolve import DEMO
-from apr.providers.base import ProviderError
+from apr.providers.base import Provider, ProviderError
 from apr.providers.local import LocalModel
+from apr.providers.openai_chat import OpenAIChat
 from apr.terminal.commands.about import innermost
 from apr.terminal.commands.desk import Desk
 from apr.terminal.commands.layout import table, wrapped
@@ -22,8 +23,9 @@ from apr.ui.terminal import line
 async def model(desk: Desk, given: str) -> AsyncIterator[str]:
     """List the models on this disk, or go over to another."""
     now = desk.assembled.agent.session.model
-    if desk.plan.server and given in {"", "list"}:
-        yield f"The model is {now}, of a server. /model NAME asks it for another from now on."
+    if desk.plan.server:
+        async for shown in _of_server(desk, given, now):
+            yield shown
         return
     if given == "list":
         for shown in _listed(await asyncio.to_thread(found, desk), now, desk.width()):
@@ -35,6 +37,38 @@ async def model(desk: Desk, given: str) -> AsyncIterator[str]:
         return
     async for shown in _switched(desk, wanted):
         yield shown
+
+
+async def _of_server(desk: Desk, given: str, now: str) -> AsyncIterator[str]:
+    """Ask the same server for another model: one that it lists, or at least knows."""
+    wire = innermost(desk.assembled.agent.provider)
+    names: list[str] = []
+    if isinstance(wire, OpenAIChat):
+        try:
+            names = await wire.models()
+        except ProviderError as error:
+            yield line(f"The server does not say which models it has: {error}")
+    if given == "list" or not (given or names):
+        rows = [("●" if name == now else " ", line(name)) for name in names or [now]]
+        for shown in table(rows, desk.width()):
+            yield shown
+        return
+    choices = [Choice(value=name, title=name, note="now" * (name == now)) for name in names]
+    wanted = given or await pick("Which model?", choices, colour=desk.colour)
+    if wanted is None:
+        yield f"The model is {now}, as before."
+        return
+    if names and wanted not in names and not await _knows(wire, wanted):
+        raise AprError(f"The server has no model {wanted!r}. It has: {', '.join(names)}")
+    async for shown in _switched(desk, wanted):
+        yield shown
+
+
+async def _knows(wire: Provider, name: str) -> bool:
+    try:
+        return isinstance(wire, OpenAIChat) and await wire.knows(name)
+    except ProviderError:
+        return False
 
 
 def found(desk: Desk) -> list[Ranked]:

@@ -1,9 +1,12 @@
 """Other models: what they need here, and how a session goes over to one."""
 
+import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from apr.engine import state
@@ -12,8 +15,10 @@ from apr.engine.state import EngineError
 from apr.models.header import check
 from apr.models.resolve import demo
 from apr.providers.local import LocalModel
+from apr.providers.openai_chat import OpenAIChat
 from apr.terminal.commands.about import innermost
 from apr.terminal.commands.models import end_engine, fits_beside
+from ccpa.scripted.server import ScriptedModel, serving
 from tests.apr.terminal.commands.conftest import Person, Sit
 
 
@@ -99,3 +104,63 @@ async def test_a_model_whose_engine_had_to_go_is_loaded_again_when_it_is_needed(
     await model.load(lambda _text: None)
     assert model.endpoint.pid != first
     await model.close()
+
+
+def of_server(person: Person, url: str) -> Person:
+    """Let the person talk to a server's model."""
+    replace = msgspec.structs.replace
+    person.desk.plan = replace(
+        person.desk.plan,
+        server=True,
+        open_model=lambda name: (OpenAIChat(url, name or "m"), name or "m"),
+    )
+    person.desk.assembled.use(OpenAIChat(url, "m"), "m")
+    return person
+
+
+async def test_a_server_is_asked_for_another_of_its_models(sit: Sit) -> None:
+    with serving(ScriptedModel([])) as url:
+        person = of_server(sit(), url)
+        assert await person.type("/model list") == "   scripted\n"
+        shown = await person.type("/model scripted")
+        assert shown == "The model is scripted, from the next request on.\n"
+        await person.type("/model by-another-name")  # it lists one, and knows others
+        assert person.desk.assembled.agent.session.model == "by-another-name"
+        await person.desk.assembled.close()
+
+
+async def test_a_server_without_a_model_is_not_asked_for_it(sit: Sit) -> None:
+    listed = b'{"object": "list", "data": [{"id": "one"}]}'
+    async with listing(listed) as url:
+        person = of_server(sit(), url)
+        shown = await person.type("/model two")
+        assert shown == "The server has no model 'two'. It has: one\n"
+        assert person.desk.assembled.agent.session.model == "m"
+        await person.desk.assembled.close()
+
+
+async def test_a_server_that_lists_nothing_is_taken_at_its_word(sit: Sit) -> None:
+    async with listing(b"<html>") as url:
+        person = of_server(sit(), url)
+        shown = await person.type("/model two")
+        assert "The server does not say which models it has" in shown
+        assert person.desk.assembled.agent.session.model == "two"
+        await person.desk.assembled.close()
+
+
+@asynccontextmanager
+async def listing(models: bytes) -> AsyncIterator[str]:
+    """Serve a list of models, and nothing else."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        found = head.startswith(b"GET /v1/models HTTP")
+        status, body = (b"200 OK", models) if found else (b"404 Not Found", b"{}")
+        size = str(len(body)).encode()
+        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: " + size)
+        writer.write(b"\r\nConnection: close\r\n\r\n" + body)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
