@@ -20,6 +20,8 @@ from msgspec import UNSET, Struct, UnsetType
 from apr.headless.arrivals import BadLine
 from apr.headless.stdin import lines
 
+_LAST_WORDS_S = 1.0
+"""How long an editor that has closed its side may take to read what it was sent before."""
 Id = int | str | None
 """Of a request: what its answer is known by."""
 
@@ -57,8 +59,10 @@ class Pipes:
         self._broken: str | None = None
         self._deaf = asyncio.Event()
         """Set when what we send is not read any more."""
+        self._closed = False
         # A thread, for whoever does not read must not keep us from hearing that they cancel.
-        threading.Thread(target=self._write_all, name="stdout", daemon=True).start()
+        self._writing = threading.Thread(target=self._write_all, name="stdout", daemon=True)
+        self._writing.start()
 
     async def receive(self) -> dict[str, Any] | None:
         """Return the next message; None at the end."""
@@ -94,15 +98,17 @@ class Pipes:
         Raises:
             ConnectionError: nobody reads any more.
         """
-        if self._broken is not None:
-            raise ConnectionError(self._broken)
+        if self._broken is not None or self._closed:
+            raise ConnectionError(self._broken or "the connection is closed")
         sent: asyncio.Future[None] = self._loop.create_future()
         self._waiting.put((encoded(message), sent))
         await sent
 
     async def close(self) -> None:
-        """Send nothing more. What has been sent is on its way."""
+        """Send nothing more, and wait a moment for what is on its way to be read."""
+        self._closed = True
         self._waiting.put(None)
+        await asyncio.to_thread(self._writing.join, _LAST_WORDS_S)
 
     async def _refuse(self, request: Id, error: RequestError) -> None:
         await self.send({"jsonrpc": "2.0", "id": request, "error": error.to_error_obj()})

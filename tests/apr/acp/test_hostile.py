@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -209,10 +210,26 @@ async def test_an_editor_that_leaves_while_the_model_thinks_waits_for_nothing(
             assert await editor.end() == (0, "")
 
 
-def test_messages_may_come_from_a_file(home: Path, project: Path) -> None:
-    script = '{"jsonrpc":"2.0","id":1,"method":"no/such/method"}\n'
-    ran = apr("acp", "--model", "demo", home=home, cwd=project, stdin=script)
-    assert (ran.returncode, ran.stderr) == (0, "")
+def test_messages_may_come_from_a_file_and_are_answered_all_the_same(
+    home: Path, project: Path
+) -> None:
+    (home / "messages").write_text(
+        '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":1}}\n'
+        '{"jsonrpc":"2.0","id":2,"method":"no/such/method"}'
+    )
+    with (home / "messages").open() as messages, (home / "answers").open("w") as answers:
+        ran = subprocess.run(
+            [APR, "acp", "--model", "demo"],
+            cwd=project,
+            env=environment(home),
+            stdin=messages,
+            stdout=answers,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    heard = [json.loads(line) for line in (home / "answers").read_text().splitlines()]
+    assert {one["id"]: "result" in one for one in heard} == {1: True, 2: False}
 
 
 def _text(text: str) -> dict[str, str]:
