@@ -27,7 +27,7 @@ from apr.serve.engine import Engine, plainly
 from apr.serve.metrics import Meter, Watch
 from apr.serve.queue import Busy, Client, FairQueue
 from apr.serve.reasoning import Reasoning
-from apr.serve.slots import Slots
+from apr.serve.slots import Lease, Slots
 from apr.serve.volatile import without_headers
 from ccpa.trace import ToolUseBlock, Usage
 
@@ -104,10 +104,10 @@ class Backend:
         request = self._answers.restored(request, chain)
         begun = self._family is not None and await self._reasoning.begun(request)
         watch = self._meter.watch()
-        async with self._queue.place(client), self._slots.lease(chain) as lease:
+        async with self._queue.place(client), self._slots.lease(chain, shares=True) as lease:
             options = {**request.options, "id_slot": lease.number, "return_progress": True}
             asked = msgspec.structs.replace(request, options=options, reasoning_begun=begun)
-            async with contextlib.aclosing(self._told(asked)) as events:
+            async with contextlib.aclosing(self._shared(asked, lease)) as events:
                 async for event in events:
                     lease.evaluating()
                     if isinstance(event, Completion):
@@ -168,6 +168,30 @@ class Backend:
                 lease.evaluating()
             stack.callback(response.close)
             yield response
+
+    async def _shared(self, request: Request, lease: Lease) -> AsyncGenerator[ModelEvent, None]:
+        """Ask the engine; where others wait for the same beginning, only once they have it.
+
+        It keeps what it has evaluated when it is interrupted.
+        """
+        async with contextlib.aclosing(self._told(request)) as events:
+            async for event in events:
+                if not isinstance(event, PrefillProgress):
+                    lease.answering()
+                elif lease.awaited:
+                    break
+                yield event
+            else:
+                return
+        prompt = msgspec.structs.replace(request, max_tokens=0)
+        async with contextlib.aclosing(self._told(prompt)) as events:
+            async for event in events:
+                if isinstance(event, PrefillProgress):
+                    yield event
+        await lease.share()
+        async with contextlib.aclosing(self._told(request)) as events:
+            async for event in events:
+                yield event
 
     async def _told(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the engine; whatever it refuses is told in its own words."""

@@ -4,7 +4,8 @@ A slot keeps the last prompt it evaluated, with the answer. A request that goes 
 slot. Any other gets an empty slot, or the one that was used longest ago; what is lost there is
 saved first. If another slot or a file holds more of the request's beginning (a system prompt that
 conversations share, a conversation that had to make room), its state is copied over by way of a
-file: to read a prompt back takes a hundredth of the time that it takes to evaluate it.
+file: to read a prompt back takes a hundredth of the time that it takes to evaluate it. Where that
+beginning is being evaluated just now, it is waited for.
 
 The engine's own choice goes by likeness alone: a conversation that shares a long system prompt with
 another would be put into its slot, and be evaluated anew when it returns.
@@ -45,6 +46,11 @@ class Slot(Struct):
     busy: bool = False
     used: float = 0.0
     """When it was last given back, in seconds of the monotonic clock."""
+    coming: Chain = Chain()
+    """The prompt that is being evaluated and can be shared; none, once it is evaluated."""
+    evaluated: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    waiting: int = 0
+    """Requests that wait until it is."""
 
 
 class Choice(Struct, frozen=True):
@@ -77,6 +83,23 @@ def choose(chain: Chain, slots: Sequence[Slot], prefixes: Prefixes | None) -> Ch
     return Choice(slot.number, evicted, key if chain.size(saved) >= have + WORTH_READING else None)
 
 
+def evaluated_now(chain: Chain, slots: Sequence[Slot], prefixes: Prefixes | None) -> Slot | None:
+    """Return the slot in which so much of a prompt is evaluated now that it is worth waiting."""
+    if prefixes is None:
+        return None
+    kept, _ = prefixes.best(chain)
+    there = [kept, *(chain.shared(slot.chain) for slot in slots if not slot.busy)]
+    slot = max(slots, key=lambda slot: chain.shared(slot.coming))
+    new = chain.size(chain.shared(slot.coming)) - chain.size(max(there))
+    return slot if new >= WORTH else None
+
+
+def _done_with(slot: Slot) -> None:
+    """Let those go on who wait for what is evaluated in a slot."""
+    slot.coming = Chain()
+    slot.evaluated.set()
+
+
 def _is_worth_saving(slot: Slot, prefixes: Prefixes) -> bool:
     chain = slot.chain
     return chain.size(len(chain.links)) >= WORTH and not prefixes.has(chain)
@@ -85,14 +108,29 @@ def _is_worth_saving(slot: Slot, prefixes: Prefixes) -> bool:
 class Lease:
     """A slot in the hands of one request."""
 
-    def __init__(self, slot: Slot, chain: Chain) -> None:
+    def __init__(self, slots: "Slots", slot: Slot, chain: Chain) -> None:
+        self._slots = slots
         self._slot = slot
         self._chain = chain
         self.number = slot.number
 
+    @property
+    def awaited(self) -> bool:
+        """Whether others wait for the prompt: then it is to be evaluated, and shared."""
+        return self._slot.waiting > 0
+
+    async def share(self) -> None:
+        """Let others have the prompt, which the engine has evaluated and does nothing with."""
+        self.evaluating()
+        await self._slots.share(self._slot)
+
     def evaluating(self) -> None:
         """Say that the engine has begun: the slot now holds this prompt, or a part of it."""
         self._slot.chain, self._slot.answer = self._chain, None
+
+    def answering(self) -> None:
+        """Say that the prompt is evaluated: until its answer is done, nobody can have it."""
+        _done_with(self._slot)
 
     def answered(self, link: str) -> None:
         """Say what the answer's link is."""
@@ -116,16 +154,42 @@ class Slots:
                 answers.remember(link, raw)
 
     @asynccontextmanager
-    async def lease(self, chain: Chain) -> AsyncIterator[Lease]:
-        """Hold the best slot for a prompt. At most as many may be held as there are slots."""
-        async with self._moving:
-            slot = await _to_its_end(self._prepare(choose(chain, self._slots, self._prefixes)))
-            slot.busy = True
+    async def lease(self, chain: Chain, *, shares: bool = False) -> AsyncIterator[Lease]:
+        """Hold the best slot for a prompt. At most as many may be held as there are slots.
+
+        With `shares`, others that begin alike wait for what is evaluated of it, if it is new.
+        """
+        slot = await self._taken(chain, shares=shares)
         try:
-            yield Lease(slot, chain)
+            yield Lease(self, slot, chain)
         finally:
+            _done_with(slot)
             slot.busy = False
             slot.used = time.monotonic()
+
+    async def _taken(self, chain: Chain, *, shares: bool) -> Slot:
+        while True:
+            async with self._moving:
+                other = evaluated_now(chain, self._slots, self._prefixes)
+                if other is None:
+                    choice = choose(chain, self._slots, self._prefixes)
+                    slot = await _to_its_end(self._prepare(choice))
+                    slot.busy = True
+                    if shares:
+                        slot.coming = chain
+                        slot.evaluated.clear()
+                    return slot
+            other.waiting += 1
+            try:
+                await other.evaluated.wait()
+            finally:
+                other.waiting -= 1
+
+    async def share(self, slot: Slot) -> None:
+        """Save what is in a slot that is held, for those who wait for it."""
+        async with self._moving:
+            await self._save(slot)
+        _done_with(slot)
 
     async def save_rested(self) -> None:
         """Save what rests, one slot at most, and only while nothing is computed."""
