@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.application import Application
     from prompt_toolkit.formatted_text import StyleAndTextTuples
+    from prompt_toolkit.output import Output
 
 _BETWEEN_S = 0.04
 """Time between two drawings that no key has asked for: 25 a second are seen as motion."""
@@ -156,8 +157,18 @@ class Above:
             sys.stdout.write(text)
             sys.stdout.flush()
         else:
-            self._session.app.output.write_raw(text)
-            self._session.app.output.flush()
+            self._print_above(text, self._session.app.output)
+
+    def _print_above(self, text: str, output: "Output") -> None:
+        """Print text; where something else is drawn than the prompt, a picker, it goes above it."""
+        from prompt_toolkit.application import get_app_or_none
+
+        other = get_app_or_none()
+        if other is not None and other.is_running:
+            other.renderer.erase(leave_alternate_screen=False)
+            other.invalidate()
+        output.write_raw(text)
+        output.flush()
 
     def _settle(self) -> None:
         """On a dumb terminal, print what is final, and the prompt again when all is done."""

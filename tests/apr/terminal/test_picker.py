@@ -1,9 +1,11 @@
-"""What is meant by what was typed."""
+"""What is meant by what was typed, and a list that stays whole whatever is said above it."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apr.terminal.picker import matching
+from tests.apr.program import says
+from tests.apr.terminal.conftest import Begin
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 
@@ -43,3 +45,19 @@ def test_whatever_is_typed_each_text_is_found_at_most_once(typed: str, texts: li
 @given(TEXTS, TEXTS, TEXTS)
 def test_a_text_is_found_by_each_of_its_parts(before: str, part: str, after: str) -> None:
     assert matching(part, [before + part + after]) == [0]
+
+
+def test_what_is_said_meanwhile_is_said_above(begin: Begin) -> None:
+    terminal = begin(says("First words.\n\n" + "More words.\n\n" * 30 + "Last words."))
+    terminal.model.pause_after = 4
+    terminal.enter("talk")
+    terminal.until("First")
+    terminal.enter("/model")
+    terminal.until("Which model\\?(?s:.*)Enter takes it")
+    terminal.model.go_on()
+    whole = r"Last words\.(?s:.*)\nWhich model\?\n/\n> scripted\n1 of 1 · Enter takes it.*\s*\Z"
+    shown = terminal.until(whole)
+    assert shown.count("Which model?") == 1
+    assert shown.count("More words.") == 30
+    terminal.type("\x1b")
+    terminal.until("\nm · ")
