@@ -87,11 +87,16 @@ class Deeds:
         return time.monotonic() - self._signalled_at < TWICE_S
 
     def _interrupt(self) -> None:
-        """Close the menu, or end the work; what waits is given back, for it may not fit now."""
+        """Close the menu, or else end the work."""
+        buffer = self._line().buffer
+        if buffer.complete_state is not None:
+            buffer.cancel_completion()
+        else:
+            self._stop()
+
+    def _stop(self) -> None:
+        """End the work; what waits is given back, for it may not fit now."""
         line = self._line()
-        if line.buffer.complete_state is not None:
-            line.buffer.cancel_completion()
-            return
         self._agent.interrupt()
         if waiting := self._queue.take_all():
             line.set_draft("\n".join([*waiting, *filter(None, [line.buffer.text])]))
@@ -104,7 +109,7 @@ class Deeds:
 
     def _cancel(self) -> None:
         if self._screen.doing:
-            self._interrupt()
+            self._stop()
         else:
             self._line().forget_draft()
         again = self._desk.keymap.again("leave")

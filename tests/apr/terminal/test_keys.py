@@ -8,12 +8,16 @@ from pathlib import Path
 
 from ccpa.scripted.chaos import Chaos
 from ccpa.scripted.server import ScriptedModel, serving
-from tests.apr.program import APR, says
+from tests.apr.program import APR, calls, says
 from tests.apr.terminal.conftest import Begin
 from tests.apr.terminal.terminal import Terminal
 
 ESC, ENTER, UP, BACKSPACE = "\x1b", "\r", "\x1b[A", "\x7f"
 CTRL_C, CTRL_D, CTRL_G, CTRL_J, CTRL_L = "\x03", "\x04", "\x07", "\n", "\x0c"
+READ = calls(("Read", {"file_path": "src/calc.py"}))
+EDIT = calls(
+    ("Edit", {"file_path": "src/calc.py", "old_string": "a - b", "new_string": "a + b"}), first=2
+)
 STUCK = Chaos(on_request=1, latency_s=600)
 
 
@@ -84,6 +88,36 @@ def test_escape_interrupts_and_gives_back_what_waits(begin: Begin) -> None:
     terminal.type(ENTER)
     terminal.until("Never\\.|Here I am\\.")
     assert terminal.asked().endswith("two\nthree")
+
+
+def test_escape_closes_the_menu_first_and_control_c_does_not_wait_for_that(begin: Begin) -> None:
+    terminal = begin(says("Never."), chaos=(STUCK,))
+    terminal.enter("one")
+    terminal.until("reading")
+    terminal.type("/sta")
+    terminal.until("/statusline")
+    terminal.type(ESC)
+    terminal.until(r"(?s)> /sta\n(?!.*/status)")
+    assert "interrupted" not in terminal.text()
+    terminal.type(f"{BACKSPACE}a")
+    terminal.until("/statusline")
+    terminal.type(CTRL_C)
+    terminal.until("interrupted")
+
+
+def test_a_draft_and_what_waits_come_back_when_a_question_is_interrupted(begin: Begin) -> None:
+    terminal = begin(READ, EDIT, says("Never."))
+    terminal.model.pause_after = 1
+    terminal.enter("one")
+    terminal.enter("two")
+    terminal.type("a draft")
+    terminal.until("1 waiting · two")
+    terminal.until("> a draft")
+    terminal.model.go_on()
+    terminal.until("allow\\?")
+    terminal.until("1 waiting · two\n")  # Up would choose an answer
+    terminal.type(ESC)
+    terminal.until(r"> two\n… a draft")
 
 
 def test_up_takes_the_last_prompt_that_waits_back(begin: Begin) -> None:
