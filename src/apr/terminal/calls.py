@@ -1,10 +1,9 @@
 """A tool use in a line, and what it came to in a few words more."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-
-import msgspec
 
 from apr.terminal.cells import cut, isolated, untabbed
 from apr.terminal.ink import Line
@@ -62,7 +61,7 @@ def _telling(call: ToolUseBlock) -> str:
         return f"{given.get('subagent_type', 'general-purpose')}: {given.get('description', '')}"
     found = next((given[name] for name in _TELLING if isinstance(given.get(name), str)), None)
     if found is None:
-        return msgspec.json.encode(given).decode() if given else ""
+        return _as_json(given) if given else ""
     first, _, more = found.strip().partition("\n")
     told = f"{first} …" if more.strip() else first
     if call.name == "Grep" and isinstance(given.get("path"), str):
@@ -130,6 +129,10 @@ _OUTCOMES: Mapping[str, Callable[[ToolUseBlock, str], str]] = {
 }
 
 
+def _as_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
 def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
@@ -194,7 +197,7 @@ def arguments(given: Mapping[str, Any], most: int) -> tuple[list[Line], int]:
     """Return a call's input, a line for each field and more for long ones, and what is left out."""
     lines: list[Line] = []
     for name, value in given.items():
-        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        text = value if isinstance(value, str) else _as_json(value)
         first, *further = plain(text).split("\n")
         lines.append([("dim", f"{one_line(name)}: "), ("", isolated(_bounded(first)))])
         lines += [[("", f"  {isolated(_bounded(line))}")] for line in further]

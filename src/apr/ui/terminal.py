@@ -21,6 +21,8 @@ _TURNING = {
 _UNSEEN = {code: f"\\U{code:08x}" for code in range(0xE0000, 0xE0080)}
 # Halves of characters: no terminal can be sent them.
 _HALVES = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+# But some stand for bytes, which `legible` knows.
+_NO_BYTES = {code: mark for code, mark in _HALVES.items() if not 0xDC80 <= code < 0xDD00}
 _VISIBLE = _CONTROLS | _TURNING | _UNSEEN | _HALVES
 
 
@@ -34,7 +36,7 @@ def line(text: str) -> str:
 
     What a file or a stranger calls a thing must not look like another line of ours.
     """
-    return plain(legible(text)).replace("\n", " ").replace("\t", " ")
+    return plain(legible(text.translate(_NO_BYTES))).replace("\n", " ").replace("\t", " ")
 
 
 def coloured(stream: TextIO) -> bool:

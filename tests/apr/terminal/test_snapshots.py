@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from apr.agent.events import PrefillProgress
+from apr.terminal.ink import said
+from apr.terminal.screen import Screen
 from tests.apr.program import calls, says
 from tests.apr.terminal.conftest import Begin
 from tests.apr.terminal.terminal import Terminal
@@ -21,6 +24,8 @@ from tests.apr.terminal.terminal import Terminal
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 SIZES = pytest.mark.parametrize("size", [(80, 24), (200, 50)], ids=["80x24", "200x50"])
 Matches = Callable[[Terminal, str], None]
+MatchesText = Callable[[str, str], None]
+WRITES = os.environ.get("APR_SNAPSHOTS") == "write"
 
 ANSWER = """\
 # Adding
@@ -73,6 +78,17 @@ WIDE = f"""\
 
 
 @pytest.fixture
+def matches_text() -> MatchesText:
+    def compare(text: str, name: str) -> None:
+        path = SNAPSHOTS / f"{name}.txt"
+        if WRITES:
+            path.write_text(text)
+        assert text == path.read_text()
+
+    return compare
+
+
+@pytest.fixture
 def matches(tmp_path: Path) -> Matches:
     def normal(text: str) -> str:
         for folder in (tmp_path / "project", tmp_path):
@@ -86,7 +102,7 @@ def matches(tmp_path: Path) -> Matches:
     def compare(terminal: Terminal, name: str) -> None:
         screen = terminal.screen
         path = SNAPSHOTS / f"{name}-{screen.columns}x{screen.lines}.txt"
-        if os.environ.get("APR_SNAPSHOTS") == "write":
+        if WRITES:
             terminal.rests()
             path.write_text(normal(terminal.text()))
         wanted = path.read_text()
@@ -139,6 +155,17 @@ def test_an_answer_that_comes(begin: Begin, matches: Matches) -> None:
     matches(terminal, "answer-half-way")
     terminal.model.go_on()
     terminal.until("Tested by hand")
+
+
+@SIZES
+def test_reading_a_long_prompt(matches_text: MatchesText, size: tuple[int, int]) -> None:
+    columns, rows = size
+    clock = iter((0.0, 0.0, 0.0, *([8.0] * 50)))
+    screen = Screen(lambda _text: None, lambda: columns, colour=False, clock=lambda: next(clock))
+    screen(PrefillProgress(4_096, 24_000, 4_096))
+    screen(PrefillProgress(12_288, 24_000, 4_096))
+    lines = [said(line) for line in screen.frame(columns, rows)]
+    matches_text("\n".join(lines) + "\n", f"prefill-{columns}x{rows}")
 
 
 def test_an_error(begin: Begin, matches: Matches) -> None:
