@@ -1,5 +1,6 @@
 """From a prompt's blocks to what the agent is asked. Pure."""
 
+import base64
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -9,6 +10,11 @@ from acp import schema
 from apr.acp.folders import path_of
 from apr.agent.prompt import Prompt
 from apr.providers.base import Image
+from apr.tools.images import LARGEST, kind_of
+from apr.ui.terminal import line
+
+_WIDTH = 80
+"""Characters of a title."""
 
 
 class NotTaken(ValueError):
@@ -30,8 +36,8 @@ def prompt_of(blocks: Sequence[Any], *, sees: bool) -> Prompt:
         match block:
             case schema.TextContentBlock(text=text):
                 parts.append(text)
-            case schema.ImageContentBlock(data=data, mime_type=media_type):
-                images.append(_picture(media_type, data, sees=sees))
+            case schema.ImageContentBlock(data=data):
+                images.append(_picture(data, sees=sees))
             case schema.ResourceContentBlock(uri=uri, name=name):
                 parts.append(_mention(uri, name))
             case schema.EmbeddedResourceContentBlock(
@@ -43,7 +49,7 @@ def prompt_of(blocks: Sequence[Any], *, sees: bool) -> Prompt:
             ):
                 if not (kind or "").startswith("image/"):
                     raise NotTaken(f"{uri} is neither text nor a picture ({kind or 'of no type'})")
-                images.append(_picture(kind or "", blob, sees=sees))
+                images.append(_picture(blob, sees=sees))
             case schema.AudioContentBlock():
                 raise NotTaken("the model cannot hear: write what you want to say")
             case _:
@@ -55,14 +61,24 @@ def prompt_of(blocks: Sequence[Any], *, sees: bool) -> Prompt:
 
 def _file(path: str, text: str) -> str:
     """Return a file as the model is shown it: it ends where we say, whatever stands in it."""
-    inner = text.replace("</file", "< /file")
-    return f'<file path="{path}">\n{inner}\n</file>'
+    name, inner = line(path).replace('"', "'"), text.replace("</file", "< /file")
+    return f'<file path="{name}">\n{inner}\n</file>'
 
 
-def _picture(media_type: str, data: str, *, sees: bool) -> Image:
+def _picture(data: str, *, sees: bool) -> Image:
+    """Return a picture that is one: a history with another would be refused ever after."""
     if not sees:
         raise NotTaken("the model cannot be shown pictures: start apr acp with --vision if it can")
-    return Image(media_type, data)
+    try:
+        content = base64.b64decode(data, validate=True)
+    except ValueError as error:
+        raise NotTaken(f"a picture is not base64: {error}") from None
+    kind = kind_of(content)
+    if kind is None:
+        raise NotTaken("a picture is none of PNG, JPEG, GIF and WebP")
+    if len(content) > LARGEST:
+        raise NotTaken(f"a picture has {len(content):,} bytes; {LARGEST:,} are the most")
+    return Image(kind, data)
 
 
 def _mention(uri: str, name: str) -> str:
@@ -72,8 +88,8 @@ def _mention(uri: str, name: str) -> str:
     """
     path = path_of(uri)
     if path is None:
-        return f"[{name}]({uri})"
-    lines = uri.partition("#")[2]
+        return f"[{line(name)}]({line(uri)})"
+    path, lines = line(path), line(uri.partition("#")[2])
     quoted = f'@"{path}"' if any(letter.isspace() for letter in path) else f"@{path}"
     return f"{quoted} (lines {lines.removeprefix('L')})" if lines else quoted
 
@@ -84,6 +100,3 @@ def title_of(prompt: str) -> str:
     if first.startswith('<file path="'):
         first = PurePosixPath(first.removeprefix('<file path="').removesuffix('">')).name
     return first if len(first) <= _WIDTH else f"{first[: _WIDTH - 1]}…"
-
-
-_WIDTH = 80

@@ -1,6 +1,7 @@
 """`apr acp` as an editor uses it: the protocol's own client, a real process, a scripted model."""
 
 import asyncio
+import base64
 import json
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tests.apr.program import calls, says
 READ = calls(("Read", {"file_path": "src/calc.py"}))
 FIX = {"file_path": "src/calc.py", "old_string": "a - b", "new_string": "a + b"}
 EDIT = calls(("Edit", FIX), first=2)
+PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n...").decode()
 FIXED = "def add(a, b):\n    return a + b\n"
 
 
@@ -151,12 +153,12 @@ async def test_what_the_editor_shows_is_read_with_the_prompt(home: Path, project
                 prompt=[
                     helpers.text_block("what is in it?"),
                     helpers.resource_block(text),
-                    helpers.image_block("aGVsbG8=", "image/png"),
+                    helpers.image_block(PIXEL, "image/png"),
                 ],
             )
     assert "Buy milk. @README.md < /file>" in str(model.requests[0])
     assert "It adds." not in str(model.requests[0]), "what a file mentions is not looked up"
-    assert "data:image/png;base64,aGVsbG8=" in str(model.requests[0])
+    assert f"data:image/png;base64,{PIXEL}" in str(model.requests[0])
 
 
 @pytest.mark.parametrize("cwd", ["/nowhere/at/all", __file__])
