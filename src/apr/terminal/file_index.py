@@ -52,7 +52,8 @@ class FileIndex:
             self._thread.start()
 
     def _list(self) -> None:
-        import rapidfuzz.process  # noqa: F401 - takes 50 ms, which the first search need not wait
+        import rapidfuzz.distance.LCSseq
+        import rapidfuzz.process  # noqa: F401 - 50 ms, which the first search need not wait
 
         found: list[str] = []
         show_at = _SHOWN_FIRST

@@ -16,6 +16,8 @@ _PIECE = 4000
 """Names that are looked through before others get their turn: half a millisecond."""
 _ENOUGH = 300
 """Names that fit, among which the best are looked for."""
+_FEW = 20
+"""Names that fit well, beyond which nobody looks for those that fit less well."""
 _LONGEST = 64
 """Letters of what is typed that count: so many fit in one word of the machine."""
 
@@ -60,7 +62,7 @@ class Catalogue:
         fitting = {name for name in near if _has(fold(name), wanted)}
         for look in (self._lasts.side_by_side, self._lasts.in_order, self._paths.in_order):
             fitting.update(self.names[index] for index in await look(wanted))
-            if len(fitting) >= most:
+            if len(fitting) >= _FEW:
                 break
         fitting.discard(typed)
         return sorted(fitting, key=lambda name: _cost(name, wanted, near.get(name)))[:most]
