@@ -61,10 +61,13 @@ async def pick(
 
     if not choices:
         return None
-    if is_dumb_terminal():
-        return await _asked(question, choices)
-    picker = _Picker(question, choices, preview, deeper, colour=colour)
-    return await picker.application().run_async()
+    try:
+        if is_dumb_terminal():
+            return await _asked(question, choices)
+        picker = _Picker(question, choices, preview, deeper, colour=colour)
+        return await picker.application().run_async()
+    except (EOFError, KeyboardInterrupt):  # the terminal is gone; Ctrl-C on a dumb one
+        return None
 
 
 def matching(typed: str, texts: Sequence[str]) -> list[int]:

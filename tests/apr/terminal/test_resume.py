@@ -103,11 +103,18 @@ def test_what_was_said_in_a_session_finds_it(begin: Begin, home: Path, project: 
     assert "> a question" in shown
 
 
-def test_escape_leaves_the_picker_and_the_program(begin: Begin, home: Path, project: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "term"),
+    [("\x1b", "xterm"), ("\x03", "xterm"), ("\x04", "xterm"), ("\r", "dumb")],
+)
+def test_who_wants_none_leaves_the_picker_and_the_program(
+    begin: Begin, home: Path, project: Path, key: str, term: str
+) -> None:
     keep(home, project, "one", "a question", "an answer")
-    terminal = begin(options=("--resume",), ready=PICKER)
-    terminal.type("\x1b")
+    terminal = begin(options=("--resume",), env={"TERM": term}, ready="a question(?s:.*)leaves")
+    terminal.type(key)
     assert terminal.leave() == 0
+    assert "Traceback" not in terminal.text()
 
 
 def test_without_a_session_there_is_nothing_to_choose(begin: Begin) -> None:
