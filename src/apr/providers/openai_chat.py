@@ -65,11 +65,12 @@ class OpenAIChat:
         self._family: Family | None = family
         self._headers = {"Authorization": f"Bearer {api_key.strip()}"} if api_key else {}
         self._ids = ids or ToolUseIds()
+        self._written = openai_request.Written()
         self.context = context
 
     async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the model; see `Provider.stream`."""
-        body = openai_request.encode(request, self._model, self._family)
+        body = openai_request.encode(request, self._model, self._family, self._written)
         response = await self._client.post("/chat/completions", body, self._headers)
         try:
             await self._check(response)

@@ -4,8 +4,9 @@ What grows from turn to turn (the messages) stands behind all that does not, so 
 with the bytes of the one before.
 """
 
+import itertools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -47,12 +48,37 @@ _SOME_TOOL = "SOME_TOOL"
 _encoder = msgspec.json.Encoder()
 
 
-def encode(request: Request, model: str, family: Family | None) -> bytes:
-    """Return the request's JSON body. With a `family` it asks for the model's exact text."""
-    return _encoder.encode(body_of(request, model, family))
+class Written:
+    """The messages of a conversation as they were written last: most stand in the next request."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Message, list[msgspec.Raw]]] = []
+
+    def again(self, messages: Sequence[Message], family: Family | None) -> Iterator[msgspec.Raw]:
+        """Yield the messages in JSON; those at the beginning that are the same are not new work."""
+        pairs = zip(messages, self._kept, strict=False)
+        same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] is pair[1][0], pairs))
+        del self._kept[same:]
+        for message in messages[same:]:
+            parts = [msgspec.Raw(_encoder.encode(part)) for part in _message(message, family)]
+            self._kept.append((message, parts))
+        for _, parts in self._kept:
+            yield from parts
 
 
-def body_of(request: Request, model: str, family: Family | None) -> dict[str, Any]:
+def encode(
+    request: Request, model: str, family: Family | None, written: Written | None = None
+) -> bytes:
+    """Return the request's JSON body. With a `family` it asks for the model's exact text.
+
+    `written` is what was written of the conversation last.
+    """
+    return _encoder.encode(body_of(request, model, family, written))
+
+
+def body_of(
+    request: Request, model: str, family: Family | None, written: Written | None = None
+) -> dict[str, Any]:
     """Return the request's body; see `encode`."""
     body: dict[str, Any] = {
         **request.options,
@@ -66,8 +92,12 @@ def body_of(request: Request, model: str, family: Family | None) -> dict[str, An
         body["tool_choice"] = _choice(request.tool_choice)
     if shown := [tool for tool in request.tools if tool.shown]:
         body["tools"] = [{"type": "function", "function": tool} for tool in shown]
-    body["messages"] = list(_messages(request, family))
-    if begun := beginning(request, family):
+    begun = beginning(request, family)
+    if written is None or begun:
+        body["messages"] = list(_messages(request, family))
+    else:
+        body["messages"] = [*_system(request), *written.again(request.messages, family)]
+    if begun:
         _begin(body, begun)
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
@@ -110,10 +140,14 @@ def _choice(choice: ToolChoice) -> Any:
 
 
 def _messages(request: Request, family: Family | None) -> Iterator[dict[str, Any]]:
-    if request.system:
-        yield {"role": "system", "content": request.system}
+    yield from _system(request)
     for message in request.messages:
         yield from _message(message, family)
+
+
+def _system(request: Request) -> Iterator[dict[str, Any]]:
+    if request.system:
+        yield {"role": "system", "content": request.system}
 
 
 def _message(message: Message, family: Family | None) -> Iterator[dict[str, Any]]:

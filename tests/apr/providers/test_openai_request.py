@@ -5,7 +5,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from apr.providers import openai_request
 from apr.providers.base import (
     AssistantMessage,
     Image,
@@ -147,3 +150,14 @@ async def test_pictures_of_results_stand_behind_all_results(family: Any) -> None
             {"type": "text", "text": "[to see, from the result of Read: [a.png]]"},
         ],
     }
+
+
+@pytest.mark.parametrize("family", [None, "qwen_xml"])
+@given(st.lists(st.lists(st.sampled_from(HISTORY), max_size=6), max_size=5))
+def test_what_was_written_before_changes_nothing(family: Any, asked: list[list[Message]]) -> None:
+    written = openai_request.Written()
+    for messages in asked:
+        wanted = request(*messages)
+        assert openai_request.encode(wanted, "m", family, written) == openai_request.encode(
+            wanted, "m", family
+        )
