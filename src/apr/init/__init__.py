@@ -8,6 +8,7 @@ from apr.errors import AprError
 from apr.home import beside
 from apr.init.describing import described
 from apr.init.project import Project
+from apr.tools.errors import ToolError
 
 NAME = "APR.md"
 
@@ -30,7 +31,7 @@ def write(root: Path, *, force: bool = False) -> Path:
         if force:
             new.replace(path)
         else:
-            os.link(new, path)  # which never replaces one that has come there meanwhile
+            _put(new, path)
     except FileExistsError:
         raise AprError(there) from None
     except OSError as error:
@@ -50,7 +51,26 @@ def describe(root: Path) -> str:
     Raises:
         AprError: nothing in it says anything about it.
     """
-    text = described(Project(root))
+    try:
+        text = described(Project(root))
+    except ToolError as error:  # there is no `rg`
+        raise AprError(f"the files of {root} cannot be listed: {error}") from None
     if not text:
         raise AprError(f"nothing in {root} says what it is yet, so there is no {NAME} to write")
     return text
+
+
+def _put(new: Path, path: Path) -> None:
+    """Give a file its name, without replacing one that has come there meanwhile.
+
+    Raises:
+        FileExistsError: there is one.
+        OSError: it cannot be done.
+    """
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with path.open("x", encoding="utf-8") as file:
+            file.write(new.read_text(encoding="utf-8"))

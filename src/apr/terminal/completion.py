@@ -110,8 +110,10 @@ class InputCompleter(Completer):
     def _recent(self) -> Iterator[str]:
         root = self._desk.root
         for path in self._desk.assembled.agent.context.files.recent()[:_RECENT]:
-            if path.is_relative_to(root) and sound(name := str(path.relative_to(root))):
-                yield name
+            if path.is_relative_to(root) and path.exists():
+                name = str(path.relative_to(root))
+                if sound(name):
+                    yield name
 
     async def _commands(self, before: str) -> AsyncIterator[Completion]:
         name, space, typed = before[1:].partition(" ")

@@ -378,3 +378,16 @@ def test_a_directory_that_cannot_be_written_is_said_to_be_so(tmp_path: Path) -> 
     with pytest.raises(AprError, match=r"APR\.md cannot be written"):
         write(tmp_path, force=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == [NAME, "a.py"]
+
+
+def test_a_file_system_without_hard_links_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    put(tmp_path, {"a.py": ""})
+    assert write(tmp_path).read_text().endswith("Written in Python.\n")
+    with pytest.raises(AprError, match="--force"):
+        write(tmp_path)
