@@ -28,6 +28,7 @@ from apr.providers.base import Provider, Request
 from apr.providers.repeating import Unlooping
 from apr.providers.retrying import Retrying
 from apr.settings import SOURCES, Settings, permission_mode, rules
+from apr.storing import add_cleanup, add_store, stored_session
 from apr.tools.ask_user_question import AskUserQuestion
 from apr.tools.base import Context, Tool
 from apr.tools.exit_plan_mode import ExitPlanMode
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from apr.mcp.client import Transport
     from apr.mcp.servers import Servers
     from apr.sandbox.confinement import Confinement
-    from apr.sessions.checkpoints import Checkpoints
     from apr.sessions.keeping import Keeping
     from apr.sessions.stored import Stored
     from apr.sessions.writer import SessionWriter
@@ -218,7 +218,7 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
     policy = policy if sandbox is None else sandbox.policy
     shells = Shells(options.settings.env, sandbox)
     gate = Gate(policy)
-    stored = _stored(options)
+    stored = stored_session(options)
     files = FileLedger(stored.seen if stored else None)
     session = _session(options, policy, model, stored)
     agent = Agent(
@@ -278,9 +278,9 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
         assembled.source = "resume"
         assembled.ending = stored.ending
     if options.persist:
-        _clean_up(assembled, options)
+        add_cleanup(assembled, options)
         if options.settings.cleanup_period_days != 0:
-            _keep(assembled, options, files, stored)
+            add_store(assembled, options, stored)
     return assembled
 
 
@@ -362,15 +362,6 @@ def _keep_only(assembled: Assembled, names: tuple[str, ...]) -> None:
     assembled.beyond.clear()
 
 
-def _stored(options: Options) -> "Stored | None":
-    """Return the session to go on with, None for a new one."""
-    if options.resume is None:
-        return None
-    from apr.sessions.finding import find, latest
-
-    return find(options.root, options.resume) if options.resume else latest(options.root)
-
-
 def _session(options: Options, policy: Policy, model: str, stored: "Stored | None") -> Session:
     own_id = options.session_id
     if stored is not None and not options.fork:
@@ -384,65 +375,6 @@ def _session(options: Options, policy: Policy, model: str, stored: "Stored | Non
         parent=stored.opened.id if stored else None,
         turn=stored.turn if stored else -1,
     )
-
-
-def _keep(
-    assembled: Assembled, options: Options, files: FileLedger, stored: "Stored | None"
-) -> None:
-    """Store the session as it goes. Where that cannot be done, a person is told, no more."""
-    from apr.sessions.lines import Rewrote, Seen
-    from apr.sessions.places import SessionError, files_of, path_of
-    from apr.sessions.writer import SessionWriter
-
-    session = assembled.agent.session
-    if stored is None and path_of(options.root, session.id).exists():
-        raise SessionError(f"there is a session {session.id} already: go on with it by --resume")
-    try:
-        store = SessionWriter(
-            options.root,
-            session.id,
-            model=session.model,
-            parent=session.parent if options.fork else None,
-            warn=assembled.notices.append,
-        )
-    except OSError as error:
-        assembled.notices.append(f"the session is not stored: {error}")
-        return
-    if stored is not None and options.fork:
-        store.write(Rewrote(tuple(stored.messages)))
-        for path, stamp in stored.seen.items():
-            store.write(Seen(str(path), stamp.hex()))
-    for line in stored.mended if stored is not None and not options.fork else ():
-        store.write(line)
-    if options.name is not None:
-        store.call(options.name)
-    files.tell = store.saw
-    assembled.store = store
-    keep_files(assembled, files_of(store.path))
-
-
-def keep_files(assembled: Assembled, folder: Path) -> "Checkpoints":
-    """Have the files that the tools change kept in a folder."""
-    from apr.sessions.checkpoints import Checkpoints
-    from apr.sessions.keeping import Keeping
-
-    agent = assembled.agent
-    checkpoints = Checkpoints(folder, lambda: agent.session.turn, assembled.notices.append)
-    assembled.keeping = Keeping(agent.context.storage, checkpoints, agent.context.root)
-    agent.context = msgspec.structs.replace(agent.context, storage=assembled.keeping)
-    return checkpoints
-
-
-def _clean_up(assembled: Assembled, options: Options) -> None:
-    """Have the project's old sessions removed at the end."""
-
-    async def remove() -> None:
-        from apr.sessions.cleanup import DAYS, remove_old
-
-        days = options.settings.cleanup_period_days
-        remove_old(options.root, DAYS if days is None else max(days, 0))
-
-    assembled.closing.append(remove)
 
 
 def taken_away(policy: Policy, tool: str) -> bool:

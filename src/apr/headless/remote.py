@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from apr.agent.asking import Answer, Asker, Question
 from apr.agent.prompt import Prompt
-from apr.assembly import Assembled, Options, keep_files
+from apr.assembly import Assembled, Options
 from apr.errors import AprError
 from apr.headless import setup, stdin
 from apr.headless.arrivals import (
@@ -31,6 +31,7 @@ from apr.headless.control import Control, OpenModel
 from apr.headless.drive import Sink, drive
 from apr.headless.host import Host
 from apr.headless.state import SessionState
+from apr.storing import keep_files
 from apr.ui.lines import Lines
 from apr.ui.stream_json import StreamJson
 
