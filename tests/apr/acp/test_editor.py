@@ -425,6 +425,7 @@ async def test_a_prompt_is_cancelled_that_has_not_begun(home: Path, project: Pat
         async with editing(Editor(), home, project, url) as connection:
             session = await begin(connection, project)
             work = asyncio.create_task(prompt(connection, session, "hello"))
+            await asyncio.sleep(0)  # it is on its way before the cancel is
             while not begun.exists():
                 await asyncio.sleep(0.01)
             await connection.cancel(session_id=session)
