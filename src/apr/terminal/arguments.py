@@ -70,7 +70,7 @@ def _permissions(desk: Desk, typed: str) -> Iterator[Choice]:
         yield from ((f"remove {rule}", kind) for rule in rules)
     kind = typed.partition(" ")[0]
     if kind in _KINDS:
-        yield from ((f"{kind} {name}", "") for name in desk.assembled.agent.tools)
+        yield from ((f"{kind} {name}", "") for name in list(desk.assembled.agent.tools))
 
 
 def _settings(_desk: Desk, _typed: str) -> Iterator[Choice]:

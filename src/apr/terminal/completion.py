@@ -6,7 +6,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from prompt_toolkit.application.current import get_app, get_app_or_none
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.filters import Condition, completion_is_selected
+from prompt_toolkit.filters import (
+    Condition,
+    completion_is_selected,
+    emacs_insert_mode,
+    vi_insert_mode,
+)
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from apr.terminal.arguments import ARGUMENTS, offered_behind
@@ -39,6 +44,9 @@ class InputCompleter(Completer):
         self._desk = desk
         self._index = FileIndex(desk.root, desk.assembled.agent.context.hidden)
         self._looking = asyncio.Lock()
+        self._answered = asyncio.Event()
+        """Set where something is offered, or nothing is being looked for."""
+        self._answered.set()
 
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
@@ -51,23 +59,31 @@ class InputCompleter(Completer):
     ) -> AsyncGenerator[Completion, None]:
         """Yield what may stand in place of what is being typed, the likeliest first."""
         async with self._looking:
-            before = document.text_before_cursor
-            if before.startswith("!"):
-                found = self._shell(document.current_line_before_cursor)
-            elif (typed := mention(document.current_line_before_cursor)) is not None:
-                found = self._files(typed, document)
-            elif before.startswith("/") and "\n" not in before:
-                found = self._commands(before)
-            else:
-                return
-            async for completion in found:
-                yield completion
+            self._answered.clear()
+            try:
+                async for completion in self._offered(document):
+                    self._answered.set()
+                    yield completion
+            finally:
+                self._answered.set()
 
-    async def settled(self) -> None:
-        """Wait until nothing is being looked for."""
+    async def answered(self) -> None:
+        """Wait until something is offered for what is typed, or nothing can be."""
         await asyncio.sleep(0)  # what has been asked for in this moment comes first
-        async with self._looking:
-            pass
+        await self._answered.wait()
+
+    async def _offered(self, document: Document) -> AsyncIterator[Completion]:
+        before, line_before = document.text_before_cursor, document.current_line_before_cursor
+        if before.startswith("!"):
+            found = self._shell(line_before)
+        elif (typed := mention(line_before)) is not None:
+            found = self._files(typed, document)
+        elif before.startswith("/") and "\n" not in before:
+            found = self._commands(before)
+        else:
+            return
+        async for completion in found:
+            yield completion
 
     async def _shell(self, before: str) -> AsyncIterator[Completion]:
         typed = shell_word(before.removeprefix("!"))
@@ -167,11 +183,11 @@ def bindings(completer: InputCompleter) -> KeyBindings:
     """Return what the keys of completion do where it is more than `prompt_toolkit` has them do."""
     keys = KeyBindings()
 
-    @keys.add("tab")
+    @keys.add("tab", filter=emacs_insert_mode | vi_insert_mode)
     async def _(event: KeyPressEvent) -> None:
         """Take the first completion, also where it is still being looked for."""
         buffer, document = event.current_buffer, event.current_buffer.document
-        await completer.settled()
+        await completer.answered()
         if buffer.document != document:
             return
         if buffer.complete_state is not None:
