@@ -24,6 +24,7 @@ from apr.terminal.cells import folded, isolated
 from apr.terminal.differences import Change, counts, drawn
 from apr.terminal.differences import change as change_of
 from apr.terminal.ink import Line, also
+from apr.terminal.results import indented
 from apr.terminal.screen import Screen
 from apr.ui.terminal import line as one_line
 from apr.ui.terminal import plain
@@ -203,7 +204,7 @@ class Consent:
             yield from self._difference(question, made)
         elif call.input:
             lines, left_out = arguments(call.input, _COMMAND)
-            yield from _indented(lines)
+            yield from indented(lines)
             yield from self._left_out(left_out, lambda _: arguments(call.input, 10**6)[0])
         if found.why_not:
             yield [("dim", f"  {found.why_not}")]
@@ -227,7 +228,7 @@ class Consent:
         new = "new file · " if made.before is None else ""
         yield [("dim", f"  {new}+{come:,} -{go:,}")]
         lines, left_out = drawn(made, self._screen.columns - 2, _DIFFERENCE)
-        yield from _indented(lines)
+        yield from indented(lines)
         yield from self._left_out(left_out, lambda columns: drawn(made, columns, 10**6)[0])
 
     def _left_out(
@@ -306,7 +307,3 @@ def _change(question: Question, root: Path) -> Change | None:
 
 def _named(rules: tuple[Rule, ...]) -> str:
     return one_line(", ".join(map(str, rules)))
-
-
-def _indented(lines: Sequence[Line]) -> Iterator[Line]:
-    return ([("", "  "), *line] for line in lines)

@@ -22,21 +22,18 @@ from apr.agent.events import (
     ToolStarted,
 )
 from apr.agent.loop import INTERRUPTED
-from apr.terminal import calls
-from apr.terminal.cells import cut, cut_line, isolated, line_width, width, wrapped
-from apr.terminal.differences import counts, drawn
+from apr.terminal import calls, results
+from apr.terminal.cells import cut_line, isolated, width, wrapped
 from apr.terminal.ink import RESET, Line, painted
 from apr.terminal.markdown import Markdown
 from apr.terminal.pace import Reading, Writing
 from apr.terminal.verbatim import Verbatim
-from apr.terminal.work import Going, Work
+from apr.terminal.work import Work
 from apr.ui.terminal import line as one_line
 from apr.ui.terminal import plain
 from ccpa.trace import AssistantTurn, Compaction, TextBlock, ToolResult, Usage, UserPrompt
 
 _DIM, _RED = "\x1b[2m", "\x1b[31m"
-_DIFFERENCE = 40
-"""Lines of a difference that are shown without being asked for."""
 _TALLEST = 12
 """Lines of an answer that move; half of a low terminal."""
 _KEPT = 10
@@ -322,52 +319,20 @@ class Screen:
         going = self.work.ended(result)
         if result.parent_tool_use_id is not None:
             if going is not None and self.verbose:
-                self.put(_indented(self._result(going, result)), "call")
+                self.put(results.indented(results.in_full(going, result, self.columns)), "call")
             return
         self._does("reading")
         if going is None:
             if not result.ok:
                 self.put([[("ansired", f"  ✗ {plain(calls.body(result)[0])}")]], "call")
             return
-        self.put(self._result(going, result), "call")
-        if not self.verbose:
-            self.keep(lambda columns: _in_full(going, result, columns))
-
-    def _result(self, going: Going, result: ToolResult) -> Iterator[Line]:
-        """Yield what is shown of a call that has a result."""
         if self.verbose:
-            yield from _in_full(going, result, self.columns)
+            self.put(results.in_full(going, result, self.columns), "call")
             return
-        yield from self._summary(going, result)
-        if going.change is not None and result.ok and going.shown:
-            return
-        if going.change is not None and result.ok:
-            lines, left_out = drawn(going.change, self.columns - 2, _DIFFERENCE)
-            yield from _indented(lines)
-        else:
-            lines, left_out = calls.glance(going.call, result)
-            yield from _indented(cut_line(line, self.columns - 2) for line in lines)
-            left_out = left_out if lines else 0
-        if left_out:
-            yield [("dim", f"  … +{left_out:,} lines (Ctrl-O)")]
-
-    def _summary(self, going: Going, result: ToolResult) -> Iterator[Line]:
-        """Yield the call and what it came to: in one line, or of a failure, in two."""
-        told = one_line(calls.outcome(going.call, result))
-        if (crew := self.work.crew(going.call.id)) is not None and result.ok:
-            told = " · ".join(filter(None, (crew.told(), told)))
-        if going.change is not None and result.ok:
-            come, go = counts(going.change)
-            new = "new file" if going.change.before is None else ""
-            told = " · ".join(filter(None, (new, f"+{come:,} -{go:,}", told)))
-        if not result.ok:
-            yield calls.headline(going.call, self.columns)
-            yield [("ansired", f"  ✗ {isolated(told)}")]
-            return
-        room = min(width(told) + 3, self.columns // 2) if told else 0
-        head = calls.headline(going.call, self.columns - room)
-        rest = cut(told, self.columns - line_width(head) - 3)
-        yield [*head, ("dim", f" · {isolated(rest)}")] if told else head
+        self.put(
+            results.in_short(going, result, self.work.crew(going.call.id), self.columns), "call"
+        )
+        self.keep(lambda columns: results.in_full(going, result, columns))
 
     def _told(self, text: str, style: str) -> Iterator[Line]:
         """Yield what is told in sentences, broken between words."""
@@ -388,23 +353,6 @@ class Screen:
         self._last = kind
 
 
-def _in_full(going: Going, result: ToolResult, columns: int) -> Iterator[Line]:
-    """Yield all of a call and of what it came to."""
-    yield calls.headline(going.call, columns)
-    if going.change is not None:
-        yield from _indented(drawn(going.change, columns - 2, 10**6)[0])
-    else:
-        yield from _indented(calls.arguments(calls.further(going.call), 10**6)[0])
-    told = one_line(calls.outcome(going.call, result))
-    yield [("dim" if result.ok else "ansired", f"  {'⎿' if result.ok else '✗'} {isolated(told)}")]
-    lines = calls.body(result)
-    yield from ([("dim", f"    {text}")] for text in (lines if lines != [told] else ()))
-
-
 def _whole_thought(thought: str) -> Iterator[Line]:
     yield [("dim", "✻ the reasoning")]
     yield from ([(_THOUGHT, isolated(text))] for text in plain(thought.strip()).split("\n"))
-
-
-def _indented(lines: Iterable[Line]) -> Iterator[Line]:
-    return ([("", "  "), *line] for line in lines)
