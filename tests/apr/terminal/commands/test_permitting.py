@@ -17,11 +17,11 @@ def permissions(path: Path) -> object:
 
 
 async def test_a_rule_is_written_and_counts_at_once(sit: Sit, project: Path) -> None:
-    person = sit({"go": [RUN, "No.", RUN, "Yes."]})
+    person = sit({"go": [RUN, "No.", RUN, "Yes."]}, width=400)
     (refused,) = results(await person.prompt("go"))
     assert not refused.ok
     shown = await person.type('/permissions allow "Bash(touch made)"')
-    assert f"written to\n{project.resolve() / LOCAL}" in shown
+    assert f"written to {project.resolve() / LOCAL}." in shown
     assert permissions(project / LOCAL) == {"allow": ["Bash(touch made)"]}
     (done,) = results(await person.prompt("again"))
     assert done.ok
