@@ -106,20 +106,22 @@ class InputCompleter(Completer):
                 yield completion
 
     async def _named(self, path: str, document: Document) -> AsyncIterator[str]:
-        """Yield the names that fit, more of them as they are listed, until somebody types on."""
+        """Yield the names that fit: those that are known, and when all are listed, again."""
         self._index.refresh()
         recent = list(self._recent())
         offered: set[str] = set()
         searched = None
-        while len(offered) < _MOST:
+        while not _typed_on(document):
             complete, names = self._index.complete, self._index.names
+            if complete and offered and names is not searched and _menu_again(document):
+                return
             if names is not searched:
                 searched = names
                 for name in await names.search(path, recent=recent, most=_MOST):
                     if name not in offered:
                         offered.add(name)
                         yield f"./{name}" if name.startswith("~") else name  # no home directory
-            if complete or _typed_on(document):
+            if complete:
                 return
             await asyncio.sleep(_LOOK_AGAIN_S)
 
@@ -228,3 +230,20 @@ def _fits(name: str, typed: str) -> bool:
 def _typed_on(document: Document) -> bool:
     app = get_app_or_none()
     return app is not None and app.current_buffer.document.text != document.text
+
+
+def _menu_again(document: Document) -> bool:
+    """Have the menu made anew, where there is one: in its order what comes late stands last."""
+    app = get_app_or_none()
+    if app is None:
+        return False
+    buffer = app.current_buffer
+
+    def again() -> None:
+        state = buffer.complete_state
+        if state is not None and state.complete_index is None and buffer.document == document:
+            buffer.cancel_completion()
+            buffer.start_completion()
+
+    asyncio.get_running_loop().call_soon(again)  # when the search that is going on has ended
+    return True

@@ -166,9 +166,9 @@ def _scattered(folded: str, shown: str, wanted: str, base: int) -> float:
         if at + 1 != behind:
             misfit += 0.1 if behind >= 0 and _starts_word(shown, behind) else 0.5
         behind = at
-    if _starts_word(shown, at):
-        misfit -= 0.4
-    return misfit if at >= base else misfit + 1
+    if at == base:
+        return misfit - 0.8
+    return misfit - 0.4 * _starts_word(shown, at) + (at < base)
 
 
 def _starts_word(shown: str, at: int) -> bool:

@@ -3,17 +3,17 @@
 Whatever is written here is read as the same path: what cannot be written so that it is, is not.
 """
 
-import re
 import shlex
 from collections.abc import Callable
 
 from msgspec import Struct
 
+from apr.patterns import Pattern
 from apr.skills import filling
 
-_MENTION = re.compile(r"(?<![\w`@/.\\])@(?:\"([^\"\n]*)(?:\"([^\s\"]*))?|([^\s\"`]*))\Z")
-_WORD = re.compile(r"(?:[^\s'\"\\|&;<>()`$]|\\.|'[^']*(?:'|\Z)|\"[^\"$`]*(?:\"|\Z))*\Z")
-_QUOTED = re.compile(r"\\(.)|'([^']*)'?|\"([^\"]*)\"?|([^'\"\\]+)")
+_MENTION = Pattern(r"(?<![\w`@/.\\])@(?:\"([^\"\n]*)(?:\"([^\s\"]*))?|([^\s\"`]*))\Z")
+_WORD = Pattern(r"(?:[^\s'\"\\|&;<>()`$]|\\.|'[^']*(?:'|\Z)|\"[^\"$`]*(?:\"|\Z))*\Z")
+_QUOTED = Pattern(r"\\(.)|'([^']*)'?|\"([^\"]*)\"?|([^'\"\\]+)")
 _LOOKED_AT = 1000
 """Characters before the cursor among which the name that is being typed begins."""
 
@@ -51,7 +51,8 @@ def shell_word(before: str) -> Typed | None:
     match = _WORD.search(before[-_LOOKED_AT:])
     if match is None or not match[0]:
         return None
-    path = "".join("".join(filter(None, piece)) for piece in _QUOTED.findall(match[0]))
+    pieces = (piece.groups("") for piece in _QUOTED.finditer(match[0]))
+    path = "".join("".join(piece) for piece in pieces)
     return Typed(path, len(match[0]), as_shell_word)
 
 

@@ -3,7 +3,8 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from prompt_toolkit.document import Document
 from apr.assembly import Options
 from apr.sessions.writer import SessionWriter
 from apr.settings import Settings
+from apr.terminal import file_index
 from apr.terminal.arguments import ARGUMENTS
 from apr.terminal.commands import COMMANDS, Desk, Plan
 from apr.terminal.completion import InputCompleter
@@ -92,6 +94,27 @@ async def test_what_the_agent_has_worked_on_comes_first(
     desk.assembled.agent.context.files.note(project.resolve() / "c.txt", b"")
     desk.assembled.agent.context.files.note(project.resolve() / "b.txt", b"")
     assert [one.text for one in await complete("@txt")] == ["@b.txt", "@c.txt", "@a.txt"]
+
+
+async def test_what_is_known_is_offered_while_the_rest_is_still_listed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slowly(_root: Path, _hidden: Sequence[str]) -> Iterator[list[str]]:
+        yield [f"early{number}.py" for number in range(1000)]
+        go_on.wait()
+        yield ["early_late77.py"]
+
+    monkeypatch.setattr(file_index, "listed", slowly)
+    completer = InputCompleter(desk)
+    found = completer.get_completions_async(Document("@early77"), CompleteEvent())
+    try:
+        assert (await anext(found)).text == "@early77.py"
+        await completer.answered()
+    finally:
+        go_on.set()
+    assert "@early_late77.py" in [completion.text async for completion in found]
 
 
 async def test_ignored_files_are_completed_where_their_directory_is_typed(

@@ -46,6 +46,11 @@ def test_letters_may_be_left_out_and_those_that_begin_words_count() -> None:
     assert search("rdme") == ["README.md"]
 
 
+def test_letters_that_begin_the_name_count_most() -> None:
+    names = ["a/store-loop-config.go", "a/b/loop/store/LoopConfig.js"]
+    assert search("loopcfg", names)[0] == "a/b/loop/store/LoopConfig.js"
+
+
 def test_capitals_begin_words() -> None:
     assert search("form") == ["web/formal.tsx", "web/LoginForm.tsx"]
 
