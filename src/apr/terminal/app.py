@@ -183,7 +183,7 @@ class Terminal:
             self._screen.say("The work that is going on comes first: Esc ends it.", _DIM)
             return ""
         try:
-            text = await rewind(
+            gone = await rewind(
                 self._assembled,
                 say=self._screen.say,
                 give=self._queue.put,
@@ -192,7 +192,10 @@ class Terminal:
         except AprError as error:
             self._screen.say(str(error), _RED)
             return ""
-        return self._line.draft(text) if text is not None else ""
+        if gone is None:
+            return ""
+        self._screen.usage = gone.usage
+        return self._line.draft(gone.text)
 
     def _managed(self) -> bool:
         return self._desk.settings.allow_managed_permission_rules_only

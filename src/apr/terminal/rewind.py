@@ -15,7 +15,7 @@ from apr.terminal.picker import Choice, pick
 from apr.tools.paths import show
 from apr.tools.task_replay import replay
 from apr.ui.amounts import ago
-from ccpa.trace import AssistantTurn, Record, ToolResult, ToolUseBlock
+from ccpa.trace import AssistantTurn, Record, ToolResult, ToolUseBlock, Usage
 
 What = Literal["both", "conversation", "files"]
 _NAMED = 4
@@ -33,13 +33,22 @@ class Point(Struct, frozen=True, kw_only=True):
     """Commands that have run since: what they changed is not known."""
 
 
+class Gone(Struct, frozen=True, kw_only=True):
+    """Where the conversation has gone back to."""
+
+    text: str
+    """The prompt, to be typed again."""
+    usage: Usage
+    """Of the answer before it: how full the context was."""
+
+
 async def rewind(
     assembled: Assembled,
     *,
     say: Callable[[str], None],
     give: Callable[[Rewrite], None],
     colour: bool = True,
-) -> str | None:
+) -> Gone | None:
     """Have the person go back. The agent must not be at work, and no other prompt be open.
 
     Args:
@@ -49,7 +58,7 @@ async def rewind(
         colour: whether colour is wanted.
 
     Returns:
-        The prompt's text, for the input line; None where nothing is to be typed again.
+        Where to; None where the conversation stays as it is.
 
     Raises:
         AprError: what is stored cannot be read.
@@ -81,9 +90,9 @@ async def rewind(
         if back:
             assembled.agent.inbox.append(put_back(back))
         return None
-    _forget(assembled, point, give, stay=[step.path for step in steps if step not in back])
+    usage = _forget(assembled, point, give, stay=[s.path for s in steps if s not in back])
     say("The conversation is as it was before that prompt.")
-    return point.prompt.text
+    return Gone(text=point.prompt.text, usage=usage)
 
 
 def points(stored: Stored, changes: Mapping[Path, Sequence[Change]]) -> list[Point]:
@@ -203,7 +212,7 @@ def _restored(
 
 def _forget(
     assembled: Assembled, point: Point, give: Callable[[Rewrite], None], *, stay: Sequence[Path]
-) -> None:
+) -> Usage:
     """Have the conversation go on from before a prompt. `stay`: files that have changed since."""
     assert assembled.store is not None  # noqa: S101 - the point is from there
     turn, agent = point.prompt.turn, assembled.agent
@@ -217,6 +226,15 @@ def _forget(
             f"The user has gone back to this point. What was changed since stays so: {names}"
         )
     give(Rewrite(f"/rewind {turn}", tuple(then.messages), back_to=turn))
+    return _usage(then)
+
+
+def _usage(then: Stored) -> Usage:
+    """Return what the last answer of a history took; nothing where there is none."""
+    for record in reversed(then.records) if then.messages else ():
+        if isinstance(record, AssistantTurn) and record.parent_tool_use_id is None and record.usage:
+            return record.usage
+    return Usage(input_tokens=0, output_tokens=0)
 
 
 def _first_line(text: str) -> str:

@@ -60,7 +60,7 @@ def test_the_conversation_and_the_files_go_back_and_the_prompt_is_typed_again(
     assert (project / "src/calc.py").read_text() == FIXED
     go_back(terminal)
     choose(terminal, "What is to be as it was\\?")
-    terminal.until("as it was before that prompt\\.\n> fix add")
+    terminal.until("as it was before that prompt\\.\n> fix add\nm · acceptEdits · 110 tokens")
     assert (project / "src/calc.py").read_text() == CALC
     assert not (project / "docs").exists()
     terminal.enter(" no more")
@@ -145,7 +145,7 @@ def test_it_goes_back_after_the_program_was_killed_and_resumed(begin: Begin, pro
     second.until("I fixed it\\.")
     go_back(second)
     choose(second, "What is to be as it was\\?")
-    second.until("as it was before that prompt\\.\n> fix add")
+    second.until("as it was before that prompt\\.\n> fix add\nm · default · 0 tokens")
     assert (project / "src/calc.py").read_text() == CALC
     second.enter("")
     second.until("Again\\.")
