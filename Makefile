@@ -36,10 +36,13 @@ types:
 
 unit:
 	@tools/setup.sh $(VENV) test
+	@tools/editors.sh .editors
 	$(BIN)/coverage erase
-	$(BIN)/python tools/side_by_side.py $(BIN)/coverage run -m pytest
+	rm -rf .reports
+	$(BIN)/python tools/side_by_side.py .reports $(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+	$(BIN)/ccpa coverage --tests .reports/agent.xml --tests .reports/meter.xml
 
 test-foreign:
 	@tools/setup.sh $(VENV) test
@@ -72,4 +75,4 @@ format:
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(REFERENCE_VENV) $(FOREIGN) $(MUTATION_VENV) mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(REFERENCE_VENV) $(FOREIGN) .editors .reports $(MUTATION_VENV) mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

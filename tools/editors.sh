@@ -13,7 +13,8 @@ if ! command -v npm >/dev/null; then
     exit 0
 fi
 echo "editors: installing $editor into $1 (this happens once)" >&2
-if npm install --prefix "$1" --no-audit --no-fund --silent "$editor"; then
+if npm install --prefix "$1" --no-audit --no-fund --silent \
+    --fetch-retries=1 --fetch-timeout=20000 "$editor"; then
     printf '%s' "$editor" >"$stamp"
 else
     echo "editors: not installed: $editor" >&2

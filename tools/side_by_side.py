@@ -1,6 +1,8 @@
 """Runs the tests of the agent and those of the meter at once: most of them wait for processes.
 
-usage: python tools/side_by_side.py COMMAND...      e.g. ... coverage run -m pytest
+What they report goes to REPORTS/agent.xml and REPORTS/meter.xml.
+
+usage: python tools/side_by_side.py REPORTS COMMAND...      e.g. ... .reports coverage run -m pytest
 """
 
 import subprocess
@@ -8,14 +10,14 @@ import sys
 import tempfile
 
 
-def main(command: list[str]) -> int:
+def main(reports: str, command: list[str]) -> int:
     """Run the command for each half; show one half as it goes and the other when both are done."""
+    agents = [*command, "tests/apr", f"--junitxml={reports}/agent.xml"]
+    meters = [*command, "tests", "--ignore=tests/apr", f"--junitxml={reports}/meter.xml"]
     with tempfile.TemporaryFile() as said:
-        meter = subprocess.Popen(
-            [*command, "tests", "--ignore=tests/apr"], stdout=said, stderr=subprocess.STDOUT
-        )
+        meter = subprocess.Popen(meters, stdout=said, stderr=subprocess.STDOUT)
         try:
-            agent_failed = subprocess.run([*command, "tests/apr"], check=False).returncode
+            agent_failed = subprocess.run(agents, check=False).returncode
             meter_failed = meter.wait()
         except BaseException:
             meter.terminate()
@@ -27,4 +29,4 @@ def main(command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
