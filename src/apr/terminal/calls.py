@@ -30,6 +30,7 @@ _TELLING = (
     "bash_id",
     "shell_id",
     "task_id",
+    "path",
 )
 _NUMBERED = re.compile(r"^\s*\d+\t", re.MULTILINE)
 _WRAPPER = re.compile(r"</?tool_use_error>")

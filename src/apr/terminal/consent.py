@@ -299,7 +299,7 @@ def _choices(question: Question, found: Offers) -> Iterator[Choice]:
 def _change(question: Question, root: Path) -> Change | None:
     """Return what an edit changes, of the file that it was found to mean."""
     call, paths = question.call, question.access.paths
-    for name in ("file_path", "notebook_path"):
+    for name in ("file_path", "notebook_path", "path"):
         if name in call.input and len(paths) == 1:
             call = msgspec.structs.replace(call, input={**call.input, name: str(paths[0])})
     return change_of(call, root)

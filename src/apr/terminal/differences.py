@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from apr.errors import AprError
@@ -15,12 +14,13 @@ from apr.terminal.cells import folded, isolated, line_width, untabbed
 from apr.terminal.highlight import highlighted
 from apr.terminal.ink import Line, Run
 from apr.tools import text
-from apr.tools.base import ToolError
-from apr.tools.edit import EditInput, substitute
+from apr.tools.base import Tool, ToolError
+from apr.tools.edit import Edit, EditInput, substitute
 from apr.tools.files import decode, look
-from apr.tools.notebook_edit import NotebookEditInput
+from apr.tools.inputs import parse
+from apr.tools.notebook_edit import NotebookEdit, NotebookEditInput
 from apr.tools.paths import resolve
-from apr.tools.write import WriteInput
+from apr.tools.write import Write, WriteInput
 from apr.ui.terminal import plain
 from ccpa.trace import ToolUseBlock
 
@@ -32,6 +32,7 @@ _LARGEST = 400_000_000
 """Pairs of lines beyond which nothing is matched: all of it is replaced."""
 _ROWS = 12
 """Rows of the screen that one line may take."""
+_TOOLS: tuple[Tool[Any], ...] = (Edit(), Write(), NotebookEdit())
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 
 Opcode = tuple[str, int, int, int, int]
@@ -58,24 +59,19 @@ class Row(Struct, frozen=True):
 
 
 def change(call: ToolUseBlock, root: Path) -> Change | None:
-    """Return what a call would change, as the files are now; None if it is no edit of one."""
-    kinds: dict[str, type[Struct]] = {
-        "Edit": EditInput,
-        "Write": WriteInput,
-        "NotebookEdit": NotebookEditInput,
-    }
-    if call.name not in kinds:
+    """Return what a call would change, as the files are now; None if that cannot be told."""
+    tool = next((tool for tool in _TOOLS if tool.name == call.name), None)
+    if tool is None:
         return None
     try:
-        given = msgspec.convert(call.input, kinds[call.name], strict=False)
-        match given:
-            case EditInput():
+        match parse(tool, call.input):
+            case EditInput() as given:
                 return _edit(given, root)
-            case WriteInput():
+            case WriteInput() as given:
                 return _write(given, root)
-            case NotebookEditInput():
+            case NotebookEditInput() as given:
                 return _notebook(given, root)
-    except (msgspec.ValidationError, OSError, ValueError):
+    except (ToolError, AprError, OSError, ValueError, RecursionError):
         pass
     return None
 
@@ -113,7 +109,9 @@ def _write(given: WriteInput, root: Path) -> Change:
 
 def _notebook(given: NotebookEditInput, root: Path) -> Change | None:
     body = _body(given.notebook_path, root)
-    cells = json.loads(body or "{}").get("cells", [])
+    whole = json.loads(body or "{}")
+    found = whole.get("cells") if isinstance(whole, dict) else None
+    cells = [cell for cell in found if isinstance(cell, dict)] if isinstance(found, list) else []
     cell: dict[str, Any] = next(
         (c for c in cells if given.cell_id is not None and c.get("id") == given.cell_id), {}
     )

@@ -32,6 +32,9 @@ _STYLES = {
 _LONGEST = 1000
 """Characters of a line beyond which code is generated rather than read: it stays without colour."""
 
+_MOST = 40_000
+"""Characters that are read at once: lexers are slow on some texts, and people wait."""
+
 
 @lru_cache(maxsize=32)
 def lexer_for(name: str) -> "Lexer | None":
@@ -52,7 +55,8 @@ def highlighted(lines: Sequence[str], name: str) -> list[Line]:
     They are read as one text, from its beginning. Each comes back as it was, cut into runs.
     """
     lexer = lexer_for(name)
-    if lexer is None or any(len(line) > _LONGEST for line in lines):
+    too_much = sum(map(len, lines)) > _MOST or any(len(line) > _LONGEST for line in lines)
+    if lexer is None or too_much:
         return [[("", line)] for line in lines]
     shown: list[Line] = [[]]
     for token, text in lexer.get_tokens("\n".join(lines)):

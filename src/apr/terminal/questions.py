@@ -3,14 +3,13 @@
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-import msgspec
-
 from apr.agent.asking import Answer, Question
 from apr.terminal.cells import isolated
 from apr.terminal.ink import Line
 from apr.terminal.screen import Screen
-from apr.tools.ask_user_question import AskUserQuestionInput
+from apr.tools.ask_user_question import AskUserQuestion, AskUserQuestionInput
 from apr.tools.ask_user_question import Question as Asked
+from apr.tools.inputs import parse
 from apr.ui.terminal import line as one_line
 from apr.ui.terminal import plain
 
@@ -22,7 +21,8 @@ _PREVIEW = 30
 
 async def answers(question: Question, hear: Hear, screen: Screen) -> Answer:
     """Ask each of the questions; the answers go back in the call's input."""
-    given = msgspec.convert(question.call.input, AskUserQuestionInput)
+    given = parse(AskUserQuestion(), question.call.input)
+    assert isinstance(given, AskUserQuestionInput)  # noqa: S101 - what the tool takes
     who = screen.work.who(question.call.id)
     told: dict[str, str | list[str]] = {}
     for number, asked in enumerate(given.questions, 1):

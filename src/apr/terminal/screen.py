@@ -22,7 +22,7 @@ from apr.agent.events import (
     ToolStarted,
 )
 from apr.agent.loop import INTERRUPTED
-from apr.terminal import calls, results
+from apr.terminal import results
 from apr.terminal.cells import cut_line, isolated, width, wrapped
 from apr.terminal.ink import RESET, Line, painted
 from apr.terminal.markdown import Markdown
@@ -190,6 +190,9 @@ class Screen:
             self.say("Results are shown in short again.", _DIM)
             return
         self.say("Everything is shown in full from now on; Ctrl-O ends that.", _DIM)
+        if self._thinks_since is not None:
+            self._thinking = Verbatim(_THOUGHT)
+            self._thinking.feed(self._thought)
         kept = list(self._kept)
         self._kept.clear()
         for full in kept:
@@ -324,7 +327,10 @@ class Screen:
         self._does("reading")
         if going is None:
             if not result.ok:
-                self.put([[("ansired", f"  ✗ {plain(calls.body(result)[0])}")]], "call")
+                self.put(
+                    [[("ansired", f"  ✗ {plain(result.content.strip().partition(chr(10))[0])}")]],
+                    "call",
+                )
             return
         if self.verbose:
             self.put(results.in_full(going, result, self.columns), "call")

@@ -4,12 +4,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct, field
 
 from apr.terminal.calls import headline
 from apr.terminal.cells import cut, isolated, untabbed
 from apr.terminal.differences import Change, change
 from apr.terminal.ink import Line
+from apr.tools.registry import ALIASES
 from apr.ui.terminal import line as one_line
 from apr.ui.terminal import plain
 from ccpa.trace import AssistantTurn, ToolResult, ToolUseBlock
@@ -73,7 +75,7 @@ class Work:
     def asked(self, turn: AssistantTurn) -> None:
         """Take an answer: the calls in it will have results."""
         parent = turn.parent_tool_use_id
-        calls = [block for block in turn.blocks if isinstance(block, ToolUseBlock)]
+        calls = [_named(block) for block in turn.blocks if isinstance(block, ToolUseBlock)]
         for call in calls:
             self._going[call.id] = Going(call=call, parent=parent)
         if parent is not None and (crew := self._crew(parent)):
@@ -81,6 +83,7 @@ class Work:
 
     def started(self, call: ToolUseBlock) -> Going:
         """Take a call that now runs."""
+        call = _named(call)
         going = self._going.setdefault(call.id, Going(call=call, parent=None))
         going.call, going.since = call, self._clock()  # a hook may have changed the input
         crew = self._crew(going.parent)
@@ -159,6 +162,11 @@ class Work:
 
     def _crew(self, parent: str | None) -> Crew | None:
         return self._crews.get(parent) if parent is not None else None
+
+
+def _named(call: ToolUseBlock) -> ToolUseBlock:
+    """Return a call under the one name of its tool."""
+    return msgspec.structs.replace(call, name=ALIASES.get(call.name, call.name))
 
 
 def _so(crew: Crew) -> Line:

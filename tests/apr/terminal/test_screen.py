@@ -430,6 +430,34 @@ def test_cells_of_notebooks(tmp_path: Path) -> None:
     assert shown(call, tmp_path) == ["the cell q (code)", "1 -a = 1", "1 +a = 2"]
 
 
+@pytest.mark.parametrize(
+    "content", ["[]", '{"cells": 3}', '{"cells": [1, null]}', "nope", "\0", "[" * 100_000]
+)
+def test_what_is_no_notebook_is_no_trouble(tmp_path: Path, content: str) -> None:
+    (tmp_path / "n.ipynb").write_text(content)
+    call = use("NotebookEdit", notebook_path="n.ipynb", cell_id="0", new_source="x")
+    seen = Seen(root=tmp_path)
+    seen.take(*ran(call, result("it is no notebook", ok=False)))
+    assert seen.text == "● NotebookEdit n.ipynb\n  ✗ it is no notebook\n"
+
+
+def test_an_edit_is_told_also_by_the_names_that_models_give_its_fields(tmp_path: Path) -> None:
+    assert shown(use("Write", path="a.txt", content="x"), tmp_path) == ["1 +x"]
+
+
+def test_thoughts_are_shown_from_their_beginning_when_asked_for_in_their_middle() -> None:
+    seen = Seen()
+    seen.take(ThinkingDelta("One.\nTwo."))
+    seen.screen.toggle_verbose()
+    seen.moving()
+    seen.take(ThinkingDelta("\nThree."), TextDelta("Hi."))
+    assert "One.\nTwo.\nThree.\n✻ thought for 0 s\n" in seen.text
+
+
+def test_a_result_of_no_known_call_is_no_trouble() -> None:
+    assert Seen().take(result("", "t9", ok=False)) == "  ✗ \n"
+
+
 def test_nothing_of_a_long_line_is_hidden_unsaid(tmp_path: Path) -> None:
     line = "x" * 50 + " ; rm -rf /"
     call = use("Write", file_path="a.sh", content=line)
