@@ -136,6 +136,52 @@ def test_after_any_edits_and_any_going_back_the_files_are_what_they_were(
         assert session.warnings == []
 
 
+class Theirs(Struct, frozen=True):
+    """A person writes a file; without a content they delete it."""
+
+    name: str
+    content: str | None
+
+
+CONTENTS = st.sampled_from(["", "a\n", "b\n", "c\n"])
+THEIRS = st.one_of(DEEDS, st.builds(Theirs, st.sampled_from(FILES), CONTENTS | st.none()))
+
+
+@given(st.lists(THEIRS, max_size=14))
+def test_what_a_person_wrote_last_stays_where_nobody_asked_them(
+    deeds: list[Edit | Prompt | Back | Restart | Theirs],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        session = Session(Path(folder))
+        turns, theirs = [session.prompt()], set[str]()
+        for deed in deeds:
+            before = session.tree()
+            match deed:
+                case Edit(name, content):
+                    session.write(name, content)
+                    theirs.discard(name)
+                case Prompt():
+                    turns.append(session.prompt())
+                case Restart():
+                    session.opened()
+                case Theirs(name, content):
+                    written_by_hand(session.root / name, content)
+                    if session.tree().get(name) != before.get(name):
+                        theirs.add(name)
+                case Back(which):
+                    assert session.back(turns[which % len(turns)], theirs=False) == []
+                    after = session.tree()
+                    assert {n: after.get(n) for n in theirs} == {n: before.get(n) for n in theirs}
+
+
+def written_by_hand(path: Path, content: str | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+
 def test_what_a_person_has_changed_since_is_known(session: Session) -> None:
     turn = session.prompt()
     session.write("there.py", "ours\n")
