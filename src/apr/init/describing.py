@@ -11,7 +11,7 @@ from apr.init.facts import PURPOSES, Command, Entrance, Fact, Rule
 from apr.init.project import Project, is_word, parts, quoted, table
 
 _KINDS = (targets.look, python.look, node.look, compiled.look, scripting.look, style.look)
-_ALONE = frozenset({"go.mod", "package.json"})
+_ALONE = frozenset({"go.mod", "package.json", "pyproject.toml"})
 """Manifests that do not speak for those of the same name below them."""
 _MANIFESTS = (python.MANIFESTS | node.MANIFESTS | compiled.MANIFESTS | scripting.MANIFESTS) - {
     "CMakeLists.txt",

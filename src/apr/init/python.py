@@ -18,11 +18,13 @@ def look(project: Project) -> Iterator[Fact]:
     data = project.toml(_MANIFEST)
     if not project.top & MANIFESTS and "requirements.txt" not in project.top:
         return
-    lock, runner = next(((f, r) for f, r in _RUNNERS if f in project.top), ("", ""))
+    top = project.top | project.whole.top  # a workspace has one lock file, at its root
+    lock, runner = next(((f, r) for f, r in _RUNNERS if f in top), ("", ""))
     listed = [n for n in _REQUIREMENTS if n in project.top]
     whole = next((n for n in listed if _for_work(project.text(n))), None)
     if runner:
-        yield Command("install", _INSTALLS[runner], lock)
+        if lock in project.top:
+            yield Command("install", _INSTALLS[runner], lock)
     elif whole:
         yield Command("install", f"pip install -r {whole}", whole)
     elif "project" in data or "setup.py" in project.top:
@@ -88,7 +90,7 @@ def _pytest(project: Project, data: Data) -> str | None:
     if any(re.match(r"pytest\b", one) for one in _dependencies(data)):
         return _MANIFEST
     for path in project.files:
-        if path.name == "conftest.py" and len(path.parts) <= 3:
+        if path.name == "conftest.py" and len(path.parts) <= 2:
             return str(path)
     return None
 

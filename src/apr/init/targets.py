@@ -12,6 +12,7 @@ _PURPOSES: Mapping[str, Purpose] = {
     "setup": "install",
     "bootstrap": "install",
     "all": "build",
+    "default": "build",
     "build": "build",
     "compile": "build",
     "run": "run",

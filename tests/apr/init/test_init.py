@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -241,15 +242,31 @@ jobs:
   test:
     steps:
       - run: pip install .
+      - run: python -m unittest discover --verbose tests
       - run: python -m unittest discover tests
+      - run: ./runtest
+      - run: vendor-tool/bin/wrap make
       - run: echo "${{ secrets.TOKEN }}" | tests
       - name: long
         run: |
           make everything
 """
-    said = lines(tmp_path, {".github/workflows/ci.yml": workflow, "a.py": ""})
-    assert "- test: `python -m unittest discover tests` (`.github/workflows/ci.yml`)" in said
-    assert not [line for line in said if "TOKEN" in line or "everything" in line]
+    said = lines(tmp_path, {".github/workflows/ci.yml": workflow, "a.py": "", "runtest": ""})
+    [tests] = [line for line in said if line.startswith("- test")]
+    assert tests.startswith("- test: `./runtest` (`.github/workflows/ci.yml`), `python -m unittest")
+    assert "discover tests` (" in tests
+    assert not [line for line in said if re.search("TOKEN|everything|wrap", line)]
+
+
+def test_a_workspace_has_one_lock_file_for_all_its_parts(tmp_path: Path) -> None:
+    root = '[project]\nname = "all"\n[tool.uv.workspace]\nmembers = ["backend"]\n'
+    files = {"pyproject.toml": root, "uv.lock": "", "backend/pyproject.toml": PYTHON}
+    said = lines(tmp_path, {**files, "backend/tests/conftest.py": ""})
+    at = said.index("In `backend/`:")
+    assert "- install: `uv sync` (`uv.lock`)" in said[:at]
+    assert not [line for line in said[:at] if line.startswith("- test")]
+    assert "- test: `uv run pytest` (`pyproject.toml`)" in said[at:]
+    assert not [line for line in said[at:] if line.startswith("- install")]
 
 
 def test_scripts_that_are_named_after_what_they_do(tmp_path: Path) -> None:
