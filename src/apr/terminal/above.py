@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from prompt_toolkit.output.plain_text import PlainTextOutput
+
 from apr.terminal.ink import Line
 
 if TYPE_CHECKING:
@@ -43,6 +45,21 @@ class Moving(Protocol):
         ...
 
 
+class Plain(PlainTextOutput):
+    """The output of a dumb terminal: text, and whether the last line of it is over."""
+
+    line_is_open = False
+
+    def write(self, data: str) -> None:
+        """Write what a prompt has to say: itself, and what is typed."""
+        super().write(data)
+        self.line_is_open = not data.endswith("\n")
+
+    def write_raw(self, data: str) -> None:
+        """Write what we have to say."""
+        self.write(data)
+
+
 class Above:
     """Writes above the input of a prompt, whether that is open at the time or not.
 
@@ -51,7 +68,6 @@ class Above:
 
     def __init__(self) -> None:
         from prompt_toolkit.application import create_app_session
-        from prompt_toolkit.output.plain_text import PlainTextOutput
         from prompt_toolkit.utils import is_dumb_terminal
 
         self._session: PromptSession[str] | None = None
@@ -62,11 +78,10 @@ class Above:
         self._tick: asyncio.TimerHandle | None = None
         self._drawn_at = 0.0
         self._dumb = is_dumb_terminal()
-        self._at_prompt = False
+        self._plain = Plain(sys.stdout)
         self._plainly = contextlib.ExitStack()
         if self._dumb:  # a prompt sends escape sequences as it is made
-            plain = PlainTextOutput(sys.stdout)
-            self._plainly.enter_context(create_app_session(output=plain))
+            self._plainly.enter_context(create_app_session(output=self._plain))
 
     def attach(self, session: "PromptSession[str]", moving: Moving) -> None:
         """Put the region above the session's input."""
@@ -90,15 +105,10 @@ class Above:
         session.app.before_render += self._before
         session.app.after_render += self._after
 
-    def prompt(self) -> str:
-        """Return the mark before the input."""
-        self._at_prompt = True
-        return PROMPT
-
     def write(self, text: str) -> None:
         """Print text, with its line ends, above the prompt."""
         self._waiting.append(text)
-        if self._dumb or self._running() is None:
+        if self._dumb or (self._running() is None and not self._covered()):
             self._print()
         else:
             self.wake()
@@ -125,6 +135,13 @@ class Above:
         app = self._session.app if self._session is not None else None
         return app if app is not None and app.is_running else None
 
+    def _covered(self) -> bool:
+        """Whether something else has the terminal for now, such as a list to choose from."""
+        from prompt_toolkit.application import get_app_or_none
+
+        app = get_app_or_none()
+        return self._session is not None and app is not None and app.is_running
+
     def _before(self, app: "Application[Any]") -> None:
         """Print what waits where the prompt was, which is then drawn again below it."""
         size, before = app.output.get_size(), len(self._lines)
@@ -150,8 +167,7 @@ class Above:
         """Print what waits where no prompt is drawn."""
         text = "".join(self._waiting)
         self._waiting.clear()
-        if self._dumb and self._at_prompt:
-            self._at_prompt = False
+        if self._plain.line_is_open:
             text = f"\n{text}"
         if self._session is None:
             sys.stdout.write(text)
@@ -175,11 +191,10 @@ class Above:
         assert self._moving is not None  # noqa: S101 - it has called
         assert self._session is not None  # noqa: S101
         self._moving.frame(10**6, 0)
-        if not self._moving.doing and not self._at_prompt:
+        if not self._moving.doing and not self._plain.line_is_open:
             typed = self._session.default_buffer.text
             self._waiting.append(f"{PROMPT}{typed}")
             self._print()
-            self._at_prompt = True
 
     def _region(self) -> "StyleAndTextTuples":
         fragments: StyleAndTextTuples = []

@@ -10,7 +10,7 @@ from apr.assembly import Assembled
 from apr.errors import AprError
 from apr.headless.drive import Sink, drive
 from apr.terminal import completion
-from apr.terminal.above import Above
+from apr.terminal.above import PROMPT, Above
 from apr.terminal.asides import note, run_shell
 from apr.terminal.commands import Back, Desk, Leave, Plan, obey
 from apr.terminal.commands.asking import unapproved
@@ -139,7 +139,7 @@ class Terminal:
         draft = ""
         while True:
             try:
-                typed = await self._line.read(self._above.prompt, draft)
+                typed = await self._line.read(PROMPT, draft)
                 draft = await self._take(typed)
             except Back:
                 draft = await self._go_back()
