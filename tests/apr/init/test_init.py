@@ -331,18 +331,17 @@ def test_what_a_file_says_of_itself_is_code_and_imports_nothing(tmp_path: Path, 
     ],
     ids=range(8),
 )
-@pytest.mark.parametrize(
-    "name",
-    [
+def test_files_that_are_none_are_passed_over(tmp_path: Path, content: bytes) -> None:
+    names = [
         *("pyproject.toml", "package.json", "Makefile", "justfile", "Taskfile.yml", "setup.py"),
         *(".editorconfig", ".prettierrc", "CMakeLists.txt", "Cargo.toml", "pnpm-workspace.yaml"),
-        *(".github/workflows/ci.yml", ".gitlab-ci.yml", "AGENTS.md", "tox.ini"),
-    ],
-)
-def test_files_that_are_none_are_passed_over(tmp_path: Path, name: str, content: bytes) -> None:
-    put(tmp_path, {"go.mod": "module a\n", "a_test.go": "", name: ""})
-    (tmp_path / name).write_bytes(content)
-    assert "- test: `go test ./...` (`go.mod`)" in describe(tmp_path.resolve()).splitlines()
+        *(".github/workflows/ci.yml", ".gitlab-ci.yml", "AGENTS.md", "tox.ini", "rustfmt.toml"),
+    ]
+    put(tmp_path, {"go.mod": "module a\n", "a_test.go": "", **dict.fromkeys(names, "")})
+    for name in names:
+        (tmp_path / name).write_bytes(content)
+    [tests] = [one for one in describe(tmp_path.resolve()).splitlines() if one.startswith("- test")]
+    assert tests.endswith("`go test ./...` (`go.mod`)")
 
 
 @pytest.mark.parametrize("said", ["[]", "null", "7", '{"scripts": [1], "engines": 3, "bin": [2]}'])
