@@ -184,6 +184,16 @@ class Assembled(Struct, kw_only=True):
             self.beyond.add(name)
             self.give_tools()
 
+    def enforce(self, policy: Policy) -> None:
+        """Have a policy count from now on: for calls, searches, confined commands, tools shown."""
+        self.agent.gate.policy = policy
+        self.agent.context.hidden = hidden(policy)
+        if self.sandbox is not None:
+            self.sandbox.follow(policy)
+        if policy.mode == "plan":
+            self.show("ExitPlanMode")
+        self.give_tools()
+
     def use(self, provider: Provider, model: str) -> None:
         """Ask another model from the next request on, with the tools that it is given."""
         from apr.models.resolve import DEMO

@@ -144,10 +144,8 @@ class EditorSession:
         mode = choices.mode_named(name)
         if mode is None or mode not in self._allowed():
             raise ValueError(f"there is no mode {name[:40]!r} here")
-        gate = self._agent.gate
-        gate.policy = msgspec.structs.replace(gate.policy, mode=mode)
-        if mode == "plan":
-            self.assembled.show("ExitPlanMode")
+        policy = self._agent.gate.policy
+        self.assembled.enforce(msgspec.structs.replace(policy, mode=mode))
 
     def set_model(self, name: str) -> None:
         """Ask another model from the next answer on.

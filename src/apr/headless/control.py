@@ -148,9 +148,9 @@ class Control:
 
     async def _set_permission_mode(self, request: dict[str, Any]) -> dict[str, Any]:
         wanted = msgspec.convert(request, SetPermissionMode)
-        gate = self._agent.gate
-        gate.policy = with_mode(gate.policy, wanted.mode, self._settings)
-        return {"mode": gate.policy.mode}
+        policy = with_mode(self._agent.gate.policy, wanted.mode, self._settings)
+        self._assembled.enforce(policy)
+        return {"mode": policy.mode}
 
     async def _set_model(self, request: dict[str, Any]) -> dict[str, Any]:
         wanted = msgspec.convert(request, SetModel).model

@@ -126,11 +126,10 @@ class Deeds:
         """Go on to the next mode that the settings let be chosen."""
         from apr.headless.consent import with_mode
 
-        gate, mode = self._agent.gate, self._desk.policy.mode
-        at = self._cycle.index(mode) if mode in self._cycle else -1
+        policy = self._desk.policy
+        at = self._cycle.index(policy.mode) if policy.mode in self._cycle else -1
+        wanted = self._cycle[(at + 1) % len(self._cycle)]
         try:
-            gate.policy = with_mode(
-                gate.policy, self._cycle[(at + 1) % len(self._cycle)], self._desk.settings
-            )
+            self._desk.assembled.enforce(with_mode(policy, wanted, self._desk.settings))
         except AprError as error:
             self._screen.say(str(error), _DIM)

@@ -6,6 +6,7 @@ from pathlib import Path
 from ccpa.scripted.chaos import Chaos
 from tests.apr.program import calls, says
 from tests.apr.terminal.conftest import Begin
+from tests.apr.terminal.terminal import Terminal
 
 READ = calls(("Read", {"file_path": "src/calc.py"}))
 FIX = {"file_path": "src/calc.py", "old_string": "a - b", "new_string": "a + b"}
@@ -85,6 +86,21 @@ def test_shift_tab_changes_the_mode(begin: Begin, project: Path) -> None:
     terminal.enter("fix add")
     terminal.until("Done\\.")
     assert (project / "src/calc.py").read_text() == FIXED
+    assert "ExitPlanMode" not in tools(terminal)
+
+
+def test_in_plan_mode_the_model_can_hand_in_a_plan(begin: Begin) -> None:
+    terminal = begin(says("A plan."))
+    terminal.type("\x1b[Z\x1b[Z")
+    terminal.until("m · plan")
+    terminal.enter("make a plan")
+    terminal.until("A plan\\.")
+    assert "ExitPlanMode" in tools(terminal)
+
+
+def tools(terminal: Terminal) -> set[str]:
+    """Return the names of the tools that the model was shown last."""
+    return {tool["function"]["name"] for tool in terminal.model.requests[-1]["tools"]}
 
 
 def test_a_shell_line_and_a_note(begin: Begin, project: Path) -> None:

@@ -142,10 +142,10 @@ def _renew(desk: Desk) -> None:
     Raises:
         AprError: a file cannot be used, or a rule cannot be read; then nothing has changed.
     """
-    from apr.terminal.commands.permitting import enforce, renewed
+    from apr.terminal.commands.permitting import renewed
 
     settings = desk.plan.settings()
-    enforce(desk, renewed(desk.policy, desk.settings, settings, desk.plan.options))
+    desk.assembled.enforce(renewed(desk.policy, desk.settings, settings, desk.plan.options))
     desk.settings = settings
 
 

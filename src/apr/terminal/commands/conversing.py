@@ -25,7 +25,7 @@ async def mode(desk: Desk, given: str) -> AsyncIterator[str]:
 
     gate = desk.assembled.agent.gate
     if given:
-        gate.policy = with_mode(gate.policy, given, desk.plan.settings())
+        desk.assembled.enforce(with_mode(gate.policy, given, desk.plan.settings()))
         yield f"mode: {gate.policy.mode}"
         return
     yield f"mode: {gate.policy.mode}. There are: {', '.join(MODES)}"

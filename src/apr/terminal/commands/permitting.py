@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from apr.agent.permissions import BadRule, Policy, Rule, hidden, parse_rules
+from apr.agent.permissions import BadRule, Policy, Rule, parse_rules
 from apr.assembly import Options, directory
 from apr.errors import AprError
 from apr.settings import Settings, files, rules
@@ -54,20 +54,10 @@ async def add_dir(desk: Desk, given: str) -> AsyncIterator[str]:
         yield wrapped(line(f"{path} is part of the project already."), desk.width())
         return
     added = (*desk.policy.directories, path)
-    enforce(desk, msgspec.structs.replace(desk.policy, directories=added))
+    desk.assembled.enforce(msgspec.structs.replace(desk.policy, directories=added))
     desk.assembled.agent.inbox.append(f"The user has added the directory {path} to the project.")
     told = f"{path} is part of the project, for this session. To keep it: permissions."
     yield wrapped(line(f"{told}additionalDirectories in the settings."), desk.width())
-
-
-def enforce(desk: Desk, policy: Policy) -> None:
-    """Have a policy count from now on: for calls, searches, confined commands, the tools shown."""
-    assembled = desk.assembled
-    assembled.agent.gate.policy = policy
-    assembled.agent.context.hidden = hidden(policy)
-    if assembled.sandbox is not None:
-        assembled.sandbox.follow(policy)
-    assembled.give_tools()
 
 
 def renewed(policy: Policy, before: Settings, after: Settings, options: Options) -> Policy:
@@ -153,7 +143,7 @@ def _added(desk: Desk, behavior: Behavior, rule: Rule, rung: Rung) -> Iterator[s
     if rung == "session":
         now = getattr(desk.policy, behavior)
         changed = {behavior: now if rule in now else (*now, rule)}
-        enforce(desk, msgspec.structs.replace(desk.policy, **changed))
+        desk.assembled.enforce(msgspec.structs.replace(desk.policy, **changed))
         yield line(f"{behavior} {rule}, in this session.")
         return
     path = file_of(desk.root, rung)
@@ -185,7 +175,7 @@ def _removed(desk: Desk, rule: Rule) -> Iterator[str]:
         now = getattr(desk.policy, behavior)
         if rule in now and rule not in stays[behavior]:
             changed = {behavior: tuple(one for one in now if one != rule)}
-            enforce(desk, msgspec.structs.replace(desk.policy, **changed))
+            desk.assembled.enforce(msgspec.structs.replace(desk.policy, **changed))
             found = True
             yield line(f"{behavior} {rule} does not hold in this session any more.")
         elif rule in now and not found:
