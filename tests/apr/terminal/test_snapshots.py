@@ -216,3 +216,16 @@ def test_characters_that_are_wide_joined_or_written_from_the_right(
     terminal.enter("show")
     terminal.until("turned")
     matches(terminal, "wide")
+
+
+def test_a_prompt_that_is_typed_ahead_leaves_nothing_twice(begin: Begin) -> None:
+    terminal = begin(says(ANSWER), says("The second."))
+    terminal.model.pause_after = 12
+    terminal.enter("explain it")
+    terminal.until("The sig")
+    terminal.enter("and then")
+    terminal.until("and then(?s:.*)and then")  # sent, and waiting
+    terminal.model.go_on()
+    text = terminal.until("The second\\.")
+    assert text.count("The sig") == 1
+    assert text.count("takes two numbers") == 1
