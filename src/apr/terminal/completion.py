@@ -200,8 +200,11 @@ def bindings(completer: InputCompleter) -> KeyBindings:
 
     @keys.add("enter", filter=completion_is_selected & ~_is_command)
     def _(event: KeyPressEvent) -> None:
-        """Keep the file that was chosen; the prompt is not done yet."""
-        event.current_buffer.complete_state = None
+        """Keep the file that was chosen; the prompt is not done yet. A directory is typed on."""
+        buffer = event.current_buffer
+        buffer.complete_state = None
+        if not buffer.document.text_before_cursor.rstrip("'\"").endswith("/"):
+            buffer.insert_text(" ")
 
     return keys
 
