@@ -14,7 +14,10 @@ _MEMORIES = ("APR.md", "CLAUDE.md", "AGENTS.md")
 
 
 async def run_shell(command: str, agent: Agent, screen: Screen) -> None:
-    """Run a shell line to its end, or until Ctrl-C, and show what it says."""
+    """Run a shell line to its end, or until Ctrl-C, and show what it says.
+
+    The model reads it with the next prompt, as Claude Code's does (its documentation's "bash mode").
+    """
     try:
         shell = await agent.context.shells.start(command, agent.context.cwd)
     except (AprError, OSError) as error:
@@ -30,12 +33,13 @@ async def run_shell(command: str, agent: Agent, screen: Screen) -> None:
         task = asyncio.current_task()
         if task is None or task.uncancel():
             raise
-    if said := shell.output.take().text.rstrip("\n"):
+    said = shell.output.take().text.rstrip("\n")
+    ended = "interrupted" if status is None else f"exit code {status}"
+    if said:
         screen.say(said)
-    if status is None:
-        screen.say("interrupted", _RED)
-    elif status:
-        screen.say(f"exit code {status}", _RED)
+    if status != 0:
+        screen.say(ended, _RED)
+    agent.inbox.append(f"The user has run `{command}` in the shell ({ended}):\n{said}")
 
 
 def note(text: str, agent: Agent, screen: Screen) -> None:

@@ -107,6 +107,9 @@ def test_a_shell_line_and_a_note(begin: Begin, project: Path) -> None:
     terminal = begin(says("Hello."))
     terminal.enter("!echo $((40 + 2)); exit 3")
     assert "42" in terminal.until("exit code 3")
+    terminal.enter("why?")
+    terminal.until("Hello\\.")
+    assert "echo $((40 + 2)); exit 3` in the shell (exit code 3):\n42" in terminal.asked()
     terminal.enter("# tests are run with make check")
     terminal.until("noted in")
     assert (project / "APR.md").read_text() == "- tests are run with make check\n"
