@@ -16,7 +16,7 @@ _MEMORIES = ("APR.md", "CLAUDE.md", "AGENTS.md")
 async def run_shell(command: str, agent: Agent, screen: Screen) -> None:
     """Run a shell line to its end, or until Ctrl-C, and show what it says.
 
-    The model reads it with the next prompt, as Claude Code's does (its documentation's "bash mode").
+    The model reads it with the next prompt (Claude Code's documentation, "Bash mode").
     """
     try:
         shell = await agent.context.shells.start(command, agent.context.cwd)
