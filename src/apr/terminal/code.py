@@ -4,9 +4,9 @@ from apr.terminal.cells import cut_line, isolated, untabbed
 from apr.terminal.highlight import highlighted
 from apr.terminal.ink import Line
 
-_FAR = 80
+_FAR = 60
 """Lines that are read again at most, so that the next one gets its colours."""
-_NEAR = 40
+_NEAR = 30
 """Lines of which the next are read from where something new begins: a line that is not indented."""
 _AT_ONCE = 100
 
@@ -49,8 +49,13 @@ class Code:
         if self.over:
             return [*final, *self._settle(len(self._fresh)), self._closing()], []
         room = max(height - 1, 0)
-        final += self._settle(max(len(self._fresh) - room, 0))
-        moving = self._read([*self._fresh, _tail(self._own(end), columns)])
+        final += self._settle(max(len(self._fresh) - room - _AT_ONCE, 0))
+        lines = self._read([*self._fresh, _tail(self._own(end), columns)])
+        count = max(len(self._fresh) - room, 0)
+        final, moving = [*final, *lines[:count]], lines[count:]
+        self._known += self._fresh[:count]
+        del self._fresh[:count]
+        self._forget()
         return final, [cut_line(line, columns) for line in moving][-height:] if height else []
 
     def close(self, columns: int) -> list[Line]:
