@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from prompt_toolkit.output.plain_text import PlainTextOutput
 
+from apr.terminal.hangup import outlast
 from apr.terminal.ink import Line
+from apr.terminal.reflow import breaks_anew, follow
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -92,6 +94,7 @@ class Above:
         moving.changed = self.wake
         moving.moves = not self._dumb
         self._plainly.close()
+        outlast(session.app.output)
         if self._dumb:
             return
         region = Window(FormattedTextControl(self._region), dont_extend_height=True)
@@ -102,13 +105,15 @@ class Above:
         # The terminal need not be asked how much room is left below the cursor: the prompt follows
         # what was printed, and takes the room it needs.
         session.app.output.get_rows_below_cursor_position = lambda: 1  # type: ignore[method-assign]
+        if breaks_anew():
+            follow(session.app)
         session.app.before_render += self._before
         session.app.after_render += self._after
 
     def write(self, text: str) -> None:
         """Print text, with its line ends, above the prompt."""
         self._waiting.append(text)
-        if self._dumb or (self._running() is None and not self._covered()):
+        if self._dumb or self._running() is None:
             self._print()
         else:
             self.wake()
@@ -134,13 +139,6 @@ class Above:
         """Return the prompt that is drawn at this moment."""
         app = self._session.app if self._session is not None else None
         return app if app is not None and app.is_running else None
-
-    def _covered(self) -> bool:
-        """Whether something else has the terminal for now, such as a list to choose from."""
-        from prompt_toolkit.application import get_app_or_none
-
-        app = get_app_or_none()
-        return self._session is not None and app is not None and app.is_running
 
     def _before(self, app: "Application[Any]") -> None:
         """Print what waits where the prompt was, which is then drawn again below it."""
