@@ -32,7 +32,7 @@ STEPS = (
     ("demo · default", "{prompt}\r"),
     ("allow", "y\r"),
     ("unittest(?s:.*)allow", "y\r"),
-    (r"tests\s+pass", ""),
+    (r"tests\s+pass(?s:.*)\$0\.00$", ""),  # the status line says no more that it works
 )
 """What is waited for, and the keys that are pressed then."""
 PATIENCE_S = 120.0
