@@ -375,14 +375,14 @@ def _keep_only(assembled: Assembled, names: tuple[str, ...]) -> None:
 def _session(options: Options, policy: Policy, model: str, stored: "Stored | None") -> Session:
     own_id = options.session_id
     if stored is not None and not options.fork:
-        own_id = stored.opened.id
+        own_id = stored.id
     return Session(
         options.root,
         model=model,
         permission_mode=policy.mode,
         trace=options.trace,
         session_id=own_id,
-        parent=stored.opened.id if stored else None,
+        parent=stored.id if stored else None,
         turn=stored.turn if stored else -1,
     )
 

@@ -8,7 +8,7 @@ from apr.acp.errors import failed, wrong
 from apr.acp.prompts import title_of
 from apr.home import home
 from apr.sessions.finding import directory_of, files
-from apr.sessions.places import SessionError, held, in_folder, is_free
+from apr.sessions.places import SessionError, in_folder, refuse_held
 from apr.sessions.places import remove as remove_files
 from apr.sessions.stored import Stored, load
 from apr.sessions.summary import summary
@@ -59,9 +59,10 @@ def remove(session_id: str) -> None:
         if path.stem != session_id:
             continue
         try:
-            if not is_free(path):
-                raise wrong(str(held(session_id)))
+            refuse_held(path)
             remove_files(path)
+        except SessionError as error:
+            raise wrong(str(error)) from None
         except FileNotFoundError:
             pass  # somebody was faster
         except OSError as error:

@@ -9,8 +9,8 @@ import msgspec
 
 from apr.errors import AprError
 from apr.sessions.exporting import exported
-from apr.sessions.finding import files, find
-from apr.sessions.places import SessionError, remove
+from apr.sessions.finding import files, find, meant
+from apr.sessions.places import SessionError, refuse_held, remove
 from apr.sessions.searching import passage
 from apr.sessions.stored import Stored
 from apr.sessions.summary import summaries, summary
@@ -88,7 +88,9 @@ def _list(root: Path, *, as_json: bool) -> int:
         if isinstance(one, SessionError):
             print(f"apr: {plain(str(one))}", file=sys.stderr)
         elif not as_json:
-            print(f"{one.id}  {one.changed[:16]}  {one.turns:4} turns  {line(one.title)[:80]}")
+            print(
+                f"{line(one.id)}  {one.changed[:16]}  {one.turns:4} turns  {line(one.title)[:80]}"
+            )
     if not found:
         print(f"no sessions of {root}", file=sys.stderr)
     return 0
@@ -107,7 +109,7 @@ def _search(root: Path, text: str, *, as_json: bool) -> int:
         sys.stdout.write(msgspec.json.encode(data).decode() + "\n")
     else:
         for one, said in hits:
-            print(f"{one.id}  {one.changed[:16]}  {line(said)}")
+            print(f"{line(one.id)}  {one.changed[:16]}  {line(said)}")
     return 0 if hits else 1
 
 
@@ -131,10 +133,12 @@ def _shown(stored: Stored) -> Iterator[str]:
 
 
 def _remove(root: Path, wanted: list[str]) -> int:
-    for stored in [find(root, name) for name in wanted]:  # all are known before one is removed
+    paths = [meant(root, name) for name in wanted]  # all are known before one is removed
+    for path in dict.fromkeys(paths):
         try:
-            remove(stored.path)
+            refuse_held(path)
+            remove(path)
         except OSError as error:
-            raise AprError(f"{stored.path} cannot be removed: {error.strerror}") from None
-        print(f"removed {stored.opened.id}")
+            raise AprError(f"{path} cannot be removed: {error.strerror}") from None
+        print(f"removed {line(path.stem)}")
     return 0

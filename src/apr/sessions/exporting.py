@@ -53,8 +53,8 @@ def markdown(stored: Stored) -> Iterator[str]:
     said to themselves is left out.
     """
     opened = stored.opened
-    yield f"# {line(stored.name or stored.first_prompt.partition(chr(10))[0] or opened.id)}"
-    yield f"Session `{opened.id}` in `{line(opened.cwd)}`, with {line(opened.model)}."
+    yield f"# {line(stored.name or stored.first_prompt.partition(chr(10))[0] or stored.id)}"
+    yield f"Session `{line(stored.id)}` in `{line(opened.cwd)}`, with {line(opened.model)}."
     for record in stored.records:
         if getattr(record, "parent_tool_use_id", None) is None:
             yield from _blocks(record)

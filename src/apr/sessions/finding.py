@@ -1,5 +1,6 @@
 """Which sessions there are, and which one somebody means."""
 
+import contextlib
 import itertools
 import shlex
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from apr.home import home
 from apr.legible import legible
 from apr.sessions.lines import Opened, decode
 from apr.sessions.places import SessionError, folder, in_folder
-from apr.sessions.stored import Stored, load
+from apr.sessions.stored import NothingStored, Stored, load
 from apr.sessions.summary import Summary as Summary
 from apr.sessions.summary import summaries as summaries
 from apr.ui.terminal import line
@@ -53,7 +54,8 @@ def latest(root: Path) -> Stored:
         SessionError: there is none, or it is damaged.
     """
     for path in _last_first(root):
-        return load(path)
+        with contextlib.suppress(NothingStored):  # there is nothing in it to go on with
+            return load(path)
     raise SessionError(f"there is no session of {root} to go on with")
 
 
@@ -63,13 +65,22 @@ def find(root: Path, wanted: str) -> Stored:
     Raises:
         SessionError: none or several are meant, or it is damaged.
     """
+    return load(meant(root, wanted))
+
+
+def meant(root: Path, wanted: str) -> Path:
+    """Return the file of the session that is meant, damaged or not; see `find`.
+
+    Raises:
+        SessionError: none or several are meant.
+    """
     paths = files(root)
     chosen = [path for path in paths if path.stem == wanted]
     chosen = chosen or [path for path in paths if wanted and path.stem.startswith(wanted)]
     if not chosen:
         chosen = [path for path in paths if _named(path, wanted)]
     if len(chosen) == 1:
-        return load(chosen[0])
+        return chosen[0]
     if not chosen:
         raise SessionError(_not_here(root, wanted))
     which = ", ".join(path.stem for path in chosen[:5])

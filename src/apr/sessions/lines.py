@@ -73,7 +73,10 @@ def decode(text: bytes) -> Line:
     Raises:
         msgspec.MsgspecError: it is none.
     """
-    return _decoder().decode(text)
+    try:
+        return _decoder().decode(text)
+    except RecursionError:
+        raise msgspec.DecodeError("JSON is nested too deeply") from None
 
 
 @cache

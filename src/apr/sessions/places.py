@@ -39,9 +39,12 @@ def path_of(root: Path, session_id: str) -> Path:
 
 
 def in_folder(place: Path) -> list[Path]:
-    """Return the files of the sessions of a folder, in no order; none where there is no folder."""
+    """Return the files of the sessions of a folder, in no order; none where there is no folder.
+
+    To open anything else that has such a name, as a pipe, could wait for ever.
+    """
     try:
-        return [path for path in place.iterdir() if path.suffix == SUFFIX]
+        return [path for path in place.iterdir() if path.suffix == SUFFIX and path.is_file()]
     except OSError:
         return []
 
@@ -61,6 +64,22 @@ def is_free(session: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def refuse_held(session: Path) -> None:
+    """Let something be done with a session only if no other process works on it.
+
+    Raises:
+        SessionError: one does, or its file cannot be opened.
+    """
+    try:
+        free = is_free(session)
+    except FileNotFoundError:
+        return  # nobody can work on it
+    except OSError as error:
+        raise SessionError(f"cannot open the session {session}: {error.strerror}") from None
+    if not free:
+        raise held(session.stem)
 
 
 def held(session_id: str) -> SessionError:

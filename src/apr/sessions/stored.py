@@ -31,6 +31,10 @@ class Prompted(Struct, frozen=True, kw_only=True):
     """Which of the session's records it is."""
 
 
+class NothingStored(SessionError):
+    """A session whose process ended before its first line was written."""
+
+
 class Stored(Struct, kw_only=True):
     """What a session's file says."""
 
@@ -47,6 +51,11 @@ class Stored(Struct, kw_only=True):
     """The calls that have made the list of tasks what it is, in order."""
     mended: list[Line] = msgspec.field(default_factory=list)
     """Lines that a crash has kept from being written: their content is in the above."""
+
+    @property
+    def id(self) -> str:
+        """What its file is called: that is what it is found by, also where it is a copy."""
+        return self.path.stem
 
     @property
     def turn(self) -> int:
@@ -102,7 +111,8 @@ def load(path: Path, *, before: int | None = None) -> Stored:
         before: the turn of a prompt: then the session is read as it was before that.
 
     Raises:
-        SessionError: see `read_lines`; or it holds nothing, or no such prompt.
+        NothingStored: it holds nothing.
+        SessionError: see `read_lines`; or it has no such prompt.
     """
     replay: _Replay | None = None
     for line in read_lines(path):
@@ -115,7 +125,7 @@ def load(path: Path, *, before: int | None = None) -> Stored:
         else:
             replay.take(line)
     if replay is None:
-        raise SessionError(f"the session {path} is empty")
+        raise NothingStored(f"the session {path} is empty: apr sessions rm {path.stem} removes it")
     if before is not None:
         raise SessionError(f"the session {path} has no prompt of turn {before}")
     replay.mend()

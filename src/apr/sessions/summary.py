@@ -54,7 +54,6 @@ class _Read(Struct, kw_only=True, omit_defaults=True):
     size: int
     time: int
     cwd: str | None = None
-    id: str = ""
     model: str = ""
     branch: str | None = None
     name: str | None = None
@@ -109,7 +108,7 @@ def summary(path: Path) -> Summary:
 def _summary(path: Path, one: _Read) -> Summary:
     changed = datetime.datetime.fromtimestamp(one.time / 1e9, tz=datetime.UTC)
     return Summary(
-        id=one.id,
+        id=path.stem,
         name=one.name,
         model=one.model,
         changed=changed.isoformat(timespec="seconds"),
@@ -141,7 +140,7 @@ def _scan(path: Path, status: os.stat_result) -> _Read:
     except OSError as error:
         one.error = f"cannot read the session {path}: {error.strerror}"
     if one.cwd is None and one.error is None:
-        one.error = f"the session {path} is empty"
+        one.error = f"the session {path} is empty: apr sessions rm {path.stem} removes it"
     return one
 
 
@@ -156,8 +155,8 @@ def _take(one: _Read, line: bytes) -> None:
     elif line.startswith(_OTHERS):
         return
     match decode(line):
-        case Opened(id=id_, cwd=cwd, model=model, branch=branch):
-            one.id, one.cwd, one.model, one.branch = id_, cwd, model, branch
+        case Opened(cwd=cwd, model=model, branch=branch):
+            one.cwd, one.model, one.branch = cwd, model, branch
         case Named(name):
             one.name = name
         case Recorded(UserPrompt(text=text)):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from apr.agent.events import TextDelta
 from apr.sessions.ending import tail
-from apr.sessions.places import SessionError, held, is_free
+from apr.sessions.places import SessionError, refuse_held
 from apr.sessions.searching import passage
 from apr.sessions.summary import Summary, summaries
 from apr.terminal.picker import PREVIEW, Choice, pick
@@ -57,20 +57,6 @@ async def choose(
     if not copy:
         refuse_held(Path(chosen.path))
     return chosen.id
-
-
-def refuse_held(path: Path) -> None:
-    """Let a session be gone on with only if no other process works on it.
-
-    Raises:
-        SessionError: one does, or it cannot be opened.
-    """
-    try:
-        free = is_free(path)
-    except OSError as error:
-        raise SessionError(f"cannot open the session {path}: {error.strerror}") from None
-    if not free:
-        raise held(path.stem)
 
 
 def show_ending(screen: Screen, records: Sequence[Record]) -> None:

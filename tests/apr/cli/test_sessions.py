@@ -156,6 +156,61 @@ def test_a_damaged_session_is_named_with_its_line(home: Path, project: Path) -> 
     assert f"{path.name}:2: not a session's line" in done.stderr
 
 
+def test_a_damaged_session_can_be_removed(home: Path, project: Path) -> None:
+    code(home, project, ScriptedModel([says("One.")]), "first")
+    (path,) = stored(home)
+    path.write_bytes(path.read_bytes().partition(b"\n")[0] + b"\nno line\n")
+    done = apr("sessions", "rm", path.stem, home=home, cwd=project)
+    assert (done.returncode, done.stdout) == (0, f"removed {path.stem}\n")
+    assert stored(home) == []
+
+
+def test_a_session_that_another_process_works_on_is_not_removed(home: Path, project: Path) -> None:
+    code(home, project, ScriptedModel([says("One.")]), "first")
+    (path,) = stored(home)
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = apr("sessions", "rm", path.stem, home=home, cwd=project)
+    assert done.returncode == 2
+    assert "another process works on the session" in done.stderr
+    assert stored(home) == [path]
+
+
+def test_a_session_in_which_nothing_was_written_is_not_gone_on_with(
+    home: Path, project: Path
+) -> None:
+    code(home, project, ScriptedModel([says("One.")]), "first")
+    (path,) = stored(home)
+    for name, left in ("killed-1", b""), ("killed-2", b'{"type":"opened","id'):
+        path.with_name(f"{name}.jsonl").write_bytes(left)
+    code(home, project, ScriptedModel([says("Two.")]), "-c", "go on")
+    assert path.read_bytes().count(b'"kind":"user_prompt"') == 2
+    done = apr("sessions", "list", home=home, cwd=project)
+    assert "apr sessions rm killed-1 removes it" in done.stderr
+
+
+def test_what_is_no_file_is_no_session(home: Path, project: Path) -> None:
+    code(home, project, ScriptedModel([says("One.")]), "first")
+    (path,) = stored(home)
+    os.mkfifo(path.with_name("pipe.jsonl"))  # to open it would wait for ever
+    path.with_name("folder.jsonl").mkdir()
+    done = apr("sessions", "list", home=home, cwd=project)
+    assert done.stderr == ""
+    assert done.stdout.startswith(path.stem)
+
+
+def test_a_session_is_called_as_its_file_is(home: Path, project: Path) -> None:
+    code(home, project, ScriptedModel([says("One.")]), "first")
+    (path,) = stored(home)
+    copy = path.with_name("a-copy.jsonl")
+    copy.write_bytes(path.read_bytes())
+    code(home, project, ScriptedModel([says("Two.")]), "--resume", "a-copy", "go on")
+    assert b"go on" in copy.read_bytes()
+    assert b"go on" not in path.read_bytes()
+    listed = apr("sessions", "list", "--json", home=home, cwd=project)
+    assert {one["id"] for one in json.loads(listed.stdout)} == {path.stem, "a-copy"}
+
+
 def test_resume_without_a_session_says_which_there_are(home: Path, project: Path) -> None:
     done = apr("code", "--resume", "--model", "demo", home=home, cwd=project)
     assert (done.returncode, "there is no session of" in done.stderr) == (2, True)

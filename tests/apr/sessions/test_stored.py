@@ -50,6 +50,17 @@ def test_a_line_is_read_as_it_was_written(line: Line) -> None:
     assert lines.decode(lines.encode(line)) == line
 
 
+def test_a_line_that_is_nested_too_deeply_is_damaged_as_any_other(project: Path) -> None:
+    writer = SessionWriter(project, "deep", model="m", warn=lambda _text: None)
+    writer.close()
+    call = ToolUseBlock("toolu_1", "Read", {"deep": []})
+    line = lines.encode(Said(AssistantMessage((call,))))
+    deep = line.replace(b"[]", b"[" * 100_000 + b"]" * 100_000)
+    writer.path.write_bytes(writer.path.read_bytes() + deep)
+    with pytest.raises(SessionError, match=r"deep\.jsonl:2: .* nested too deeply"):
+        load(writer.path)
+
+
 @given(st.lists(LINES, max_size=12), st.data())
 def test_a_session_is_what_was_written_up_to_where_its_file_ends(
     written: list[Line], data: st.DataObject

@@ -43,7 +43,8 @@ async def sessions(desk: Desk, _given: str) -> AsyncIterator[str]:
 async def resume(desk: Desk, given: str) -> AsyncIterator[str]:
     """Go on with another session, without leaving the terminal."""
     from apr.sessions.finding import find
-    from apr.terminal.resume import choose, refuse_held
+    from apr.sessions.places import refuse_held
+    from apr.terminal.resume import choose
 
     now = desk.assembled.agent.session.id
     if desk.screen.doing:
@@ -53,7 +54,7 @@ async def resume(desk: Desk, given: str) -> AsyncIterator[str]:
         chosen = await choose(desk.root, but=now, colour=desk.colour)
     else:
         stored = await asyncio.to_thread(find, desk.root, given)
-        chosen = stored.opened.id
+        chosen = stored.id
         if chosen == now:
             raise AprError("You are in that session.")
         refuse_held(stored.path)
