@@ -222,11 +222,10 @@ class Checkpoints:
             self._open()
             kept = self.folder / digest
             with contextlib.suppress(FileNotFoundError):
-                os.utime(kept)  # it is of use again
-                return
-            with os.fdopen(open_private(fresh := beside(kept)), "wb") as file:
-                file.write(data)
-            fresh.replace(kept)
+                if kept.lstat().st_size == len(data):  # else a power cut has left half of it
+                    os.utime(kept)  # it is of use again
+                    return
+            _write_whole(kept, data)
             self._size += len(data)
             if self._size > MOST_BYTES:
                 self._shrink(spared={digest, *self._needed})
@@ -277,6 +276,18 @@ def put_back(steps: Sequence[Step]) -> str:
     """Return what a model is to be told of files that are back."""
     names = ", ".join(legible(str(step.path)) for step in steps)
     return f"The user has put these files back to what they were before: {names}"
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a content, all of it or nothing: on a full disk half of it would be in the way."""
+    fresh = beside(path)
+    try:
+        with os.fdopen(open_private(fresh), "wb") as file:
+            file.write(data)
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def _left_by(change: Change, then: State) -> bool:

@@ -34,6 +34,7 @@ class Keeping:
 
     async def look(self, path: Path, name: str) -> Snapshot:
         """Return the file as it is now."""
+        self._missing.pop(path, None)  # a folder may have come since
         try:
             return await self._storage.look(path, name)
         except FileNotFoundError:

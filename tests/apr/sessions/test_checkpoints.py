@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import shutil
 import stat
 import tempfile
@@ -24,7 +25,7 @@ from apr.tools.shells import Shells
 from apr.tools.write import Write, WriteInput
 from ccpa.trace import AssistantTurn, HookEvent, TextBlock
 
-Tree = dict[str, tuple[int, bytes | None]]
+Tree = dict[str, tuple[int, bytes | None] | None]
 FILES = ("there.py", "run.sh", "new.txt", "deep/er/new.txt", "deep/beside.txt", "n\udcffme")
 
 
@@ -153,25 +154,28 @@ def test_what_a_person_wrote_last_stays_where_nobody_asked_them(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         session = Session(Path(folder))
-        turns, theirs = [session.prompt()], set[str]()
+        turns, left, touched = [session.prompt()], Tree(), set[str]()
         for deed in deeds:
-            before = session.tree()
             match deed:
                 case Edit(name, content):
                     session.write(name, content)
-                    theirs.discard(name)
+                    left[name] = session.tree()[name]
+                    touched.discard(name)
                 case Prompt():
                     turns.append(session.prompt())
                 case Restart():
                     session.opened()
                 case Theirs(name, content):
                     written_by_hand(session.root / name, content)
-                    if session.tree().get(name) != before.get(name):
-                        theirs.add(name)
+                    touched.add(name)
                 case Back(which):
+                    before = session.tree()
                     assert session.back(turns[which % len(turns)], theirs=False) == []
                     after = session.tree()
+                    # Who writes the very content that the tool left has changed nothing.
+                    theirs = {n for n in touched if n not in left or before.get(n) != left[n]}
                     assert {n: after.get(n) for n in theirs} == {n: before.get(n) for n in theirs}
+                    left |= {n: after.get(n) for n in left.keys() - theirs}
 
 
 def written_by_hand(path: Path, content: str | None) -> None:
@@ -334,6 +338,44 @@ def test_a_damaged_content_is_not_put_back(session: Session) -> None:
     kept.write_bytes(b"something else")
     assert "damaged" in session.back(turn)[0]
     assert (session.root / "there.py").read_text() == "x\n"
+
+
+def test_a_content_of_which_half_is_left_is_kept_again(session: Session) -> None:
+    session.prompt()
+    session.write("there.py", "x\n")
+    (kept,) = contents(session)
+    kept.write_bytes(b"")
+    (session.root / "there.py").write_bytes(b"first\r\n")
+    turn = session.prompt()
+    session.write("there.py", "y\n")
+    assert session.back(turn) == []
+    assert (session.root / "there.py").read_bytes() == b"first\r\n"
+
+
+def test_of_a_content_that_does_not_fit_on_the_disk_nothing_stays(session: Session) -> None:
+    session.prompt()
+    session.write("there.py", "x\n")
+    before = list(contents(session))
+    (session.root / "there.py").write_bytes(bytes(100_000))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limit[1]))
+    try:
+        session.checkpoints.keep(session.root / "there.py")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert "cannot be undone" in session.warnings[0]
+    assert list(contents(session)) == before
+
+
+def test_a_folder_that_a_person_has_made_meanwhile_stays(session: Session) -> None:
+    turn = session.prompt()
+    path = session.root / "deep/er/new.txt"
+    with contextlib.suppress(FileNotFoundError):  # the model looks for it
+        asyncio.run(session.keeping.look(path, "new.txt"))
+    path.parent.mkdir(parents=True)
+    session.write("deep/er/new.txt", "x\n")
+    assert session.back(turn) == []
+    assert path.parent.is_dir()
 
 
 def test_nothing_is_kept_where_nothing_is_changed(session: Session) -> None:
