@@ -197,6 +197,9 @@ def test_what_traces_show_and_what_tests_show_are_one_row(fixture: Fixture, tmp_
         b"\xff\xfe\x00",
         b"<testsuites/>",
         b'<!DOCTYPE x [<!ENTITY a "aa">]><testsuites>&a;</testsuites>',
+        '<!DOCTYPE x [<!ENTITY a "aa">]><testsuites>&a;</testsuites>'.encode("utf-16"),
+        b'<!DOCTYPE x SYSTEM "file:///etc/passwd"><testsuites/>',
+        b"<testcase>" * 100_000,
     ],
 )
 def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes) -> None:
@@ -206,6 +209,11 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes) -> None:
         read_reports([file])
     with pytest.raises(CcpaError, match="cannot be read"):
         read_reports([tmp_path / "nowhere.xml"])
+
+
+def test_a_report_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(CcpaError, match=r"/dev/zero: has more than [\d,]+ bytes"):
+        read_reports([Path("/dev/zero")])
 
 
 def test_a_real_report_of_pytest_is_read(tmp_path: Path) -> None:
