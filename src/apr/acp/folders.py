@@ -28,9 +28,8 @@ class Folders:
                 return str(named / path.relative_to(resolved))
         return None
 
-    def place(self, name: str) -> str:
-        """Return what the editor calls a file that the model has named."""
-        path = self.root / name
+    def place(self, path: Path) -> str:
+        """Return what the editor is to call any file, in its folders or not."""
         return self.shown(path) or str(path)
 
 

@@ -245,8 +245,9 @@ class Server:
         resume: str | None = None,
         fork: bool = False,
     ) -> EditorSession:
-        root, further = _directory(cwd), directories or []
-        folders = Folders([cwd, *further])
+        root, named = _directory(cwd), directories or []
+        further = tuple(map(_directory, named))
+        folders = Folders([cwd, *named])
         try:
             if resume is not None:
                 listing.stored(root, resume)
@@ -259,7 +260,7 @@ class Server:
                 storage=self._storage(folders),
                 resume=resume,
                 fork=fork,
-                directories=(*options.directories, *map(_directory, further)),
+                directories=(*options.directories, *further),
                 mcp=(*options.mcp, *([_servers(servers)] if servers else [])),
                 core_tools=model == DEMO,
             )

@@ -24,6 +24,8 @@ from apr.agent.events import (
     ToolProgress,
     ToolStarted,
 )
+from apr.tools.errors import ToolError
+from apr.tools.paths import resolve
 from apr.ui.terminal import line
 from apr.ui.text import summary
 from ccpa.trace import (
@@ -166,32 +168,38 @@ class Telling:
     def _places(self, block: ToolUseBlock) -> Iterator[schema.ToolCallLocation]:
         """Yield the files that a tool use names, and the line that it is about."""
         for key in _PATHS:
-            name = block.input.get(key)
-            if isinstance(name, str) and name and "\0" not in name:
-                shown = self._folders.place(name)
-                yield schema.ToolCallLocation(path=shown, line=self._line(block, name))
+            if (path := self._meant(block.input.get(key))) is not None:
+                shown = self._folders.place(path)
+                yield schema.ToolCallLocation(path=shown, line=self._line(block, path))
 
-    def _line(self, block: ToolUseBlock, name: str) -> int | None:
+    def _meant(self, name: object) -> Path | None:
+        """Return the file that a model names, as the tools take it: a person consents to that."""
+        try:
+            return resolve(name, self._folders.root) if isinstance(name, str) else None
+        except ToolError:
+            return None
+
+    def _line(self, block: ToolUseBlock, path: Path) -> int | None:
         offset, old = block.input.get("offset"), block.input.get("old_string")
         if block.name == "Read" and type(offset) is int and offset > 0:
             return offset
         if block.name == "Edit" and isinstance(old, str) and old:
-            before, found, _ = (_before(self._folders.root / name) or "").partition(old)
+            before, found, _ = (_before(path) or "").partition(old)
             return before.count("\n") + 1 if found else None
         return None
 
     def _difference(self, block: ToolUseBlock) -> Iterator[Any]:
         """Yield what an edit would change, as an editor shows it."""
         given = block.input
-        name = given.get("file_path")
-        if not isinstance(name, str) or not name or "\0" in name:
+        path = self._meant(given.get("file_path"))
+        if path is None:
             return
         old, new, content = given.get("old_string"), given.get("new_string"), given.get("content")
-        shown = self._folders.place(name)
+        shown = self._folders.place(path)
         if block.name == "Edit" and isinstance(old, str) and isinstance(new, str):
             yield helpers.tool_diff_content(shown, new, old or None)
         elif block.name == "Write" and isinstance(content, str):
-            yield helpers.tool_diff_content(shown, content, _before(self._folders.root / name))
+            yield helpers.tool_diff_content(shown, content, _before(path))
 
 
 def _text(text: str) -> Any:
@@ -201,7 +209,8 @@ def _text(text: str) -> Any:
 def _before(path: Path) -> str | None:
     """Return what stands in a regular file now, as far as that is a text that can be shown."""
     try:
-        return path.read_text() if path.is_file() and path.stat().st_size < _LARGEST else None
+        small = path.is_file() and path.stat().st_size < _LARGEST
+        return path.read_text(encoding="utf-8") if small else None
     except (OSError, ValueError):
         return None
 

@@ -119,6 +119,11 @@ async def test_nonsense_is_answered_and_the_session_goes_on(home: Path, project:
                 ("session/prompt", {"sessionId": 5}, -32602),
                 ("session/new", {"cwd": "relative", "mcpServers": []}, -32602),
                 ("session/new", {"cwd": "/a\0b", "mcpServers": []}, -32602),
+                (
+                    "session/new",
+                    {"cwd": str(project), "additionalDirectories": ["/a\0b"], "mcpServers": []},
+                    -32602,
+                ),
                 ("session/load", {"cwd": str(project), "mcpServers": []}, -32602),
                 (
                     "session/load",

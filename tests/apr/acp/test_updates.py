@@ -72,6 +72,23 @@ def test_a_file_that_is_written_anew_is_compared_with_what_it_was(tmp_path: Path
         assert (diff.get("oldText"), diff["newText"]) == (before, "new")
 
 
+@pytest.mark.parametrize("name", ["~/notes.md", "../notes.md", "link/notes.md", "x/../../notes.md"])
+def test_a_person_sees_the_file_that_would_be_written_and_no_other_name_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path)
+    (tmp_path / "notes.md").write_text("old\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write = ToolUseBlock("t", "Write", {"file_path": name, "content": "new\n"})
+    asked = Telling(Folders([str(root)])).asked(write, "")
+    (diff,), (place,) = asked.content or [], asked.locations or []
+    assert isinstance(diff, schema.FileEditToolCallContent)
+    assert (diff.path, diff.old_text) == (str(tmp_path / "notes.md"), "old\n")
+    assert place.path == diff.path
+
+
 def test_output_of_a_running_tool_adds_up() -> None:
     telling = Telling(Folders(["/"]))
     for text, shown in (("a", "a"), ("b", "ab"), ("c" * 20_000, "c" * 16_000)):
