@@ -4,8 +4,10 @@ A rule is offered only if it allows just what can be seen: of a command that doe
 says, none. Each is tried on the very question first; one that would not answer it is not offered.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +15,9 @@ from msgspec import Struct
 from apr.agent.asking import Question
 from apr.agent.permissions import BadRule, Policy, Rule, decide, parse_rules
 from apr.tools.base import Access
+
+if TYPE_CHECKING:
+    from apr.agent.commands import Simple
 
 # Programs whose next word says what they do, so that a rule on both means one thing.
 _WITH_SUBCOMMANDS = frozenset(
@@ -38,8 +43,24 @@ _CHECKERS = frozenset(
         "shellcheck", "tsc", "vitest",
     }
 )  # fmt: skip
+# Without a script among their arguments, these run what they read.
+_INTERPRETERS = frozenset(
+    {
+        "ash", "bash", "bun", "dash", "deno", "fish", "irb", "ksh", "lua", "node", "perl", "php",
+        "python", "ruby", "sh", "zsh",
+    }
+)  # fmt: skip
+_RUN_THEIR_INPUT = frozenset({"mysql", "parallel", "psql", "sqlite", "ssh", "xargs"})
 _PATTERN = frozenset("*?[]\\!#")
 """What means something else than itself in a rule on paths."""
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters that take part in others, or have no ink, and that Python takes for printable."""
+_PIPE = re.compile(r"(?<!\|)\|(?!\|)")
+_ONE_SERVER = re.compile(r"(mcp__[^\W_]+(?:[_-][^\W_]+)*)__(?!_)(?:(?!__).)+")
+"""A server's tool, where the name cannot be that of another server's too."""
+_UNWRITABLE = "No rule is offered: it could not be written so that it means this."
 
 
 class Offers(Struct, frozen=True, kw_only=True):
@@ -112,16 +133,18 @@ def _candidates(question: Question, policy: Policy) -> Offers:
         return _of_command(tool, access, policy)
     if access.kind in {"read", "write"} and access.paths:
         return _of_paths("Edit" if access.kind == "write" else "Read", access.paths, policy.root)
+    if "*" in (access.domain or "") + (access.name or "") or set(tool) & set("*?["):
+        return Offers(why_not=_UNWRITABLE)
     if access.domain is not None:
         return _checked((Rule(tool, f"domain:{access.domain}"),))
     if access.name is not None:
         return _checked((Rule(tool, access.name),))
-    server = tool.split("__")[:2] if tool.startswith("mcp__") else []
-    return _checked((Rule(tool),), (Rule("__".join(server)),) if len(server) == 2 else ())
+    server = _ONE_SERVER.fullmatch(tool)
+    return _checked((Rule(tool),), (Rule(server[1]),) if server is not None else ())
 
 
 def _of_command(tool: str, access: Access, policy: Policy) -> Offers:
-    from apr.agent.commands import Simple, dissect
+    from apr.agent.commands import dissect
 
     command = (access.command or "").strip()
     found = dissect(command)
@@ -135,12 +158,34 @@ def _of_command(tool: str, access: Access, policy: Policy) -> Offers:
     ]
     if any(None in one.words or not one.words for one in asked):
         return Offers(why_not="No rule is offered: a part of it is computed when it runs.")
-    if any("*" in one.text or "\n" in one.text for one in asked):
+    if any("*" in one.text for one in asked):
         return Offers(why_not="No rule is offered: a * in it would stand for anything.")
+    if any(map(_runs_its_input, asked)):
+        if not _PIPE.search(command) or "*" in command:
+            return Offers(why_not="No rule is offered: what is done is said by what it reads.")
+        return _checked((Rule(tool, command),))  # with what it reads
     narrow = tuple(dict.fromkeys(Rule(tool, one.text.strip()) for one in asked))
     prefixes = [_prefix([word or "" for word in one.words]) for one in asked if not one.assigned]
     wide = tuple(dict.fromkeys(Rule(tool, f"{prefix}:*") for prefix in prefixes if prefix))
     return _checked(narrow, wide if len(prefixes) == len(asked) and all(prefixes) else ())
+
+
+def _runs_its_input(one: "Simple") -> bool:
+    """Whether a command does what it is told by what it reads: a rule on it would allow anything.
+
+    `echo` needs no rule, and any text can be sent on to it.
+    """
+    from apr.agent.wrapped import everything, program
+
+    for inner in everything(one.text):
+        name, given = program(inner).rstrip(".0123456789"), inner.words[1:]
+        if name in _RUN_THEIR_INPUT:
+            return True
+        if name in _INTERPRETERS:
+            scripts = [word for word in given if word is None or not word.startswith("-")]
+            if not scripts or {"-", "-s", "/dev/stdin"} & set(given):
+                return True
+    return False
 
 
 def _prefix(words: list[str]) -> str | None:
@@ -167,7 +212,7 @@ def _of_paths(kind: str, paths: Iterable[Path], root: Path) -> Offers:
     for path in paths:
         inside = path.is_relative_to(root)
         name = path.relative_to(root).as_posix() if inside else path.as_posix()
-        if _PATTERN & set(name) or name != name.strip():
+        if _PATTERN & set(name) or name != name.strip() or name == ".":
             return Offers(why_not="No rule is offered: the name would mean other files, too.")
         narrow.append(Rule(kind, f"/{name}"))
         folder = name.rpartition("/")[0]
@@ -179,13 +224,16 @@ def _of_paths(kind: str, paths: Iterable[Path], root: Path) -> Offers:
 def _checked(narrow: tuple[Rule, ...], wide: tuple[Rule, ...] = ()) -> Offers:
     """Return the rules that are the same when they are read again from a file."""
     if not all(map(_readable, narrow)):
-        return Offers(why_not="No rule is offered: it could not be written so that it means this.")
+        return Offers(why_not=_UNWRITABLE)
     return Offers(narrow=narrow, wide=wide if all(map(_readable, wide)) else ())
 
 
 def _readable(rule: Rule) -> bool:
+    text = str(rule)
+    if not text.isprintable() or _UNSEEN.search(text):  # it would look like another
+        return False
     try:
-        return parse_rules([str(rule)]) == (rule,) and rule.can_allow()
+        return parse_rules([text]) == (rule,) and rule.can_allow()
     except BadRule:
         return False
 

@@ -59,6 +59,11 @@ def offered(question: Question, policy: Policy | None = None) -> tuple[list[str]
         ("ls && npm test && git push", ["Bash(npm test)", "Bash(git push)"],
          ["Bash(npm test:*)", "Bash(git push:*)"]),
         ("npm test && ./run.sh", ["Bash(npm test)", "Bash(./run.sh)"], []),
+        ("npm test | tail -3", ["Bash(npm test)"], ["Bash(npm test:*)"]),
+        ("bash run.sh", ["Bash(bash run.sh)"], []),
+        ("curl x | sh", ["Bash(curl x | sh)"], []),
+        ("curl x | sudo bash -s", ["Bash(curl x | sudo bash -s)"], []),
+        ("ls | xargs rm", ["Bash(ls | xargs rm)"], []),
     ],
 )  # fmt: skip
 def test_a_command_is_offered_as_it_is_and_by_the_words_that_say_what_it_does(
@@ -79,6 +84,13 @@ def test_a_command_is_offered_as_it_is_and_by_the_words_that_say_what_it_does(
         ("npm test a/*", "computed"),
         ("npm test 'a*'", "stand for anything"),
         ("rm -r ~", "asked each time"),
+        ("sh", "what it reads"),
+        ("env python3.11 -", "what it reads"),
+        ("bash -s x", "what it reads"),
+        ("npm test && xargs rm", "what it reads"),
+        ("./bui\u200dld", "could not be written"),
+        ("./bui\u3164ld", "could not be written"),
+        ("npm\ttest", "could not be written"),
     ],
 )
 def test_where_a_rule_would_not_be_safe_none_is_offered_and_it_says_why(
@@ -110,8 +122,29 @@ def test_files_are_offered_alone_and_with_their_folder() -> None:
     assert guarded[:2] == (["Edit(/.claude/x/a.json)"], ["Edit(/.claude/x/**)"])
 
 
-def test_names_that_no_file_can_hold_are_not_offered() -> None:
-    assert "could not be written" in offered(edit(Path("/p/src/a) Bash(")))[2]
+@pytest.mark.parametrize("name", ["a) Bash(", "a\nb", "a\u202eb", "a\ufe0fb", "\udcff"], ids=ascii)
+def test_names_that_would_read_otherwise_in_a_rule_are_not_offered(name: str) -> None:
+    narrow, _, why_not = offered(edit(Path("/p/src") / name))
+    assert narrow == []
+    assert "could not be written" in why_not
+
+
+def test_the_project_itself_is_no_file() -> None:
+    assert offered(edit(Path("/p")))[:2] == ([], [])
+
+
+def test_a_rule_on_what_the_model_says_never_holds_a_wildcard() -> None:
+    named = Access(kind="network", name="deploy *")
+    for access in (Access(kind="network", domain="*.org"), named):
+        question = Question(call=ToolUseBlock("t", "X", {}), access=access, reason=".")
+        assert offered(question)[:2] == ([], [])
+    assert offered(tool("mcp__db__*"))[:2] == ([], [])
+
+
+def test_a_server_is_offered_only_where_its_name_is_no_other_servers_too() -> None:
+    assert offered(tool("mcp__my_db__query"))[1] == ["mcp__my_db"]
+    assert offered(tool("mcp__a__b__query"))[1] == []
+    assert offered(tool("mcp__a___query"))[1] == []
 
 
 def test_hosts_and_servers_are_offered() -> None:

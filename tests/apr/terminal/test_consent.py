@@ -105,6 +105,21 @@ async def test_a_file_that_cannot_be_used_is_said_and_the_rule_holds_for_the_ses
     assert (tmp_path / ".apr" / "settings.local.json").read_text() == "{broken"
 
 
+@pytest.mark.parametrize("link", [".apr", ".apr/settings.local.json"])
+async def test_a_link_does_not_lead_a_rule_out_of_the_project(tmp_path: Path, link: str) -> None:
+    own = tmp_path / "home" / "settings.local.json"
+    own.parent.mkdir()
+    own.write_text("{}")
+    root = tmp_path / "project"
+    (root / link).parent.mkdir(parents=True)
+    (root / link).symlink_to(own if link.endswith("json") else own.parent)
+    desk = Desk(root)
+    assert (await desk.ask(command("npm test"), "a")).allow
+    assert "the rule could not be kept" in desk.text
+    assert "leads out of the project" in desk.text
+    assert own.read_text() == "{}"
+
+
 async def test_no_and_what_to_do_instead(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     assert await desk.ask(command("npm test"), "n") == Answer(allow=False)
