@@ -65,7 +65,7 @@ def _facts(project: Project) -> Iterator[Fact]:
 
 
 def _section(title: str, lines: Iterable[str]) -> str:
-    text = "\n".join(lines)
+    text = "\n".join(lines).lstrip("\n")
     return text and f"## {title}\n\n{text}"
 
 

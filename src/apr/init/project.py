@@ -61,9 +61,11 @@ class Project:
     def top(self) -> frozenset[str]:
         """The names of the files that lie in the root itself, those that are links too."""
         try:
-            return frozenset(entry.name for entry in os.scandir(self.root) if entry.is_file())
+            names = os.listdir(self.root)  # noqa: PTH208 - names alone
         except OSError:
             return frozenset()
+        # Path.is_file() would fail of a link that leads nowhere we may look.
+        return frozenset(name for name in names if os.path.isfile(self.root / name))  # noqa: PTH113
 
     def text(self, name: str) -> str:
         """Return the text of a file; empty where there is none that can be read."""

@@ -44,9 +44,11 @@ def in_folder(place: Path) -> list[Path]:
     To open anything else that has such a name, as a pipe, could wait for ever.
     """
     try:
-        return [path for path in place.iterdir() if path.suffix == SUFFIX and path.is_file()]
+        paths = list(place.iterdir())
     except OSError:
         return []
+    # Path.is_file() would fail of a link that leads nowhere we may look.
+    return [path for path in paths if path.suffix == SUFFIX and os.path.isfile(path)]  # noqa: PTH113
 
 
 def is_free(session: Path) -> bool:

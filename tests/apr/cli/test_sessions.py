@@ -194,6 +194,7 @@ def test_what_is_no_file_is_no_session(home: Path, project: Path) -> None:
     (path,) = stored(home)
     os.mkfifo(path.with_name("pipe.jsonl"))  # to open it would wait for ever
     path.with_name("folder.jsonl").mkdir()
+    path.with_name("round.jsonl").symlink_to("round.jsonl")
     done = apr("sessions", "list", home=home, cwd=project)
     assert done.stderr == ""
     assert done.stdout.startswith(path.stem)

@@ -228,6 +228,7 @@ def test_parts_of_a_project_that_are_projects_of_their_own(tmp_path: Path) -> No
         "tests/y/package.json": json.dumps(PACKAGE),
     }
     said = lines(tmp_path, files)
+    assert said[said.index("## Commands") :][:3] == ["## Commands", "", "In `backend/`:"]
     at = said.index("In `backend/`:")
     assert "- test: `pytest` (`pyproject.toml`)" in said[at:]
     at = said.index("In `frontend/`:")
@@ -349,6 +350,13 @@ def test_manifests_of_another_shape_say_nothing(tmp_path: Path, said: str) -> No
     toml = 'project = 3\n[tool]\nruff = "x"\npytest = []\n'
     put(tmp_path, {"package.json": said, "pyproject.toml": toml, "composer.json": said, "a.py": ""})
     assert describe(tmp_path.resolve())
+
+
+def test_links_that_lead_nowhere_hide_nothing(tmp_path: Path) -> None:
+    put(tmp_path, {"Cargo.toml": '[package]\nname = "x"\n'})
+    (tmp_path / "round").symlink_to("round")
+    (tmp_path / "setup.py").symlink_to("round/setup.py")
+    assert "`cargo build`" in describe(tmp_path)
 
 
 def test_what_lies_outside_is_not_read(tmp_path: Path) -> None:
