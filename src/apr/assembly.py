@@ -23,29 +23,18 @@ from apr.agent.session import Session
 from apr.directories import directory as directory
 from apr.errors import AprError
 from apr.extensions import add_hooks, add_library, add_memory, add_servers, bring_plugins
+from apr.later import Later
 from apr.legible import legible
 from apr.providers.base import Provider, Request
 from apr.providers.repeating import Unlooping
 from apr.providers.retrying import Retrying
 from apr.settings import SOURCES, Settings, permission_mode, rules
 from apr.storing import add_cleanup, add_store, stored_session
-from apr.tools.ask_user_question import AskUserQuestion
 from apr.tools.base import Context, Tool
-from apr.tools.exit_plan_mode import ExitPlanMode
 from apr.tools.files import Disk, FileLedger, Storage
-from apr.tools.monitor import Monitor
-from apr.tools.notebook_edit import NotebookEdit
-from apr.tools.registry import builtin, find, specs
+from apr.tools.registry import builtin, find, later, specs, specs_later
 from apr.tools.shells import Shells
-from apr.tools.task_create import TaskCreate
-from apr.tools.task_get import TaskGet
-from apr.tools.task_list import TaskList
-from apr.tools.task_replay import replay
-from apr.tools.task_update import TaskUpdate
 from apr.tools.tasks import Tasks
-from apr.tools.todo_write import TodoWrite
-from apr.tools.web_fetch import WebFetch
-from apr.tools.web_search import WebSearch
 from ccpa.trace import Record
 
 if TYPE_CHECKING:
@@ -143,8 +132,9 @@ class Assembled(Struct, kw_only=True):
     """What a person should know before it begins."""
     offered: list[Tool[Any]] = msgspec.field(default_factory=list)
     """The tools that the model is shown, in this order."""
-    known: list[Tool[Any]] = msgspec.field(default_factory=list)
-    """Tools that run when they are called, and are not shown: most tasks do not need them."""
+    known: dict[str, Callable[[], Tool[Any]]] = msgspec.field(default_factory=dict)
+    """By name, tools that run when they are called, and are not shown: most tasks do not need
+    them. Each is made when there is a use for it."""
     beyond: set[str] = msgspec.field(default_factory=set)
     """Of the offered tools, the names of those that a model with the core tools is not shown."""
     core_only: bool = False
@@ -166,21 +156,26 @@ class Assembled(Struct, kw_only=True):
         """Give the agent its tools, but for those that a rule takes away altogether."""
         agent, policy = self.agent, self.agent.gate.policy
         theirs = self.servers.tools() if self.servers is not None else []
-        shown, known = [*self.offered, *theirs], self.known
+        shown, aside = [*self.offered, *theirs], []
         if self.core_only:
             shown = [tool for tool in self.offered if tool.name not in self.beyond]
-            known = [*(tool for tool in self.offered if tool not in shown), *theirs, *self.known]
-        offered = [tool for tool in shown if not taken_away(policy, tool.name)]
-        known = [tool for tool in known if not taken_away(policy, tool.name)]
-        agent.tools = {tool.name: tool for tool in (*offered, *known)}
-        agent.request = msgspec.structs.replace(agent.request, tools=specs(offered, known))
+            aside = [*(tool for tool in self.offered if tool not in shown), *theirs]
+        there = {t.name: t for t in (*shown, *aside) if not taken_away(policy, t.name)}
+        makers = {name: m for name, m in self.known.items() if not taken_away(policy, name)}
+        agent.tools = Later(there, makers)
+        shown = [tool for tool in shown if tool.name in there]
+        told = {tool.name for tool in shown}
+        agent.request = msgspec.structs.replace(
+            agent.request,
+            tools=specs(shown),
+            known=specs_later(agent.tools, [name for name in agent.tools if name not in told]),
+        )
 
     def show(self, name: str) -> None:
         """Have the model shown a tool that it only knew: there is a use for it from now on."""
-        tool = next((tool for tool in self.known if tool.name == name), None)
-        if tool is not None:
-            self.known.remove(tool)
-            self.offered.append(tool)
+        make = self.known.pop(name, None)
+        if make is not None:
+            self.offered.append(make())
             self.beyond.add(name)
             self.give_tools()
 
@@ -283,6 +278,8 @@ def assemble(options: Options, provider: Provider, model: str) -> Assembled:
         demand(assembled, options.schema)
     assembled.give_tools()
     if stored is not None:
+        from apr.tools.task_replay import replay
+
         agent.messages = list(stored.messages)
         replay(tasks, stored.listing)
         assembled.source = "resume"
@@ -325,34 +322,33 @@ def _sandbox(options: Options, policy: Policy, notices: list[str]) -> "Confineme
 def _add_tools(assembled: Assembled, options: Options, tasks: Tasks) -> None:
     """Add the tools beyond the core: some are shown where they are of use, all run when called."""
     gate = assembled.agent.gate
-    shown: list[Tool[Any]] = [TodoWrite(tasks)]
-    if gate.policy.mode == "plan":
-        shown.append(ExitPlanMode(gate))
-    if options.asks:
-        shown.append(AskUserQuestion())
     search = options.settings.apr.web_search.url
-    if search is not None:
-        shown.append(WebSearch(search))
-    if options.asks or gate.policy.mode == "bypassPermissions" or _allowed(gate, "WebFetch"):
-        shown.append(WebFetch(gate))
-    assembled.offered += shown
-    assembled.beyond |= {tool.name for tool in shown}
-    assembled.known += [
-        tool
-        for tool in (
-            NotebookEdit(),
-            Monitor(),
-            TaskCreate(tasks),
-            TaskGet(tasks),
-            TaskList(tasks),
-            TaskUpdate(tasks),
-            ExitPlanMode(gate),
-            AskUserQuestion(),
-            WebFetch(gate),
-            WebSearch(search),
-        )
-        if tool.name not in {other.name for other in shown}
-    ]
+    made_with: dict[str, tuple[Any, ...]] = {
+        "NotebookEdit": (),
+        "Monitor": (),
+        "TodoWrite": (tasks,),
+        "TaskCreate": (tasks,),
+        "TaskGet": (tasks,),
+        "TaskList": (tasks,),
+        "TaskUpdate": (tasks,),
+        "ExitPlanMode": (gate,),
+        "AskUserQuestion": (),
+        "WebFetch": (gate,),
+        "WebSearch": (search,),
+    }
+    beyond = {name: later(name, *arguments) for name, arguments in made_with.items()}
+    fetches = gate.policy.mode == "bypassPermissions" or _allowed(gate, "WebFetch")
+    wanted = {
+        "TodoWrite": True,
+        "ExitPlanMode": gate.policy.mode == "plan",
+        "AskUserQuestion": options.asks,
+        "WebSearch": search is not None,
+        "WebFetch": options.asks or fetches,
+    }
+    shown = [name for name, shows in wanted.items() if shows]
+    assembled.offered += [beyond.pop(name)() for name in shown]
+    assembled.beyond.update(shown)
+    assembled.known.update(beyond)
 
 
 def _allowed(gate: Gate, tool: str) -> bool:
@@ -362,13 +358,14 @@ def _allowed(gate: Gate, tool: str) -> bool:
 
 def _keep_only(assembled: Assembled, names: tuple[str, ...]) -> None:
     """Leave the built-in tools of these names. Those that would not be shown are asked for now."""
-    there = {tool.name: tool for tool in (*assembled.offered, *assembled.known)}
+    there = Later({tool.name: tool for tool in assembled.offered}, assembled.known)
     wanted = {name: find(name, there) for name in names}
     assembled.notices += [
         f"there is no built-in tool named {name}" for name, tool in wanted.items() if tool is None
     ]
-    assembled.offered = [tool for tool in there.values() if tool in wanted.values()]
-    assembled.known = []
+    kept = {tool.name for tool in wanted.values() if tool is not None}
+    assembled.offered = [there[name] for name in there if name in kept]
+    assembled.known = {}
     assembled.beyond.clear()
 
 

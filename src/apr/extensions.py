@@ -122,7 +122,10 @@ def add_library(assembled: "Assembled", options: "Options", brought: "Brought | 
     agent.library = library = SkillLibrary(skills, lambda: agent, prompts, grants=grants)
     agent.footnotes = _with_skills(agent.footnotes, options.root, skills)
     skill_tool = SkillTool(library, agent.gate, company, kinds)
-    (assembled.offered if listed else assembled.known).append(skill_tool)
+    if listed:
+        assembled.offered.append(skill_tool)
+    else:
+        assembled.known[SkillTool.name] = lambda: skill_tool
     if listed and (options.tools is None or SkillTool.name in options.tools):
         assembled.preface += f"Skills:\n{listed}\n\n"
 
@@ -150,7 +153,8 @@ def _outfit(
         agent.footnotes = _with_skills(apart, root, skills)
         library = SkillLibrary(skills, lambda: agent, grants=grants)
         if SkillTool.name in agent.tools:
-            agent.tools[SkillTool.name] = SkillTool(library, agent.gate, None, kinds)
+            theirs = SkillTool(library, agent.gate, None, kinds)
+            agent.tools = {**agent.tools, SkillTool.name: theirs}
         parts = [legible(first_prompt(look_around(root), "")), memory if kind.memory else ""]
         if SkillTool.name in agent.tools and listed:
             parts.append(f"Skills:\n{listed}\n\n")

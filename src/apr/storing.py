@@ -11,6 +11,7 @@ import msgspec
 if TYPE_CHECKING:
     from apr.assembly import Assembled, Options
     from apr.sessions.checkpoints import Checkpoints
+    from apr.sessions.keeping import Keeping
     from apr.sessions.stored import Stored
 
 
@@ -64,16 +65,20 @@ def add_store(assembled: "Assembled", options: "Options", stored: "Stored | None
     keep_files(assembled, files_of(store.path))
 
 
-def keep_files(assembled: "Assembled", folder: Path) -> "Checkpoints":
+def keep_files(assembled: "Assembled", folder: Path) -> "Keeping":
     """Have the files that the tools change kept in a folder."""
-    from apr.sessions.checkpoints import Checkpoints
     from apr.sessions.keeping import Keeping
 
     agent = assembled.agent
-    checkpoints = Checkpoints(folder, lambda: agent.session.turn, assembled.notices.append)
+
+    def checkpoints() -> "Checkpoints":
+        from apr.sessions.checkpoints import Checkpoints
+
+        return Checkpoints(folder, lambda: agent.session.turn, assembled.notices.append)
+
     assembled.keeping = Keeping(agent.context.storage, checkpoints, agent.context.root)
     agent.context = msgspec.structs.replace(agent.context, storage=assembled.keeping)
-    return checkpoints
+    return assembled.keeping
 
 
 def add_cleanup(assembled: "Assembled", options: "Options") -> None:

@@ -90,8 +90,7 @@ class Compactor:
         known, tokens = self._counted
         new = [text for message in agent.messages[known:] for text in _texts(message)]
         if not known:
-            shown = [tool for tool in agent.request.tools if tool.shown]
-            new += [agent.request.system, msgspec.json.encode(shown).decode()]
+            new += [agent.request.system, msgspec.json.encode(agent.request.tools).decode()]
         return tokens + int(sum(map(len, new)) / CHARACTERS_A_TOKEN)
 
     async def fit(self, agent: "Agent", *, overflowed: bool = False) -> AsyncIterator[Event]:

@@ -1,7 +1,7 @@
 """The agent: what happens in a turn, in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -93,7 +93,7 @@ class Agent:
         stop_event: HookName = "Stop",
     ) -> None:
         self.provider = provider
-        self.tools = {tool.name: tool for tool in tools}
+        self.tools: Mapping[str, Tool[Any]] = {tool.name: tool for tool in tools}
         self.gate = gate
         self.context = context
         self.session = session

@@ -313,9 +313,8 @@ async def _served(options: Options) -> None:
     for notice in assembled.notices:
         _say(notice)
     agent = assembled.agent
-    offered = [agent.tools[spec.name] for spec in agent.request.tools]
     try:
-        await ToolServer(offered, agent.gate, agent.context).serve()
+        await ToolServer([*agent.tools.values()], agent.gate, agent.context).serve()
     finally:
         await assembled.close()
 

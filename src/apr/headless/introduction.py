@@ -17,7 +17,7 @@ def introduce(assembled: Assembled) -> dict[str, Any]:
     return {
         "cwd": legible(str(agent.context.cwd)),
         "session_id": agent.session.id,
-        "tools": [tool.name for tool in agent.request.tools if tool.shown],
+        "tools": [tool.name for tool in agent.request.tools],
         "mcp_servers": [
             {"name": one["name"], "status": one["status"]} for one in mcp_servers(assembled)
         ],

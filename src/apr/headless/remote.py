@@ -135,7 +135,7 @@ def _kept(assembled: Assembled) -> "Checkpoints":
         folder.cleanup()
 
     assembled.closing.append(clean_up)
-    return keep_files(assembled, Path(folder.name))
+    return keep_files(assembled, Path(folder.name)).checkpoints
 
 
 class _Conversation:

@@ -4,7 +4,7 @@ A provider speaks one wire. It turns a `Request` into that wire's messages, and 
 as it comes and one `Completion` at the end. It never runs a tool and never decides anything.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -14,14 +14,12 @@ from apr.agent.events import Notice, PrefillProgress, Retracted, TextDelta, Thin
 from ccpa.trace import Block, TurnStop, Usage
 
 
-class ToolSpec(Struct, frozen=True, omit_defaults=True):
+class ToolSpec(Struct, frozen=True):
     """A tool as the model sees it. `parameters` is a JSON Schema of type object."""
 
     name: str
     description: str
     parameters: dict[str, Any]
-    shown: bool = True
-    """Whether the model is told of it. A tool that is not shown is known: a call of it is read."""
 
 
 class Image(Struct, frozen=True):
@@ -80,6 +78,9 @@ class Request(Struct, frozen=True, kw_only=True):
     system: str
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
+    known: Mapping[str, Callable[[], ToolSpec]] = {}
+    """By name, what makes the specs of tools that the model is not told of. Calls of them are read
+    as well."""
     tool_choice: ToolChoice = "auto"
     """With "none" the model sees the tools, and whatever it writes is text."""
     max_tokens: int | None = None

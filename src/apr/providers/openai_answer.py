@@ -102,9 +102,11 @@ class Answer:
         self._model = model
         self._ids = ids
         self._keep_raw = family is not None
-        offered = () if request.tool_choice == "none" else request.tools
-        self._tools = {tool.name: tool for tool in offered}
-        self._parser = Parser(offered, family=family)
+        if request.tool_choice == "none":
+            self._parser = Parser((), family=family)
+        else:
+            self._parser = Parser(request.tools, known=request.known, family=family)
+        self._tools = self._parser.tools
         self._calls = PartialCalls(frozenset(self._tools))
         begun = beginning(request, family)
         self._content = [begun] if begun else []

@@ -90,8 +90,8 @@ def body_of(
         body |= _EXACT_TEXT
     elif request.tool_choice != "auto":
         body["tool_choice"] = _choice(request.tool_choice)
-    if shown := [tool for tool in request.tools if tool.shown]:
-        body["tools"] = [{"type": "function", "function": tool} for tool in shown]
+    if request.tools:
+        body["tools"] = [{"type": "function", "function": tool} for tool in request.tools]
     begun = beginning(request, family)
     if written is None or begun:
         body["messages"] = list(_messages(request, family))

@@ -1,12 +1,17 @@
 """The files of a session where the tools find them, kept before they are changed."""
 
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from apr.agent.events import Event
-from apr.sessions.checkpoints import Checkpoints, outermost_missing
 from apr.subagents.place import WORKTREES
 from apr.tools.files import Snapshot, Storage
 from ccpa.trace import AssistantTurn, HookEvent
+
+if TYPE_CHECKING:
+    from apr.sessions.checkpoints import Checkpoints
 
 _AFTER_A_TOOL = frozenset({"PostToolUse", "PostToolUseFailure"})
 
@@ -19,12 +24,14 @@ class Keeping:
 
     Args:
         storage: where the files are.
-        checkpoints: keeps them.
+        checkpoints: returns what keeps them. It is asked when there is something to keep.
         root: the project.
     """
 
-    def __init__(self, storage: Storage, checkpoints: Checkpoints, root: Path) -> None:
-        self.checkpoints = checkpoints
+    def __init__(
+        self, storage: Storage, checkpoints: "Callable[[], Checkpoints]", root: Path
+    ) -> None:
+        self._begin = checkpoints
         self._storage = storage
         self._apart = root / WORKTREES
         self._missing: dict[Path, Path] = {}
@@ -32,12 +39,19 @@ class Keeping:
         self._written: set[Path] = set()
         """Since the last answer of a model."""
 
+    @cached_property
+    def checkpoints(self) -> "Checkpoints":
+        """What keeps the files."""
+        return self._begin()
+
     async def look(self, path: Path, name: str) -> Snapshot:
         """Return the file as it is now."""
         self._missing.pop(path, None)  # a folder may have come since
         try:
             return await self._storage.look(path, name)
         except FileNotFoundError:
+            from apr.sessions.checkpoints import outermost_missing
+
             if (folder := outermost_missing(path)) is not None:
                 self._missing[path] = folder
             raise
@@ -64,4 +78,5 @@ class Keeping:
 
     def close(self) -> None:
         """The run is over."""
-        self.checkpoints.close()
+        if "checkpoints" in vars(self):  # something was kept
+            self.checkpoints.close()

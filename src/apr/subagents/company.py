@@ -27,7 +27,7 @@ from apr.subagents.place import Place, here
 from apr.tools.base import Context, Outcome, Tool
 from apr.tools.errors import ToolError
 from apr.tools.files import FileLedger
-from apr.tools.registry import specs
+from apr.tools.registry import specs, specs_later
 from apr.tools.tasks import OfTasks, Tasks
 from ccpa.trace import (
     AssistantTurn,
@@ -246,12 +246,13 @@ class Company:
         ]
         request = msgspec.structs.replace(chief.request, messages=())
         if kind.tools is not None or kind.without or kind.prompt is not None:
-            known = {spec.name for spec in request.tools if not spec.shown}
-            shown = [t for t in tools if t.name not in known or kind.tools is not None]
+            shown = [t for t in tools if t.name not in request.known or kind.tools is not None]
+            named = {tool.name: tool for tool in tools}
             request = msgspec.structs.replace(
                 request,
                 system=kind.prompt or request.system,
-                tools=specs(shown, [t for t in tools if t not in shown]),
+                tools=specs(shown),
+                known=specs_later(named, [t.name for t in tools if t not in shown]),
             )
         limits = chief.limits
         if kind.turns is not None:

@@ -1,6 +1,8 @@
 """The tools there are, in the order in which a model is offered them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 from apr.providers.base import ToolSpec
@@ -39,9 +41,33 @@ def find(name: str, tools: Mapping[str, Tool[Any]]) -> Tool[Any] | None:
     return tools.get(name) or tools.get(ALIASES.get(name, ""))
 
 
-def specs(tools: Iterable[Tool[Any]], known: Iterable[Tool[Any]] = ()) -> tuple[ToolSpec, ...]:
-    """Return the tools as a model is shown them; those that are only known are not shown."""
-    return (
-        *(ToolSpec(tool.name, tool.description, parameters(tool)) for tool in tools),
-        *(ToolSpec(tool.name, tool.description, parameters(tool), shown=False) for tool in known),
-    )
+def later(name: str, *arguments: Any) -> Callable[[], Tool[Any]]:
+    """Return what makes a tool, once, with these arguments: only then is it imported.
+
+    `TaskGet` is in the module `task_get`.
+    """
+
+    @cache
+    def make() -> Tool[Any]:
+        words = "".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in name)
+        module = import_module(f"apr.tools.{words.removeprefix('_')}")
+        tool: Tool[Any] = getattr(module, name)(*arguments)
+        return tool
+
+    return make
+
+
+def specs(tools: Iterable[Tool[Any]]) -> tuple[ToolSpec, ...]:
+    """Return the tools as a model is shown them."""
+    return tuple(ToolSpec(tool.name, tool.description, parameters(tool)) for tool in tools)
+
+
+def specs_later(
+    tools: Mapping[str, Tool[Any]], names: Iterable[str]
+) -> dict[str, Callable[[], ToolSpec]]:
+    """Return by name what makes the specs of some of the tools."""
+
+    def later(name: str) -> Callable[[], ToolSpec]:
+        return cache(lambda: specs([tools[name]])[0])
+
+    return {name: later(name) for name in names}

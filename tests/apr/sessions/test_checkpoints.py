@@ -46,7 +46,7 @@ class Session:
     def opened(self) -> Checkpoints:
         """What is kept, as another process finds it."""
         self.checkpoints = Checkpoints(self.kept, lambda: self.turn, self.warnings.append)
-        self.keeping = Keeping(Disk(), self.checkpoints, self.root)
+        self.keeping = Keeping(Disk(), lambda: self.checkpoints, self.root)
         return self.checkpoints
 
     def prompt(self) -> int:

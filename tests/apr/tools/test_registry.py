@@ -2,7 +2,7 @@ import json
 import subprocess
 import sys
 
-from apr.tools.registry import BUILTIN, find, specs
+from apr.tools.registry import BUILTIN, find, later, specs, specs_later
 
 HEAVY = {
     "rich",
@@ -75,3 +75,28 @@ def test_importing_the_tools_imports_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert HEAVY.isdisjoint(result.stdout.split())
+
+
+def test_a_tool_that_is_made_later_is_imported_then() -> None:
+    code = (
+        "import sys\n"
+        "from apr.tools.registry import later, specs_later\n"
+        "class Tools(dict): __missing__ = lambda self, name: later(name)()\n"
+        "known = specs_later(Tools(), ['NotebookEdit'])\n"
+        "print('apr.tools.notebook_edit' in sys.modules)\n"
+        "print(known['NotebookEdit']().name, 'apr.tools.notebook_edit' in sys.modules)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["False", "NotebookEdit", "True"]
+
+
+def test_a_tool_that_is_made_later_is_made_once() -> None:
+    make = later("Monitor")
+    assert make().name == "Monitor"
+    assert make() is make()
+
+
+def test_the_spec_of_a_known_tool_is_that_of_the_tool() -> None:
+    tools = {tool.name: tool for tool in BUILTIN}
+    known = specs_later(tools, ["Grep", "Bash"])
+    assert [known[name]() for name in known] == [*specs([tools["Grep"], tools["Bash"]])]

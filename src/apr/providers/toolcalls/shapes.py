@@ -86,9 +86,9 @@ def name_and_key(text: str, tools: Mapping[str, ToolSpec]) -> tuple[str, str] | 
     """Return the tool and the argument whose names are run together, if that is certain."""
     found = [
         (name, key)
-        for name, tool in tools.items()
+        for name in tools
         if text.startswith(name)
-        for key in properties(tool)
+        for key in properties(tools[name])
         if key == text[len(name) :].strip()
     ]
     return found[0] if len(found) == 1 else None

@@ -13,11 +13,12 @@ Every token is read a bounded number of times, so time is linear in the length o
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 
+from apr.later import Later
 from apr.providers.base import ToolSpec
 from apr.providers.toolcalls import reasons
 from apr.providers.toolcalls.families import Family
@@ -51,15 +52,24 @@ class Parser:
 
     Args:
         tools: those that the model was offered.
+        known: by name, what makes the specs of others whose calls are read.
         family: how the model was trained to write calls; None if that is not known. All forms are
             read in any case, because models mix them up; it decides on how much evidence.
     """
 
-    def __init__(self, tools: Sequence[ToolSpec], *, family: Family | None = None) -> None:
-        self._tools = {tool.name: tool for tool in tools}
+    def __init__(
+        self,
+        tools: Sequence[ToolSpec],
+        *,
+        known: Mapping[str, Callable[[], ToolSpec]] | None = None,
+        family: Family | None = None,
+    ) -> None:
+        self.tools = Later({tool.name: tool for tool in tools}, known or {})
+        """Those whose calls are read."""
         self._family = family
         self._own = OWN[family] | {"tool_call"}
-        self._openers = {Kind.THINK, Kind.END_THINK, Kind.HEADER} | (_OPENING if tools else set())
+        opening = _OPENING if self.tools else set()
+        self._openers = {Kind.THINK, Kind.END_THINK, Kind.HEADER} | opening
         self._lexer = Lexer(headings=family == "harmony")
         self._queue: deque[Token] = deque()
         self._transcript = Transcript()
@@ -162,7 +172,7 @@ class Parser:
                 if text != token.raw:
                     self._text(Token(Kind.TEXT, token.raw[: len(token.raw) - len(text)]))
                 self._hold()
-                self._opening = Unmarked(self._tools, self._family, self._own)
+                self._opening = Unmarked(self.tools, self._family, self._own)
                 self._state = self._after_mark
                 self._after_mark(Token(Kind.TEXT, text))
             case _:
@@ -172,7 +182,7 @@ class Parser:
 
     def _may_open(self, token: Token) -> bool:
         word = token.form in WORDS and token.form not in self._own
-        return bool(self._tools) and not (word and self._settled)
+        return bool(self.tools) and not (word and self._settled)
 
     def _hold(self, *tokens: Token) -> None:
         self._held = list(tokens)
@@ -183,7 +193,7 @@ class Parser:
             self._state = self._after_function
             return
         start = self._markdown.line_start
-        self._opening = Marked(token, self._tools, self._family, self._own, line_start=start)
+        self._opening = Marked(token, self.tools, self._family, self._own, line_start=start)
         self._state = self._after_mark
 
     def _text(self, token: Token) -> None:
@@ -248,9 +258,9 @@ class Parser:
             self._not_a_call()
             return
         name = header.recipient
-        if name is not None and self._tools:
+        if name is not None and self.tools:
             self._messages = True
-            self._enter(reader_for(Shape.NAMED, self._tools, name=name))
+            self._enter(reader_for(Shape.NAMED, self.tools, name=name))
         else:
             self._begin_message(header.text, header.channel)
 
@@ -284,7 +294,7 @@ class Parser:
             case Found.TAGS:
                 self._enter(self._tagged(), *verdict.tokens)
             case Found.CALL:
-                reader = reader_for(verdict.shape, self._tools, name=verdict.name)
+                reader = reader_for(verdict.shape, self.tools, name=verdict.name)
                 self._enter(reader, *verdict.tokens)
             case Found.ATTEMPT:
                 self._enter(Attempt(), *verdict.tokens)
@@ -306,7 +316,7 @@ class Parser:
         if token.blank:
             return
         opener = self._held[0]
-        known = opener.name in self._tools
+        known = opener.name in self.tools
         if (
             token.kind is Kind.PARAMETER
             or token.raw.lstrip()[:1] == "{"
@@ -319,7 +329,7 @@ class Parser:
 
     def _may_be_unmarked(self, token: Token) -> bool:
         return bool(
-            self._tools
+            self.tools
             and not self._to_people
             and self._markdown.line_start
             and not self._markdown.code
@@ -335,7 +345,7 @@ class Parser:
 
     def _tagged(self) -> XMLCalls:
         exact = self._family == "seed_oss" or self._held[0].form == "seed"
-        return XMLCalls(self._tools, nesting=self._nesting, exact=exact)
+        return XMLCalls(self.tools, nesting=self._nesting, exact=exact)
 
     def _enter(self, region: Reader, *tokens: Token) -> None:
         """Begin a call whose first tokens are already in `_held`."""
@@ -358,7 +368,7 @@ class Parser:
             self._again(self._held)
             return
         calls, alone = self._region.calls, not self._transcript.pieces and not self._spoken
-        if not passes(self._trial, calls, self._tools, rest, alone=alone):
+        if not passes(self._trial, calls, self.tools, rest, alone=alone):
             self._again(self._held, settled=True)
             return
         raw = "".join(held.raw for held in self._held)

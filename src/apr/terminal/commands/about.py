@@ -130,7 +130,7 @@ def _last_request(desk: Desk) -> Iterator[tuple[str, str]]:
     import msgspec
 
     agent, ledger = desk.assembled.agent, desk.ledger
-    shown = [tool for tool in agent.request.tools if tool.shown]
+    shown = agent.request.tools
     messages = msgspec.json.encode(agent.messages)
     yield "system prompt", f"{len(agent.request.system):,} characters"
     yield "tools", f"{len(shown)} shown, {size(len(msgspec.json.encode(shown)))} as JSON"

@@ -98,9 +98,8 @@ def divided(request: Request, messages: Sequence[Message], preface: str) -> dict
     `preface` is what will stand before the first prompt, where there is none yet.
     """
     parts: dict[str, list[str]] = {name: [] for name in _PARTS}
-    shown = [tool for tool in request.tools if tool.shown]
     parts["system prompt"].append(request.system)
-    for tool in shown:
+    for tool in request.tools:
         kind = "MCP tools" if tool.name.startswith("mcp__") else "tools"
         parts[kind].append(msgspec.json.encode(tool).decode())
     _take(parts, preface, "prompts and answers")

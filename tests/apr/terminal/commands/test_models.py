@@ -36,7 +36,7 @@ def models(home: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def shown_tools(person: Person) -> list[str]:
-    return [t.name for t in person.desk.assembled.agent.request.tools if t.shown]
+    return [t.name for t in person.desk.assembled.agent.request.tools]
 
 
 @pytest.mark.usefixtures("models")

@@ -27,8 +27,8 @@ PREFACE = (
 TOOLS = (
     ToolSpec("Read", "reads", {}),
     ToolSpec("mcp__x__y", "does", {}),
-    ToolSpec("Hidden", "is known", {}, shown=False),
 )
+KNOWN = {"Hidden": lambda: ToolSpec("Hidden", "is known", {})}
 
 
 def test_every_piece_of_a_request_is_what_it_is() -> None:
@@ -43,7 +43,7 @@ def test_every_piece_of_a_request_is_what_it_is() -> None:
             )
         ),
     )
-    parts = divided(Request(system="SYSTEM", messages=(), tools=TOOLS), messages, "")
+    parts = divided(Request(system="SYSTEM", messages=(), tools=TOOLS, known=KNOWN), messages, "")
     assert parts["system prompt"] == "SYSTEM"
     assert "Read" in parts["tools"]
     assert "Hidden" not in "".join(parts.values())
