@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from apr.providers.base import ProviderError, Unreachable
-from apr.providers.http_answer import HttpAnswer
 
 if TYPE_CHECKING:
     import ssl
+
+    from apr.providers.http_answer import HttpAnswer
 
 READ_SIZE = 64 * 1024
 LARGEST_BODY = 256 * 1024 * 1024
@@ -77,7 +78,7 @@ def parse_url(url: str) -> Origin:
 class Response:
     """The head of an answer, and its body as it comes. Close it, or read it to its end."""
 
-    def __init__(self, connection: "_Connection", answer: HttpAnswer, client: "Client") -> None:
+    def __init__(self, connection: "_Connection", answer: "HttpAnswer", client: "Client") -> None:
         self.status = answer.status
         self.headers = answer.headers
         self._connection = connection
@@ -232,11 +233,10 @@ class _Connection:
         self.where = where
         self._reader = reader
         self._writer = writer
-        self._answer = HttpAnswer()
+        self._answer: HttpAnswer  # from `head` on
 
     async def send(self, message: bytes, limit: float) -> None:
         """Send a request, within `limit` seconds."""
-        self._answer = HttpAnswer()
         try:
             self._writer.write(message)
             async with asyncio.timeout(limit):
@@ -246,13 +246,16 @@ class _Connection:
         except OSError:
             return  # a server that refuses may answer before it has read it all: that tells more
 
-    async def head(self, limit: float) -> HttpAnswer:
+    async def head(self, limit: float) -> "HttpAnswer":
         """Return the answer when its head is there, waiting `limit` seconds for each piece of it.
 
         Raises:
             _Stale: the connection ended before a byte came.
             ProviderError: it ended in the middle, stayed silent, or is not HTTP.
         """
+        from apr.providers.http_answer import HttpAnswer  # while the server works on it
+
+        self._answer = HttpAnswer()
         data = await self._receive(limit)
         if not data:
             raise _Stale
@@ -269,7 +272,7 @@ class _Connection:
         await self._wait_for(lambda answer: answer.done or bool(answer.body), limit)
         return self._answer.take()
 
-    async def _wait_for(self, there: Callable[[HttpAnswer], bool], limit: float) -> None:
+    async def _wait_for(self, there: "Callable[[HttpAnswer], bool]", limit: float) -> None:
         while not there(self._answer):
             if self._answer.wrong is not None:
                 self.abort()
