@@ -63,7 +63,7 @@ async def run(
     except TimeoutError:
         timed_out, out, err = True, b"", f"took longer than {seconds:g} s".encode()
     finally:
-        await _end(process)
+        await end(process)
     code = process.returncode or 0
     return Ran(
         exit_code=TIMED_OUT if timed_out else 128 - code if code < 0 else code,
@@ -92,14 +92,17 @@ async def _take(stream: asyncio.StreamReader | None) -> bytes:
     return bytes(kept)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End what is left of the group; ask first where the shell itself still runs."""
+async def end(process: asyncio.subprocess.Process) -> None:
+    """End what is left of a process's group; ask first where it still runs itself."""
     if process.returncode is None:
         _signal(process.pid, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GRACE_S):
                 await process.wait()
     _signal(process.pid, signal.SIGKILL)
+    # `wait` waits for the ends of the pipes too, which may be far: one that is full is not read any
+    # more, and who has left the group may hold another open.
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else closes
     await process.wait()
 
 

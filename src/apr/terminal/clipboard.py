@@ -4,15 +4,14 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import os
 import re
 import shutil
-import signal
 import sys
 from collections.abc import Callable
 
 from msgspec import Struct
 
+from apr.hooks.command import end
 from apr.terminal.chips import Picture
 from apr.terminal.images import NoPicture, picture
 from apr.tools.images import LARGEST
@@ -96,10 +95,7 @@ async def _output(program: Program) -> bytes:
     except TimeoutError:
         return b""
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        await end(process)
 
 
 def _advice() -> str:
