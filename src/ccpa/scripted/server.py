@@ -69,6 +69,7 @@ class ScriptedModel:
         self._told: dict[str, tuple[Entry, ...]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._go_on = asyncio.Event()
+        self._pauses = True
         self._bodies: list[bytes] = []  # as they came: decoded, a long session's would fill memory
         self.headers: list[dict[str, str]] = []
         self.exchanges: list[Exchange] = []
@@ -76,9 +77,8 @@ class ScriptedModel:
 
     def go_on(self) -> None:
         """End the pause, of this stream and of all later ones. May be called from any thread."""
-        if self._loop is None:
-            self._go_on.set()
-        else:
+        self._pauses = False  # before it is looked for somebody who waits: a stream may just begin
+        if self._loop is not None:
             self._loop.call_soon_threadsafe(self._go_on.set)
 
     @property
@@ -234,7 +234,7 @@ class ScriptedModel:
     ) -> AsyncGenerator[bytes, None]:
         number = 0
         async for event in events:
-            if number == self.pause_after:
+            if number == self.pause_after and self._pauses:
                 await self._go_on.wait()
             yield event
             number += 1
