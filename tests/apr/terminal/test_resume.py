@@ -298,7 +298,7 @@ def test_where_another_session_cannot_begin_the_one_before_goes_on(
 def test_a_damaged_session_is_not_offered(begin: Begin, home: Path, project: Path) -> None:
     path = keep(home, project, OTHER, "an older question", "an older answer")
     path.write_bytes(path.read_bytes() + b"{}\n")
-    terminal = begin(says("Here."))
+    terminal = begin(says("Here."), size=(400, 24))
     terminal.enter("/resume")
     terminal.until("there is no other session")
     terminal.enter(f"/resume {OTHER}")
