@@ -13,7 +13,7 @@ from msgspec import Struct
 from apr.providers import openai_errors, openai_request
 from apr.providers.base import ModelEvent, ProviderError, Request
 from apr.providers.http import Client, Response, Timeouts, parse_url
-from apr.providers.tool_use_ids import ToolUseIds
+from apr.providers.tool_use_ids import FreshIds, ToolUseIds
 from apr.providers.toolcalls import Family
 
 LARGEST_LIST = 4 * 1024 * 1024
@@ -38,7 +38,7 @@ class OpenAIChat:
         api_key: sent as a bearer token.
         family: how the model writes calls, for servers that can return its exact text (llama.cpp).
         timeouts: how long to wait for what.
-        ids: gives tool uses their ids.
+        many: whether it serves many conversations at a time: then it remembers none of them.
         context: the tokens that the server gives a conversation, where that is known.
 
     Raises:
@@ -53,7 +53,7 @@ class OpenAIChat:
         api_key: str | None = None,
         family: Family | None = None,
         timeouts: Timeouts | None = None,
-        ids: ToolUseIds | None = None,
+        many: bool = False,
         context: int | None = None,
     ) -> None:
         origin = parse_url(base_url)
@@ -64,8 +64,8 @@ class OpenAIChat:
         self._model = model
         self._family: Family | None = family
         self._headers = {"Authorization": f"Bearer {api_key.strip()}"} if api_key else {}
-        self._ids = ids or ToolUseIds()
-        self._written = openai_request.Written()
+        self._ids = FreshIds() if many else ToolUseIds()
+        self._written = None if many else openai_request.Written()
         self.context = context
 
     async def stream(self, request: Request) -> AsyncGenerator[ModelEvent, None]:

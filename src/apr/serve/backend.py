@@ -19,7 +19,6 @@ from apr.providers.http import Response
 from apr.providers.openai_answer import Chunk, Timings
 from apr.providers.openai_chat import OpenAIChat
 from apr.providers.sse import EventParser
-from apr.providers.tool_use_ids import FreshIds
 from apr.providers.toolcalls import family_of, reasons
 from apr.serve import bounds
 from apr.serve.conversation import Answers, Chain, answer_link, chain_of
@@ -78,7 +77,7 @@ class Backend:
         self._family = family_of(info.template)
         self._reasoning = Reasoning(engine)
         self._chat = OpenAIChat(
-            engine.base_url, info.model, api_key=engine.key, family=self._family, ids=FreshIds()
+            engine.base_url, info.model, api_key=engine.key, family=self._family, many=True
         )
         self._queue = queue
         self._slots = slots
@@ -179,6 +178,7 @@ class Backend:
                 if not isinstance(event, PrefillProgress):
                     lease.answering()
                 elif lease.awaited:
+                    remembered = event.cached
                     break
                 yield event
             else:
@@ -191,7 +191,7 @@ class Backend:
         await lease.share()
         async with contextlib.aclosing(self._told(request)) as events:
             async for event in events:
-                yield event
+                yield _evaluated(event, remembered) if isinstance(event, Completion) else event
 
     async def _told(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Ask the engine; whatever it refuses is told in its own words."""
@@ -261,6 +261,12 @@ def _usage(timings: Any) -> Usage:
         output_tokens=counts.predicted_n,
         cache_read_tokens=counts.cache_n,
     )
+
+
+def _evaluated(completion: Completion, remembered: int) -> Completion:
+    """Return the completion of a request for which all but so many tokens were evaluated."""
+    usage = msgspec.structs.replace(completion.usage, cache_read_tokens=remembered)
+    return msgspec.structs.replace(completion, usage=usage)
 
 
 def _without_cut_calls(completion: Completion) -> Completion:

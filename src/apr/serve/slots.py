@@ -16,7 +16,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -34,6 +34,7 @@ REST_S = 30.0
 """How long a conversation rests before it is saved, in case that the process is killed."""
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 class Slot(Struct):
@@ -188,7 +189,7 @@ class Slots:
     async def share(self, slot: Slot) -> None:
         """Save what is in a slot that is held, for those who wait for it."""
         async with self._moving:
-            await self._save(slot)
+            await _to_its_end(self._save(slot))
         _done_with(slot)
 
     async def save_rested(self) -> None:
@@ -265,7 +266,7 @@ class Slots:
         return done.n_saved or done.n_restored
 
 
-async def _to_its_end(work: Coroutine[Any, Any, Slot]) -> Slot:
+async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
     """Await something that must not be left half done when the one who waits for it has gone."""
     task = asyncio.create_task(work)
     try:

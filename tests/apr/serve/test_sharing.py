@@ -1,8 +1,9 @@
 """Requests that begin alike and come at the same time: what they share is evaluated once."""
 
 import asyncio
+import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from msgspec import Struct
 from apr.agent.events import PrefillProgress
 from apr.engine import llama, machine
 from apr.models import header
-from apr.providers.base import Completion, ModelEvent, Request, UserMessage
+from apr.providers.base import Completion, ModelEvent, ProviderError, Request, UserMessage
 from apr.serve.backend import Backend, Served
 from apr.serve.conversation import Answers
 from apr.serve.engine import Engine
@@ -90,6 +91,7 @@ async def test_one_evaluates_what_they_share_and_the_other_waits_for_it(desk: De
     assert isinstance(two, Completion)
     assert two.usage.cache_read_tokens > 0.9 * two.usage.input_tokens
     assert desk.evaluated() < 1.1 * one.usage.input_tokens
+    assert one.usage.cache_read_tokens < 0.1 * one.usage.input_tokens  # it was evaluated for it
     assert (desk.slots.saves, desk.slots.restores) == (1, 1)
 
 
@@ -109,3 +111,60 @@ async def test_who_waits_goes_on_when_the_other_has_gone(desk: Desk) -> None:
         await asyncio.sleep(0)
     await first.aclose()
     assert isinstance((await second)[-1], Completion)
+
+
+async def test_who_goes_while_it_is_saved_leaves_no_draft(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, told = asyncio.Event(), asyncio.Event()
+    call = Engine.call
+
+    async def slow(engine: Engine, path: str, body: Any) -> Any:
+        done = await call(engine, path, body)
+        if path.endswith("action=save"):
+            saved.set()
+            await told.wait()
+        return done
+
+    monkeypatch.setattr(Engine, "call", slow)
+    first = desk.backend.stream(asked("one"), ANYBODY)
+    await anext(first)
+    second = asyncio.create_task(heard(desk, asked("two")))
+    while not any(slot.waiting for slot in desk.slots._slots):
+        await asyncio.sleep(0)
+    rest = asyncio.create_task(_rest(first))
+    await saved.wait()
+    rest.cancel()
+    told.set()
+    with pytest.raises(asyncio.CancelledError):
+        await rest
+    assert not list(tmp_path.rglob("*.draft"))
+    assert isinstance((await second)[-1], Completion)
+    assert (desk.slots.saves, desk.slots.restores) == (1, 1)
+
+
+async def _rest(stream: AsyncGenerator[ModelEvent, None]) -> None:
+    async with contextlib.aclosing(stream):
+        async for _ in stream:
+            pass
+
+
+async def test_the_others_go_on_when_what_they_wait_for_cannot_be_saved(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = Engine.call
+
+    async def full(engine: Engine, path: str, body: Any) -> Any:
+        if path.endswith("action=save"):
+            raise ProviderError("no space left on device")
+        return await call(engine, path, body)
+
+    monkeypatch.setattr(Engine, "call", full)
+    first = desk.backend.stream(asked("one"), ANYBODY)
+    await anext(first)
+    second = asyncio.create_task(heard(desk, asked("two")))
+    while not any(slot.waiting for slot in desk.slots._slots):
+        await asyncio.sleep(0)
+    await _rest(first)
+    assert isinstance((await second)[-1], Completion)
+    assert not list(tmp_path.rglob("*.draft"))
