@@ -62,7 +62,10 @@ class Engine:
         """
         response = await self._client.post(path, msgspec.json.encode(body), self._headers)
         if response.status != 200:
-            refused = await response.read(openai_errors.LARGEST_BODY)
+            try:
+                refused = await response.read(openai_errors.LARGEST_BODY)
+            finally:
+                response.close()
             raise openai_errors.refusal(
                 response.status, response.headers, refused, where="The engine", model=self._model
             )

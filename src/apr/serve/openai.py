@@ -26,6 +26,7 @@ from apr.serve.queue import Client
 from apr.serve.volatile import without_headers
 
 DONE = "[DONE]"
+_EVENT_END = b"\n\n"
 
 ClientOf = Callable[[HTTPRequest], Client]
 _Handler = Callable[[HTTPRequest], Awaitable[Response]]
@@ -149,23 +150,27 @@ async def _chunks(
 
 async def _pass_on(passage: Passage, body: dict[str, Any], headers: dict[str, str]) -> Response:
     if body.get("stream"):
-        events = _relayed(passage)
+        events = relayed(passage)
         return EventStream(await anext(events), events, headers)
     return json_response(await passage.whole(), headers=headers)
 
 
-async def _relayed(passage: Passage) -> Events:
+async def relayed(passage: Passage) -> Events:
     """Yield the engine's own events; a failure in the middle becomes the last of them."""
-    begun = False
+    begun, rest = False, b""
     try:
         async with contextlib.aclosing(passage.pieces()) as pieces:
             async for piece in pieces:
-                begun = True
-                yield piece
+                whole, end, rest = (rest + piece).rpartition(_EVENT_END)
+                if end:
+                    begun = True
+                    yield whole + end
+        if rest:
+            yield rest
     except ProviderError as error:
         if not begun:
             raise
-        yield b"\n\n" + _sse(refusal_of(error).body())
+        yield _sse(refusal_of(error).body())
 
 
 def _sse(value: Any) -> bytes:

@@ -1,14 +1,22 @@
 """OpenAI's interface, as its own client and plain requests see it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
 import pytest
 
+from apr.providers.http import Response
+from apr.serve.backend import Passage
+from apr.serve.engine import Engine
+from apr.serve.metrics import Meter
+from apr.serve.openai import relayed
 from tests.apr.engine.processes import eventually
+from tests.apr.providers.raw_server import STREAM_HEAD, Exchange, RawServer, chunked
 from tests.apr.serve.servers import HELLO, TOOL, Server, ask, chat, metric, serving
 
 LONG = "word " * 9000
@@ -253,3 +261,21 @@ def test_an_abandoned_whole_answer_stops_the_model_too(server: Server, tmp_path:
             extra_body={"ignore_eos": True},
         )
     eventually(lambda: metric(server, "apr_requests_in_flight") == 0)
+
+
+async def test_an_engine_that_dies_in_the_middle_of_an_event_leaves_whole_ones() -> None:
+    async def die(exchange: Exchange) -> None:
+        await exchange.send(STREAM_HEAD + chunked(b'data: {"a"', b': 1}\n\ndata: {"b"'))
+        exchange.hang_up()
+
+    async with RawServer(die) as server:
+        engine = Engine(urlsplit(server.url).port or 0, "key", "model")
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Response]:
+            yield await engine.open("/x", {})
+
+        passage = Passage(opened(), Meter().watch())
+        *events, last = b"".join([piece async for piece in relayed(passage)]).split(b"\n\n")[:-1]
+        assert events == [b'data: {"a": 1}']
+        assert "error" in json.loads(last.removeprefix(b"data: "))
