@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from apr.directories import directory
 from apr.doctor.finding import Finding
-from apr.errors import AprError
 from apr.legible import legible
 from apr.ui.terminal import plain
 
@@ -34,9 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check and tell; return the exit code."""
-    root = Path(args.root).resolve()
-    if not root.is_dir():
-        raise AprError(f"not a directory: {args.root}")
+    root = directory(Path(), args.root)
     from apr.doctor.checks import findings
 
     found = []

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from apr.assembly import directory
+from apr.directories import directory
 from apr.ui.terminal import plain
 
 EPILOG = """\

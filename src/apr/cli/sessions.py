@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from apr.directories import directory
 from apr.errors import AprError
 from apr.sessions.exporting import exported
 from apr.sessions.finding import files, find, meant
@@ -59,10 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; return the exit code."""
-    try:
-        root = Path(args.project).expanduser().resolve(strict=True)
-    except (OSError, RuntimeError) as error:
-        raise AprError(f"not a directory: {args.project} ({error})") from None
+    root = directory(Path(), args.project)
     match args.action:
         case "list":
             return _list(root, as_json=args.json)

@@ -164,3 +164,18 @@ def test_the_terminal_is_what_it_says_it_is(
     os.close(writing)
     os.close(reading)
     assert re.search(says, ran.stdout), ran.stdout
+
+
+def test_a_directory_that_is_gone_is_none(home: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    ran = subprocess.run(
+        ["sh", "-c", 'rmdir "$PWD" && exec "$0" doctor', APR],
+        cwd=gone,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("apr: not a directory: .")
