@@ -194,12 +194,22 @@ def further(call: ToolUseBlock) -> dict[str, Any]:
     return {name: value for name, value in call.input.items() if value != said}
 
 
-def arguments(given: Mapping[str, Any], most: int) -> tuple[list[Line], int]:
-    """Return a call's input, a line for each field and more for long ones, and what is left out."""
+def arguments(given: Mapping[str, Any], most: int | None = None) -> tuple[list[Line], int]:
+    """Return a call's input, a line for each field and more for long ones, and what is left out.
+
+    Args:
+        given: the input.
+        most: the lines, which are then bounded too; None for all of it.
+    """
     lines: list[Line] = []
+    left_out = 0
     for name, value in given.items():
         text = value if isinstance(value, str) else _as_json(value)
-        first, *further = plain(text).split("\n")
-        lines.append([("dim", f"{one_line(name)}: "), ("", isolated(_bounded(first)))])
-        lines += [[("", f"  {isolated(_bounded(line))}")] for line in further]
-    return lines[:most], max(len(lines) - most, 0)
+        before = ("dim", f"{one_line(name)}: ")
+        for line in plain(text).split("\n"):
+            shown = _bounded(line) if most is not None else line
+            left_out += shown != line
+            lines.append([before, ("", isolated(shown))])
+            before = ("", "  ")
+    kept = lines[:most]
+    return kept, max(len(lines) - len(kept), left_out)

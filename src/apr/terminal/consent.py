@@ -20,12 +20,13 @@ from apr.agent.permissions import Rule, decide
 from apr.errors import AprError
 from apr.settings.allowing import allow
 from apr.terminal.calls import arguments, headline
-from apr.terminal.cells import folded, isolated
+from apr.terminal.cells import cut, folded, isolated, untabbed
 from apr.terminal.differences import Change, counts, drawn
 from apr.terminal.differences import change as change_of
-from apr.terminal.ink import Line, also
+from apr.terminal.ink import Line, also, said
 from apr.terminal.results import indented
 from apr.terminal.screen import Screen
+from apr.tools.paths import show
 from apr.ui.terminal import line as one_line
 from apr.ui.terminal import plain
 
@@ -37,7 +38,13 @@ _ASK = "bold ansimagenta"
 _DIFFERENCE = 60
 """Lines of a difference that are shown with a question; the others are counted, and Ctrl-O."""
 _COMMAND = 30
-"""Lines of a command, and of any other input."""
+"""Rows of a command, and lines of any other input."""
+_LAST = 10
+"""Of these, those of a longer command's end: what is to be hidden is put there."""
+_LONG = 150
+"""Characters of rules that are shown where they are chosen; longer ones are shown above."""
+_PAUSE_S = 0.3
+"""Time without a key after which nobody is in the middle of typing."""
 
 
 class Choice(Struct, frozen=True, kw_only=True):
@@ -71,6 +78,8 @@ class Consent:
         self._choices: Sequence[tuple[str, str]] = ()
         self._chosen: int | None = None
         self._session: PromptSession[str] | None = None
+        self._stirred = float("-inf")
+        """When something was typed last."""
 
     @property
     def waits(self) -> bool:
@@ -83,6 +92,8 @@ class Consent:
         from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
 
         self._session = session
+        for buffer in (session.default_buffer, session.search_buffer):
+            buffer.on_text_changed += self._stir
         keys = KeyBindings()
         nothing_typed = Condition(lambda: self.waits and not session.default_buffer.text)
 
@@ -115,6 +126,7 @@ class Consent:
         try:
             if by_rule and self._decided(question) == "allow":
                 return Answer(allow=True)  # by the answer to the question before
+            await self._undisturbed()
             return await self._ask(question)
         finally:
             self._turn.release()
@@ -166,7 +178,7 @@ class Consent:
             self._screen.changed()
 
     def _panel(self, title: str, columns: int) -> Iterator[Line]:
-        """Yield the open question. No rule is cut: who chooses it has to have seen it."""
+        """Yield the open question."""
         more = f" · {self._queued} more after this" if self._queued else ""
         yield [(_ASK, title), ("dim", f" a key and Enter, or ↑ ↓ and Enter{more}")]
         for at, (key, text) in enumerate(self._choices):
@@ -205,20 +217,32 @@ class Consent:
         elif call.input:
             lines, left_out = arguments(call.input, _COMMAND)
             yield from indented(lines)
-            yield from self._left_out(left_out, lambda _: arguments(call.input, 10**6)[0])
+            yield from self._left_out(left_out, "lines", lambda _: arguments(call.input)[0])
         if found.why_not:
             yield [("dim", f"  {found.why_not}")]
+        for keys, rules in (("s, a", found.narrow), ("w", found.wide)):
+            if len(_named(rules)) > _LONG:
+                yield [("", f"  {keys}: {isolated(_named(rules))}")]
 
     def _command(self, question: Question, command: str) -> Iterator[Line]:
+        columns, access = self._screen.columns, question.access
+        if access.cwd is not None and access.cwd != self._gate.policy.root:
+            where = show(access.cwd, self._gate.policy.root)
+            yield [("", f"  in {isolated(one_line(where))}")]
         lines = plain(command.strip()).split("\n")
-        yield from ([("bold", f"  $ {isolated(text)}")] for text in lines[:_COMMAND])
-        yield from self._left_out(
-            len(lines) - _COMMAND, lambda _: ([("", f"$ {text}")] for text in lines)
-        )
+        rows = [row for text in lines for row in _command_rows(text, columns)]
+        if len(rows) <= _COMMAND:  # the terminal breaks long lines, so that they can be copied
+            yield from ([("bold", f"  $ {isolated(text)}")] for text in lines)
+        else:
+            yield from rows[: _COMMAND - _LAST]
+            yield from self._left_out(
+                len(rows) - _COMMAND, "rows", lambda _: ([("", f"$ {text}")] for text in lines)
+            )
+            yield from rows[-_LAST:]
         taken = parts(question, self._gate.policy)
         for part in taken[:_COMMAND]:
             mark = ("ansigreen", "✓ allowed   ") if part.allowed else ("ansiyellow", "? asks      ")
-            yield [("", "    "), mark, ("", isolated(one_line(part.text)))]
+            yield [("", "    "), mark, ("", isolated(cut(one_line(part.text), 3 * columns)))]
         if len(taken) > _COMMAND:
             yield [("ansiyellow", f"    … and {len(taken) - _COMMAND} more parts")]
 
@@ -229,22 +253,39 @@ class Consent:
         yield [("dim", f"  {new}+{come:,} -{go:,}")]
         lines, left_out = drawn(made, self._screen.columns - 2, _DIFFERENCE)
         yield from indented(lines)
-        yield from self._left_out(left_out, lambda columns: drawn(made, columns, 10**6)[0])
+        yield from self._left_out(left_out, "lines", lambda columns: drawn(made, columns)[0])
 
     def _left_out(
-        self, count: int, full: Callable[[int], Iterator[Line] | list[Line]]
+        self, count: int, what: str, full: Callable[[int], Iterator[Line] | list[Line]]
     ) -> list[Line]:
-        if count <= 0:
+        if not count:
             return []
         self._screen.keep(full)
-        return [[("ansiyellow", f"  … +{count:,} lines (Ctrl-O)")]]
+        return [[("ansiyellow", f"  … +{count:,} {what} (Ctrl-O)")]]
 
     def _decided(self, question: Question) -> str:
         return decide(self._gate.policy, question.call.name, question.access).behavior
 
+    def _stir(self, _buffer: object) -> None:
+        self._stirred = asyncio.get_running_loop().time()
+
+    async def _undisturbed(self) -> None:
+        """Wait until the input is open and nobody types in it.
+
+        What is typed before a question is seen was meant for something else, and is no answer.
+        """
+        loop = asyncio.get_running_loop()
+        while self._session is not None and self._screen.moves:
+            if not _is_open(self._session):
+                self._stirred = loop.time()
+            left = self._stirred + _PAUSE_S - loop.time()
+            if left <= 0:
+                return
+            await asyncio.sleep(left)
+
     def _take_draft(self) -> str:
         session = self._session
-        if session is None or not session.app.is_running or session.app.is_done:
+        if session is None or not _is_open(session):
             return ""
         draft = session.default_buffer.text
         session.default_buffer.reset()
@@ -260,7 +301,7 @@ class Consent:
         def put() -> None:
             buffer.insert_text(f"\n{draft}" if buffer.text else draft)
 
-        if session.app.is_running and not session.app.is_done:
+        if _is_open(session):
             put()
         else:
             session.app.pre_run_callables.append(put)
@@ -283,12 +324,12 @@ def _choices(question: Question, found: Offers) -> Iterator[Choice]:
         yield Choice(key="e", text="yes, and accept edits without asking", answer=accepting)
     if found.narrow:
         answer = Answer(allow=True, rules=found.narrow)
-        yield Choice(key="s", text=f"for this session: {_named(found.narrow)}", answer=answer)
-        kept = f"always (.apr/settings.local.json): {_named(found.narrow)}"
+        yield Choice(key="s", text=f"for this session: {_briefly(found.narrow)}", answer=answer)
+        kept = f"always (.apr/settings.local.json): {_briefly(found.narrow)}"
         yield Choice(key="a", text=kept, answer=answer, keep=True)
     if found.wide:
         answer = Answer(allow=True, rules=found.wide)
-        kept = f"always, and wider: {_named(found.wide)}"
+        kept = f"always, and wider: {_briefly(found.wide)}"
         yield Choice(key="w", text=kept, answer=answer, keep=True)
     if found.edits:
         accepting = Answer(allow=True, mode="acceptEdits")
@@ -307,3 +348,20 @@ def _change(question: Question, root: Path) -> Change | None:
 
 def _named(rules: tuple[Rule, ...]) -> str:
     return one_line(", ".join(map(str, rules)))
+
+
+def _briefly(rules: tuple[Rule, ...]) -> str:
+    """Return rules as they are shown where they are chosen; see `_LONG`."""
+    named = _named(rules)
+    return named if len(named) <= _LONG else f"{named[: _LONG // 2]}… (in full above)"
+
+
+def _command_rows(text: str, columns: int) -> Iterator[Line]:
+    before = "  $ "
+    for row in folded([("bold", untabbed(text))], columns - len(before)):
+        yield [("bold", f"{before}{isolated(said(row))}")]
+        before = "    "
+
+
+def _is_open(session: "PromptSession[str]") -> bool:
+    return session.app.is_running and not session.app.is_done

@@ -80,7 +80,7 @@ def _edit(given: EditInput, root: Path) -> Change:
     try:
         body = _body(given.file_path, root)
         if body is None:
-            return Change(name=given.file_path, before=None, after=_lines(given.new_string))
+            return _new(given.file_path, given.new_string)
         after, _ = substitute(body, given)
     except (ToolError, AprError) as error:  # it will be refused; so much can be shown
         return Change(
@@ -100,7 +100,7 @@ def _write(given: WriteInput, root: Path) -> Change:
             name=given.file_path, before=None, after=_lines(given.content), notes=(str(error),)
         )
     if body is None:
-        return Change(name=given.file_path, before=None, after=_lines(given.content))
+        return _new(given.file_path, given.content)
     after = given.content
     if "\r\n" not in after:
         after = text.with_newline(after, text.newline(body))
@@ -154,14 +154,27 @@ def _body(name: str, root: Path) -> str | None:
     return decode(found.data, name)[1]
 
 
+def _new(name: str, content: str) -> Change:
+    notes = ("line ends are '\\r\\n'",) if "\r\n" in content else ()
+    return Change(name=name, before=None, after=_lines(content), notes=notes)
+
+
 def _changed(name: str, before: str, after: str) -> Change:
     notes = []
     if text.newline(before) != text.newline(after) and text.newline(after) is not None:
         notes.append(f"line ends become {text.newline(after)!r}")
+    elif _of_both_kinds(before) != _of_both_kinds(after):
+        notes.append("some line ends change between '\\n' and '\\r\\n'")
     if after and before.endswith("\n") != after.endswith("\n"):
         ends = "ends" if after.endswith("\n") else "does not end"
         notes.append(f"the last line {ends} in a line end now")
     return Change(name=name, before=_lines(before), after=_lines(after), notes=tuple(notes))
+
+
+def _of_both_kinds(body: str) -> int:
+    """Return how many lines end otherwise than most do."""
+    windows = body.count("\r\n")
+    return min(windows, body.count("\n") - windows)
 
 
 def _lines(body: str) -> list[str]:
@@ -280,30 +293,40 @@ def _groups(script: Sequence[Opcode]) -> Iterator[list[Opcode]]:
         yield group
 
 
-def drawn(made: Change, columns: int, most: int) -> tuple[list[Line], int]:
-    """Return the rows of a difference as lines, `most` of them, and how many rows are left out."""
+def drawn(made: Change, columns: int, most: int | None = None) -> tuple[list[Line], int]:
+    """Return the rows of a difference as lines, and how many are left out.
+
+    Args:
+        made: the difference.
+        columns: those there are.
+        most: the rows, which are then bounded too; None for all of it.
+    """
     lines: list[Line] = [[("dim", plain(note))] for note in made.notes]
     digits = len(str(max(len(made.before or []), len(made.after), 1)))
-    left_out = 0
+    left_out = cut_short = 0
     for count, row in enumerate(rows(made)):
-        if count < most:
+        if most is None:
             lines += _drawn(row, digits, columns)
+        elif count < most:
+            shown = list(_drawn(row, digits, columns))
+            lines += shown[:_ROWS]
+            if len(shown) > _ROWS:
+                hidden = sum(len(text) for line in shown[_ROWS:] for _, text in line[1:])
+                lines.append([("dim", f"{'':{digits + 2}}… +{hidden:,} characters of this line")])
+                cut_short += 1
         else:
             left_out += 1
-    return lines, left_out
+    return lines, left_out or cut_short
 
 
 def _drawn(row: Row, digits: int, columns: int) -> Iterator[Line]:
-    """Yield a row as lines that fit. What is hidden of a very long one is said."""
+    """Yield a row as lines that fit."""
     number = "" if row.number is None else str(row.number)
     first: Run = ("dim", f"{number:>{digits}} ")
     colour = {"+": "ansigreen", "-": "ansired"}.get(row.sign, "")
     shown: Line = [(style, isolated(untabbed(plain(part)))) for style, part in row.line]
     room = columns - digits - 2
     lines = [shown] if line_width(shown) <= room else list(folded(shown, room))
-    for at, line in enumerate(lines[:_ROWS]):
+    for at, line in enumerate(lines):
         before = [first, (colour, row.sign)] if at == 0 else [("", " " * (digits + 2))]
         yield [*before, *line]
-    if len(lines) > _ROWS:
-        hidden = sum(len(part) for line in lines[_ROWS:] for _, part in line)
-        yield [("dim", f"{'':{digits + 2}}… +{hidden:,} characters of this line")]

@@ -41,9 +41,9 @@ def in_full(going: Going, result: ToolResult, columns: int) -> Iterator[Line]:
     """Yield all of a call and of what it came to."""
     yield calls.headline(going.call, columns)
     if going.change is not None:
-        yield from indented(drawn(going.change, columns - 2, 10**6)[0])
+        yield from indented(drawn(going.change, columns - 2)[0])
     else:
-        yield from indented(calls.arguments(calls.further(going.call), 10**6)[0])
+        yield from indented(calls.arguments(calls.further(going.call))[0])
     told = one_line(calls.outcome(going.call, result))
     yield [("dim" if result.ok else "ansired", f"  {'⎿' if result.ok else '✗'} {isolated(told)}")]
     lines = calls.body(result)

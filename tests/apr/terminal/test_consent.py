@@ -6,11 +6,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from prompt_toolkit import PromptSession
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
 
 from apr.agent.asking import Answer, Question
 from apr.agent.events import ToolStarted
 from apr.agent.gate import Gate
 from apr.agent.permissions import Mode, Policy, parse_rules
+from apr.terminal import consent
 from apr.terminal.consent import Consent
 from apr.terminal.ink import said
 from apr.terminal.screen import Screen
@@ -216,6 +220,103 @@ async def test_the_input_of_other_tools_is_shown_readably_and_bounded(tmp_path: 
     assert "? db · query (MCP)" in desk.text
     assert "sql: row 0\n" in desk.text
     assert "… +21 lines (Ctrl-O)" in desk.text
+
+
+async def test_all_of_a_long_input_can_be_seen(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.ask(tool("mcp__db__query", sql=f"{'x' * 500} drop"), "y")
+    assert "drop" not in desk.text
+    assert "… +1 lines (Ctrl-O)" in desk.text
+    desk.screen.toggle_verbose()
+    assert " drop" in desk.text
+
+
+async def test_the_end_of_a_long_command_is_shown_and_all_of_it_on_demand(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    hiding = f"npm test{' ' * 9000}&& echo middle{' ' * 9000}&& ./evil"
+    await desk.ask(command(hiding, desk.root), "n")
+    first, _, last = desk.text.partition(" rows (Ctrl-O)")
+    assert "$ npm test" in first
+    assert "&& ./evil" in last.partition("? asks")[0]
+    assert desk.text.count("\n") < 50
+    assert "echo middle" not in first + last.partition("? asks")[0]
+    desk.screen.toggle_verbose()
+    assert f"$ {hiding}" in desk.text
+
+
+async def test_a_long_rule_is_shown_in_full_above_and_leaves_room_for_the_answers(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    text = f"./run {'word ' * 300}end"
+    task = asyncio.create_task(desk.consent.ask(command(text, desk.root)))
+    while not desk.consent.waits:
+        await asyncio.sleep(0)
+    assert f"  s, a: Bash({text})" in desk.text
+    shown = [said(line) for line in desk.screen.frame(60, 20)]
+    assert shown[0].startswith("allow?")
+    assert "… (in full above)" in "".join(shown)
+    desk.consent.answer("n")
+    await task
+
+
+async def test_where_a_command_runs_is_said(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.ask(command("./run", desk.root / "sub"), "n")
+    assert "  in sub\n  $ ./run\n" in desk.text
+    await desk.ask(command("./go", desk.root), "n")
+    assert "  in " not in desk.text.partition("./go")[2]
+
+
+async def test_no_question_opens_under_the_fingers_of_who_types(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consent, "_PAUSE_S", 3600)
+    desk = Desk(tmp_path)
+    with create_pipe_input() as keys:
+        session: PromptSession[str] = PromptSession(input=keys, output=DummyOutput())
+        desk.consent.attach(session)
+        line = asyncio.create_task(session.prompt_async())
+        keys.send_text("use nump")
+        while session.default_buffer.text != "use nump":
+            await asyncio.sleep(0)
+        asked = asyncio.create_task(desk.consent.ask(command("npm test")))
+        keys.send_text("y\r")
+        assert await line == "use numpy"
+        assert not desk.consent.waits
+        asked.cancel()
+
+
+async def test_a_question_waits_for_the_input_to_be_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consent, "_PAUSE_S", 0.01)
+    desk = Desk(tmp_path)
+    with create_pipe_input() as keys:
+        session: PromptSession[str] = PromptSession(input=keys, output=DummyOutput())
+        desk.consent.attach(session)
+        asked = asyncio.create_task(desk.consent.ask(command("npm test")))
+        keys.send_text("y\r")  # meant for a shell line that is running
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not desk.consent.waits
+        monkeypatch.setattr(consent, "_PAUSE_S", 3600)
+        assert await session.prompt_async() == "y"
+        assert not desk.consent.waits
+        asked.cancel()
+
+
+def test_a_key_pressed_twice_answers_one_question(begin: Begin) -> None:
+    both = (("Bash", {"command": "./first"}), ("Bash", {"command": "./second"}))
+    terminal = begin(calls(*both), says("Done."), says("Again."))
+    terminal.enter("go")
+    terminal.until("first[\\s\\S]*allow\\?")
+    terminal.type("y\ry\r")
+    terminal.until("second[\\s\\S]*allow\\?")
+    terminal.enter("n")
+    terminal.until("Again\\.")
+    results = [m for m in terminal.model.requests[1]["messages"] if m["role"] == "tool"]
+    assert "did not allow" in results[1]["content"]
 
 
 def test_a_draft_is_there_again_after_the_answer(begin: Begin) -> None:

@@ -409,6 +409,15 @@ def test_line_ends_marks_and_last_lines_are_no_changes_but_said(tmp_path: Path) 
     assert shown(use("Write", file_path="b", content="one\r\ntwo\r\n"), tmp_path) == [
         "line ends become '\\r\\n'"
     ]
+    assert shown(use("Write", file_path="new", content="#!/bin/sh\r\n"), tmp_path) == [
+        "line ends are '\\r\\n'",
+        "1 +#!/bin/sh",
+    ]
+    (tmp_path / "c").write_bytes(b"one\ntwo\nthree\n")
+    content = "one\r\ntwo\nthree\n"
+    assert shown(use("Write", file_path="c", content=content), tmp_path) == [
+        "some line ends change between '\\n' and '\\r\\n'"
+    ]
 
 
 def test_new_files_binary_files_and_edits_that_will_fail(tmp_path: Path) -> None:
@@ -464,6 +473,12 @@ def test_nothing_of_a_long_line_is_hidden_unsaid(tmp_path: Path) -> None:
     assert "rm -rf /" in "".join(shown(call, tmp_path)).replace("   ", "")
     call = use("Write", file_path="a.sh", content="x" * 5000)
     assert "characters of this line" in shown(call, tmp_path)[-1]
+    made = change(call, tmp_path)
+    assert made is not None
+    assert drawn(made, 40, 99)[1]
+    whole, left_out = drawn(made, 40)
+    assert left_out == 0
+    assert sum(said(line).count("x") for line in whole) == 5000
 
 
 def test_wide_characters_and_tabs_stay_within_the_columns(tmp_path: Path) -> None:
