@@ -5,6 +5,7 @@ named, and whatever stands in between should be seen rather than worked around.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from errno import ECONNREFUSED
 from typing import TYPE_CHECKING
@@ -155,7 +156,7 @@ class Client:
         while self._idle:
             connection = self._idle.pop()
             try:
-                return await self._exchange(connection, message)
+                return await self._exchange(connection, message, again=True)
             except _Stale:
                 continue  # closed by the server between two requests: it has not seen this one
         try:
@@ -191,8 +192,12 @@ class Client:
         lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {fields[name]}" for name in fields)]
         return "\r\n".join([*lines, "", ""]).encode("ascii")
 
-    async def _exchange(self, connection: "_Connection", message: bytes) -> Response:
+    async def _exchange(
+        self, connection: "_Connection", message: bytes, *, again: bool = False
+    ) -> Response:
         try:
+            if again and not await connection.quiet():
+                raise _Stale
             await connection.send(message, self.timeouts.first_byte)
             answer = await connection.head(self.timeouts.first_byte)
         except BaseException:
@@ -221,7 +226,7 @@ class Client:
 
 
 class _Stale(Exception):
-    """The connection ended before a byte of the answer."""
+    """The connection ended before a byte of the answer, or is of no more use."""
 
 
 class _Connection:
@@ -299,6 +304,14 @@ class _Connection:
     def reusable(self) -> bool:
         """Whether the server will have another request."""
         return self._answer.reusable and not self._reader.at_eof()
+
+    async def quiet(self) -> bool:
+        """Whether nothing has come since the last answer: it would pass for the next one."""
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(0):
+                await self._reader.read(1)
+            return False
+        return self._reader.exception() is None
 
     def abort(self) -> None:
         self._writer.transport.abort()

@@ -35,7 +35,9 @@ class HttpAnswer:
         self._apart += len(data)
         try:
             self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade) as error:
+        except HttpParserUpgrade:
+            self._say("it changes to another protocol")
+        except HttpParserError as error:
             self._say(error)
         if self._apart > LARGEST_HEAD:
             self._say(f"more than {LARGEST_HEAD} bytes of headers")
@@ -70,10 +72,14 @@ class HttpAnswer:
     def on_headers_complete(self) -> None:
         """A head is there: the answer's, or that of a word in advance, such as 100 Continue."""
         status = self._parser.get_status_code()
-        if status < 200:
-            self.headers.clear()
-        elif not self.done:
+        if self.done:
+            return
+        if status >= 200:
             self.status, self._apart = status, 0
+        elif status >= 100:
+            self.headers.clear()
+        else:
+            self._say(f"a status of {status}")
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""

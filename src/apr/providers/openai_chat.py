@@ -138,3 +138,6 @@ class OpenAIChat:
             )
         if "text/html" in response.headers.get("content-type", ""):
             raise openai_errors.web_page(self._where)
+        encoding = response.headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            raise openai_errors.compressed(encoding, self._where)

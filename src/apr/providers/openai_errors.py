@@ -63,6 +63,14 @@ def refusal(
     return ProviderError(f"{where} refused the request ({code}{said}).", said=said)
 
 
+def compressed(encoding: str, where: str) -> ProviderError:
+    """Return the error that an answer from `where` in a content encoding stands for."""
+    return ProviderError(
+        f"{where} compresses its answers ({encoding!r}), which it is asked not to do. "
+        "Turn compression off there, or in the proxy before it."
+    )
+
+
 def web_page(where: str) -> ProviderError:
     """Return the error for an answer that is made for a browser."""
     return ProviderError(

@@ -83,7 +83,7 @@ class EventParser:
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data.append(value.decode("utf-8", "replace"))
-            self._size += len(value)
+            self._size += len(line)
         elif name == b"event":
             self._type = value.decode("utf-8", "replace")
         return None

@@ -108,6 +108,26 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_replaced() -> No
         await client.close()
 
 
+async def test_what_a_server_says_unasked_is_not_the_next_answer() -> None:
+    idle = asyncio.Event()
+
+    async def say_more(exchange: Exchange) -> None:
+        await exchange.send(reply("ok"))
+        await idle.wait()
+        await exchange.send(reply("too late", "408 Request Timeout"))
+
+    async with RawServer(say_more, says(reply("again"))) as server:
+        client = Client(parse_url(server.url))
+        assert await post(client) == b"ok"
+        idle.set()
+        (connection,) = client._idle
+        while not connection._reader._buffer:  # type: ignore[attr-defined]
+            await asyncio.sleep(0)
+        assert await post(client) == b"again"
+        assert server.connections == 2
+        await client.close()
+
+
 async def test_an_ipv6_address_is_reached() -> None:
     try:
         server = RawServer(says(reply("ok")), host="::1")

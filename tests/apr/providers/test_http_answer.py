@@ -89,7 +89,9 @@ def test_an_answer_of_two_lengths_is_none() -> None:
 
 def test_no_other_protocol_is_agreed_on() -> None:
     upgrade = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
-    assert fed(upgrade).wrong is not None
+    answer = fed(upgrade + b"whatever it says")
+    assert answer.wrong is not None
+    assert "another protocol" in answer.wrong
 
 
 FLOODS = {
@@ -115,3 +117,14 @@ def test_a_long_body_is_no_head() -> None:
     piece = chunked(b"x" * 1000)
     answer = fed(STREAM_HEAD, *[piece] * (2 * LARGEST_HEAD // 1000), END)
     assert (answer.done, answer.wrong) == (True, None)
+
+
+@pytest.mark.parametrize("status", ["000 None", "099 Less"])
+def test_a_status_that_there_is_not_is_none(status: str) -> None:
+    assert fed(reply("ok", status)).wrong is not None
+
+
+def test_what_comes_behind_an_answer_leaves_its_headers() -> None:
+    answer = fed(reply("ok") + b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert (answer.done, answer.reusable) == (True, False)
+    assert answer.headers["content-type"] == "application/json"

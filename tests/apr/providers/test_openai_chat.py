@@ -61,6 +61,7 @@ def error_reply(status: str, message: str, **headers: str) -> bytes:
             False,
         ),
         (reply("<html>Welcome", kind="text/html"), "a web page.*--base-url", False),
+        (reply(b"\x1f\x8b", Content_Encoding="gzip"), "compresses its answers .'gzip'", False),
         (reply("", kind="text/event-stream"), "ended in the middle", True),
         (reply(""), "ended in the middle", True),
         (reply("what?", kind="application/json"), "no chat completion", True),

@@ -66,7 +66,7 @@ def test_chunking_changes_nothing(stream: bytes, data: st.DataObject) -> None:
     assert parse(*(stream[i : i + 1] for i in range(len(stream)))) == parse(stream)
 
 
-@pytest.mark.parametrize("unit", [b"data: x\n", b"x" * 8])
+@pytest.mark.parametrize("unit", [b"data: x\n", b"data:\n", b"x" * 8])
 def test_an_event_that_never_ends_is_an_error(unit: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "LARGEST_EVENT", 1000)
     with pytest.raises(ProviderError, match="event of more than 1000 bytes"):
