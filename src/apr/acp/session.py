@@ -20,9 +20,9 @@ from apr.acp.prompts import title_of
 from apr.acp.questions import answers
 from apr.acp.updates import Telling
 from apr.agent.asking import Answer, Question
+from apr.agent.endings import INTERRUPTED
 from apr.agent.events import Event, Notice, PromptDone
 from apr.agent.limits import MAX_TURNS
-from apr.agent.loop import INTERRUPTED
 from apr.agent.offers import offers
 from apr.agent.permissions import Mode
 from apr.agent.prompt import Prompt

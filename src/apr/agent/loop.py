@@ -9,6 +9,7 @@ import msgspec
 
 from apr.agent.batch import NOT_RUN, Batch, heard
 from apr.agent.calls import batches
+from apr.agent.endings import CUT_SHORT, FAILURES, INTERRUPTED, Stopped, answered, failed
 from apr.agent.events import (
     Event,
     Notice,
@@ -21,8 +22,8 @@ from apr.agent.events import (
 )
 from apr.agent.gate import Gate
 from apr.agent.history import Answers, alternating
-from apr.agent.limits import MAX_TOKENS, TIME_IS_UP, LimitReached, Limits, alarm, check
-from apr.agent.parts import Background, Brakes, Footnotes, GoingInCircles, Library, Window
+from apr.agent.limits import Limits, alarm, check
+from apr.agent.parts import Background, Brakes, Footnotes, Library, Window
 from apr.agent.prompt import Asked, Prompt, Rewrite, compact_asked, each
 from apr.agent.session import Session
 from apr.hooks.base import Fired, HookName
@@ -37,27 +38,10 @@ from apr.providers.base import (
     UserMessage,
 )
 from apr.tools.base import Context, Tool
-from ccpa.trace import (
-    AssistantTurn,
-    SessionStop,
-    SkillInvocation,
-    TextBlock,
-    ToolUseBlock,
-    UserPrompt,
-)
+from ccpa.trace import AssistantTurn, SkillInvocation, TextBlock, ToolUseBlock, UserPrompt
 
-INTERRUPTED = "interrupted"
-CUT_SHORT = {
-    INTERRUPTED: "Interrupted by the user before it was done.",
-    TIME_IS_UP: "The time of the session was up before it was done.",
-}
-"""By why the work ends: what the model is told of a call."""
 MOST_HELD = 8
 """How often in a row hooks may keep a model from ending that uses no tool meanwhile."""
-
-
-class Stopped(Exception):
-    """A hook or a person has ended the run."""
 
 
 class Agent:
@@ -177,12 +161,10 @@ class Agent:
         try:
             async for event in self.run(prompt, preface=preface):
                 if isinstance(event, AssistantTurn) and event.parent_tool_use_id is None:
-                    done = PromptDone(_session_stop(event))
+                    done = answered(event)
                 yield event
-        except LimitReached as limit:
-            done = PromptDone("max_tokens" if limit.kind == MAX_TOKENS else "error", str(limit))
-        except (ProviderError, GoingInCircles, Stopped) as failure:
-            done = PromptDone("error", str(failure))
+        except FAILURES as failure:
+            done = failed(failure)
         except asyncio.CancelledError:
             task = self._working
             if self._cut is None or task is None or task.uncancel():  # the run itself is cancelled
@@ -410,7 +392,3 @@ class Agent:
         yield from heard(fired, self.session.turn)
         if fired.stop is not None:
             raise Stopped(fired.stop)
-
-
-def _session_stop(turn: AssistantTurn) -> SessionStop:
-    return "end_turn" if turn.stop_reason == "tool_use" else turn.stop_reason

@@ -11,14 +11,13 @@ from msgspec import Struct
 from apr.agent.batch import heard
 from apr.agent.brakes import Repetition
 from apr.agent.compaction import Compactor
+from apr.agent.endings import FAILURES
 from apr.agent.events import Event, Notice, ToolStarted
-from apr.agent.limits import LimitReached
-from apr.agent.loop import Agent, Stopped
-from apr.agent.parts import GoingInCircles
+from apr.agent.loop import Agent
 from apr.agent.permissions import Rule, hidden
 from apr.agent.prompt import Prompt
 from apr.errors import AprError
-from apr.providers.base import Provider, ProviderError
+from apr.providers.base import Provider
 from apr.providers.repeating import Unlooping
 from apr.providers.retrying import Retrying
 from apr.subagents.borrowed import BorrowedGate, TheirHooks
@@ -297,7 +296,7 @@ class Company:
                     event = msgspec.structs.replace(event, parent_tool_use_id=context.call_id)
                 if isinstance(event, (*_RECORDS, Notice, ToolStarted)):
                     emit(event)
-        except (ProviderError, LimitReached, GoingInCircles, Stopped) as error:
+        except FAILURES as error:
             return f"The agent could not finish: {error}\n\nIts last words: {said or 'none'}", False
         return said or "The agent ended without a word.", True
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, Protocol
 
+from apr.agent.endings import INTERRUPTED
 from apr.agent.events import (
     Event,
     Notice,
@@ -21,7 +22,6 @@ from apr.agent.events import (
     ToolProgress,
     ToolStarted,
 )
-from apr.agent.loop import INTERRUPTED
 from apr.terminal import results
 from apr.terminal.cells import cut_line, isolated, width, wrapped
 from apr.terminal.ink import RESET, Line, painted

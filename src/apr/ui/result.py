@@ -6,9 +6,9 @@ from typing import Any, Literal, TextIO
 import msgspec
 from msgspec import Struct
 
+from apr.agent.endings import INTERRUPTED
 from apr.agent.events import Event, PromptDone
 from apr.agent.limits import MAX_TURNS
-from apr.agent.loop import INTERRUPTED
 from ccpa.trace import AssistantTurn, SessionEnd, TextBlock, ToolResult, ToolUseBlock, Usage
 
 STRUCTURED = "StructuredOutput"

@@ -4,8 +4,8 @@ from typing import Any, TextIO
 
 import msgspec
 
+from apr.agent.endings import INTERRUPTED
 from apr.agent.events import Event, Notice, PrefillProgress, Retracted, TextDelta, ToolStarted
-from apr.agent.loop import INTERRUPTED
 from apr.ui.beside import Beside
 from apr.ui.terminal import plain
 from ccpa.trace import AssistantTurn, SessionEnd, ToolResult, ToolUseBlock
