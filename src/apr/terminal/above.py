@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from prompt_toolkit.output.plain_text import PlainTextOutput
 
+from apr.terminal.erasing import breaks_anew, erase_in_pieces, follow_width
 from apr.terminal.hangup import outlast
 from apr.terminal.ink import Line
-from apr.terminal.reflow import breaks_anew, follow
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -105,8 +105,9 @@ class Above:
         # The terminal need not be asked how much room is left below the cursor: the prompt follows
         # what was printed, and takes the room it needs.
         session.app.output.get_rows_below_cursor_position = lambda: 1  # type: ignore[method-assign]
+        erase_in_pieces(session.app.output)
         if breaks_anew():
-            follow(session.app)
+            follow_width(session.app)
         session.app.before_render += self._before
         session.app.after_render += self._after
 

@@ -1,9 +1,9 @@
 """What is pasted: read in one go, however much it is, and looked at before it is typed text."""
 
+import contextlib
 import sys
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.input.vt100_parser import Vt100Parser
@@ -39,7 +39,7 @@ class PasteInput(Vt100Input):
         keys, self._buffer = self._buffer, []
         return keys
 
-    @contextmanager
+    @contextlib.contextmanager
     def between_prompts(self) -> Iterator[None]:
         """Leave what is pressed while no prompt is open to the next: Enter as Enter, not echoed.
 
@@ -54,7 +54,8 @@ class PasteInput(Vt100Input):
         try:
             yield
         finally:
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+            with contextlib.suppress(termios.error):  # it is gone
+                termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 class PasteParser(Vt100Parser):

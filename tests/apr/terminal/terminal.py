@@ -128,6 +128,12 @@ class Terminal:
             self._read()
         return self.process.returncode
 
+    def hang_up(self) -> int:
+        """Go away, as a window that is closed; return the program's exit code."""
+        os.close(self._master)
+        self._master = os.open(os.devnull, os.O_RDWR)
+        return self.process.wait(PATIENCE_S)
+
     def close(self) -> None:
         """End the program."""
         with contextlib.suppress(ProcessLookupError):

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from ccpa.scripted.chaos import Chaos
-from tests.apr.program import calls, says
+from ccpa.trace import SessionEnd
+from tests.apr.program import calls, records, says
 from tests.apr.terminal.conftest import Begin
 from tests.apr.terminal.terminal import Terminal
 
@@ -119,6 +120,19 @@ def test_a_file_is_completed(begin: Begin) -> None:
     terminal = begin(says("Hello."))
     terminal.type("look at @calc\t")
     terminal.until("@src/calc\\.py")
+
+
+def test_a_window_that_is_closed_while_something_is_asked_ends_the_session_in_order(
+    begin: Begin, tmp_path: Path
+) -> None:
+    trace = tmp_path / "run.jsonl"
+    terminal = begin(READ, EDIT, options=("--emit-trace", str(trace)))
+    terminal.enter("fix add")
+    terminal.until("allow\\?")
+    assert terminal.hang_up() == 130
+    ended = records(trace)[-1]
+    assert isinstance(ended, SessionEnd)
+    assert ended.error == "interrupted"
 
 
 def test_escape_sequences_of_a_model_never_reach_the_terminal(begin: Begin) -> None:
