@@ -5,8 +5,11 @@ import asyncio
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from apr.agent.limits import Limits
 from apr.agent.permissions import MODES
@@ -57,7 +60,7 @@ def source_of(args: argparse.Namespace) -> "Source":
 
     def options(root: Path) -> Options:
         settings = load(root, os.environ)
-        return Options(
+        options = Options(
             root=root,
             settings=settings,
             mode=args.permission_mode,
@@ -67,6 +70,7 @@ def source_of(args: argparse.Namespace) -> "Source":
             vision=args.vision,
             asks=True,
         )
+        return msgspec.structs.replace(options, open_model=partial(open_model, options))
 
     def open_model(options: Options, name: str | None) -> "tuple[Provider, str]":
         chosen = {"model": name or args.model, "project": str(options.root)}

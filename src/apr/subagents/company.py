@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -18,10 +18,8 @@ from apr.agent.permissions import Rule, hidden
 from apr.agent.prompt import Prompt
 from apr.errors import AprError
 from apr.providers.base import Provider
-from apr.providers.repeating import Unlooping
-from apr.providers.retrying import Retrying
 from apr.subagents.borrowed import BorrowedGate, TheirHooks
-from apr.subagents.kinds import Kind, own_model
+from apr.subagents.kinds import Kind
 from apr.subagents.place import Place, here
 from apr.tools.base import Context, Outcome, Tool
 from apr.tools.errors import ToolError
@@ -36,6 +34,9 @@ from ccpa.trace import (
     TextBlock,
     ToolResult,
 )
+
+if TYPE_CHECKING:
+    from apr.subagents.models import Models
 
 MOST_AT_ONCE = 4
 """Subagents that work at a time; more wait for their turn."""
@@ -62,6 +63,8 @@ class Task(Struct, frozen=True, kw_only=True):
     """Whether it works in a worktree of its own."""
     allow: tuple[Rule, ...] = ()
     """What it may do without asking, besides."""
+    model: str | None = None
+    """The model to work with rather than that of its kind, as it is written."""
 
 
 class Worker(Struct, kw_only=True):
@@ -82,7 +85,7 @@ class Company:
     Args:
         chief: returns the agent they work for.
         outfit: fits out each of them.
-        open_model: opens the model of a kind that has one of its own; None where there is but one.
+        open_model: opens another model than the session's; None where there is but one.
     """
 
     def __init__(
@@ -96,8 +99,7 @@ class Company:
         self._chief = chief
         self._outfit = outfit
         self._open_model = open_model
-        self._models: dict[str, Provider] = {}
-        """By name, those that have been opened."""
+        self._models: Models | None = None
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
         self._count = 0
         self._events: list[Event] = []
@@ -157,8 +159,8 @@ class Company:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        while self._models:
-            await self._models.popitem()[1].close()
+        if self._models is not None:
+            await self._models.close()
 
     def _at_work(self) -> "list[asyncio.Task[None]]":
         return [w.doing for w in self.background.values() if not w.doing.done()]
@@ -206,7 +208,7 @@ class Company:
         place = await here(context.root, isolated=task.isolated)
         left = ""
         try:
-            provider = await self._provider(task.kind, emit)
+            provider = await self._provider(task, emit)
             agent = self._hire(name, task, context, place, provider)
             try:
                 said, ok = await self._follow(agent, task, context, emit)
@@ -217,19 +219,19 @@ class Company:
                 emit(Notice(f"{name} ({task.description}): {left}"))
         return Outcome(content="\n\n".join(filter(None, [said, left])), ok=ok)
 
-    async def _provider(self, kind: Kind, emit: Callable[[Event], None]) -> Provider:
-        """Return the model that a kind works with: the session's, where its own is not here."""
-        chief, name = self._chief(), own_model(kind)
+    async def _provider(self, task: Task, emit: Callable[[Event], None]) -> Provider:
+        """Return the model that a task is done with: the session's, where its own is not here."""
+        from apr.subagents.models import Models, own
+
+        chief, name = self._chief(), own(task.model) or own(task.kind.model)
         if name is None or self._open_model is None or name == chief.session.model:
             return chief.provider
-        if name not in self._models:
-            try:
-                provider, _ = await asyncio.to_thread(self._open_model, name)
-            except AprError as error:
-                emit(Notice(f"{kind.name} works with the session's model: {error}"))
-                return chief.provider
-            self._models.setdefault(name, Retrying(Unlooping(provider)))
-        return self._models[name]
+        self._models = self._models or Models(self._open_model)
+        try:
+            return await self._models.get(name)
+        except AprError as error:
+            emit(Notice(f"{task.kind.name} works with the session's model: {error}"))
+            return chief.provider
 
     def _hire(
         self, name: str, task: Task, context: Context, place: Place, provider: Provider

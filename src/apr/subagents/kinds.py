@@ -34,7 +34,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     memory: bool = True
     """Whether it reads the instruction files."""
     model: str | None = None
-    """The model it is meant for, as it is written; see `own_model`."""
+    """The model it is meant for, as it is written; see `apr.subagents.models`."""
     source: str = "built-in"
     """Where it comes from: a file, or `built-in`."""
 
@@ -69,19 +69,6 @@ BUILTIN = (
         tools=_LOOKING,
     ),
 )
-
-
-_THE_SESSIONS = frozenset({"", "inherit", "default", "best", "sonnet", "opus", "haiku", "opusplan"})
-
-
-def own_model(kind: Kind) -> str | None:
-    """Return the name of the model that a kind works with; None for the session's.
-
-    The models that only their vendor serves, and their aliases, stand for the session's.
-    """
-    name = (kind.model or "").strip()
-    plain = name.casefold().partition("[")[0]  # sonnet[1m]
-    return None if plain in _THE_SESSIONS or plain.startswith("claude-") else name
 
 
 def roster(own: Mapping[str, Kind]) -> dict[str, Kind]:

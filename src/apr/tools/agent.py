@@ -48,13 +48,14 @@ class Agent:
         return Access(kind="none", name=self._kind(call).name)
 
     async def run(self, call: AgentInput, context: Context) -> Outcome:
-        """Have the task done, or begun. `model` chooses nothing: there is one."""
+        """Have the task done, or begun."""
         kind = self._kind(call)
         task = Task(
             kind=kind,
             description=call.description,
             prompt=call.prompt,
             isolated=call.isolation == "worktree" or kind.isolated,
+            model=call.model,
         )
         if call.run_in_background or kind.background:
             return self._company.start(task, context)

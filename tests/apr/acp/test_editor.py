@@ -270,6 +270,19 @@ async def test_commands_and_skills_are_told_and_work(home: Path, project: Path) 
     assert "Say hello to Ada." in str(model.requests[0])
 
 
+async def test_an_agent_works_with_the_model_that_it_names(home: Path, project: Path) -> None:
+    reviewer = project / ".claude/agents/reviewer.md"
+    reviewer.parent.mkdir(parents=True)
+    reviewer.write_text("---\ndescription: Reviews.\nmodel: small\n---\nYou review.\n")
+    task = {"description": "d", "prompt": "Review it.", "subagent_type": "reviewer"}
+    model = ScriptedModel([calls(("Agent", task)), says("It is right."), says("Done.")])
+    with serving(model) as url:
+        async with editing(Editor(), home, project, url) as connection:
+            await prompt(connection, await begin(connection, project), "have it reviewed")
+    large, small, again = (request["model"] for request in model.requests)
+    assert small == "small" != large == again
+
+
 async def test_a_plan_is_shown_and_agreed_to_and_the_editor_hears_of_the_mode(
     home: Path, project: Path
 ) -> None:

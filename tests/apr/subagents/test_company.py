@@ -5,7 +5,6 @@ import json
 import subprocess
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from apr.agent.events import Event, Notice, PromptDone
@@ -13,7 +12,7 @@ from apr.agent.limits import Limits
 from apr.errors import AprError
 from apr.providers.base import ProviderError
 from apr.subagents.company import MOST, MOST_AT_ONCE, Company, Task
-from apr.subagents.kinds import BUILTIN, own_model
+from apr.subagents.kinds import BUILTIN
 from ccpa.trace import AssistantTurn, HookEvent, SessionEnd, TextBlock, ToolResult
 from tests.apr.assembled import Answer, Use, Voices, events, last_text, results, session
 
@@ -476,10 +475,20 @@ async def test_a_kind_whose_model_is_not_here_works_with_the_sessions(project: P
     assert notice.text == "other works with the session's model: there is no model small"
 
 
-@pytest.mark.parametrize(
-    "model", ["", "inherit", "sonnet", "Opus", "haiku", "sonnet[1m]", "claude-sonnet-5-5"]
-)
-def test_what_only_a_vendor_serves_stands_for_the_sessions_model(model: str) -> None:
-    named = msgspec.structs.replace(BUILTIN[0], model=model)
-    assert own_model(named) is None
-    assert own_model(msgspec.structs.replace(named, model=" qwen3-coder ")) == "qwen3-coder"
+async def test_a_call_chooses_a_model_before_the_kind_does(project: Path) -> None:
+    kind(project, "other", head="model: small")
+    asks = [
+        agent("Find it.", subagent_type="other", model="large"),
+        agent("Find it.", subagent_type="other", model="haiku"),
+        agent("Find it.", model="sonnet"),
+    ]
+    voices = Voices({"go": [*asks, "Done."], "Find it.": ["The session's."]})
+    there = {name: Voices({"Find it.": [f"The {name} one's."]}) for name in ("large", "small")}
+    happened = await events(
+        session(project, voices, open_model=lambda name: (there[name], name)), "go"
+    )
+    assert [result.content for result in results(happened)] == [
+        "The large one's.",
+        "The small one's.",
+        "The session's.",
+    ]
