@@ -45,6 +45,11 @@ class Chain(Struct, frozen=True):
         """Whether this prompt begins with all of the other."""
         return bool(other.links) and self.shared(other) == len(other.links)
 
+    @property
+    def whole(self) -> int:
+        """The bytes of all parts."""
+        return self.size(len(self.links))
+
     def size(self, links: int) -> int:
         """Return the bytes of the first `links` parts."""
         return self.sizes[links - 1] if links else 0
@@ -53,7 +58,7 @@ class Chain(Struct, frozen=True):
         """Return the chain with a further part."""
         seed = self.links[-1].encode() if self.links else b""
         link = hashlib.blake2b(seed + b"\0" + part, digest_size=_DIGEST_BYTES).hexdigest()
-        return Chain((*self.links, link), (*self.sizes, self.size(len(self.sizes)) + len(part)))
+        return Chain((*self.links, link), (*self.sizes, self.whole + len(part)))
 
 
 def chain(parts: Iterable[bytes]) -> Chain:

@@ -4,8 +4,12 @@ A slot keeps the last prompt it evaluated, with the answer. A request that goes 
 slot. Any other gets an empty slot, or the one that was used longest ago; what is lost there is
 saved first. If another slot or a file holds more of the request's beginning (a system prompt that
 conversations share, a conversation that had to make room), its state is copied over by way of a
-file: to read a prompt back takes a hundredth of the time that it takes to evaluate it. Where that
-beginning is being evaluated just now, it is waited for.
+file: to read a prompt back takes a hundredth of the time that it takes to evaluate it.
+
+Where that beginning is being evaluated just now, it is waited for. A prompt is `coming` from the
+moment that a request gets its slot until it is evaluated and saved for those who wait, until its
+answer begins, or until its request fails or goes away, whichever is first. Then all who wait choose
+anew, as if they had just come. Who waits has no slot, so nobody waits for one who waits.
 
 The engine's own choice goes by likeness alone: a conversation that shares a long system prompt with
 another would be put into its slot, and be evaluated anew when it returns.
@@ -85,14 +89,19 @@ def choose(chain: Chain, slots: Sequence[Slot], prefixes: Prefixes | None) -> Ch
 
 
 def evaluated_now(chain: Chain, slots: Sequence[Slot], prefixes: Prefixes | None) -> Slot | None:
-    """Return the slot in which so much of a prompt is evaluated now that it is worth waiting."""
+    """Return the slot in which so much of a prompt is evaluated now that it is worth waiting.
+
+    It is not where the rest of what is evaluated there takes longer than what they share: a short
+    question would wait for a long document.
+    """
     if prefixes is None:
         return None
     kept, _ = prefixes.best(chain)
     there = [kept, *(chain.shared(slot.chain) for slot in slots if not slot.busy)]
-    slot = max(slots, key=lambda slot: chain.shared(slot.coming))
-    new = chain.size(chain.shared(slot.coming)) - chain.size(max(there))
-    return slot if new >= WORTH else None
+    slot = max(slots, key=lambda slot: (chain.shared(slot.coming), -slot.coming.whole))
+    shared = chain.size(chain.shared(slot.coming))
+    worth = max(WORTH, slot.coming.whole - shared)
+    return slot if shared - chain.size(max(there)) >= worth else None
 
 
 def _done_with(slot: Slot) -> None:
@@ -103,7 +112,7 @@ def _done_with(slot: Slot) -> None:
 
 def _is_worth_saving(slot: Slot, prefixes: Prefixes) -> bool:
     chain = slot.chain
-    return chain.size(len(chain.links)) >= WORTH and not prefixes.has(chain)
+    return chain.whole >= WORTH and not prefixes.has(chain)
 
 
 class Lease:

@@ -6,7 +6,7 @@ import pytest
 
 from apr.serve.conversation import Chain, chain
 from apr.serve.prefixes import Entry, Prefixes
-from apr.serve.slots import WORTH, Choice, Slot, choose
+from apr.serve.slots import WORTH, Choice, Slot, choose, evaluated_now
 
 SYSTEM = b"s" * WORTH
 
@@ -131,3 +131,29 @@ def test_the_folder_is_private(tmp_path: Path) -> None:
     root = tmp_path / "prefixes"
     folder = Prefixes(root, "model", 10_000).folder
     assert [path.stat().st_mode & 0o777 for path in (root, folder)] == [0o700, 0o700]
+
+
+def coming(number: int, *parts: str) -> Slot:
+    return Slot(number, busy=True, coming=talk(*parts))
+
+
+def test_what_is_evaluated_now_is_waited_for(prefixes: Prefixes) -> None:
+    slots = [coming(0, "a"), Slot(1)]
+    assert evaluated_now(talk("b"), slots, prefixes) is slots[0]
+
+
+def test_what_is_there_already_is_not_waited_for(prefixes: Prefixes) -> None:
+    assert evaluated_now(talk("b"), [coming(0, "a"), slot(1, "c")], prefixes) is None
+    saved(prefixes, talk("d"))
+    assert evaluated_now(talk("b"), [coming(0, "a"), Slot(1)], prefixes) is None
+
+
+def test_a_short_question_does_not_wait_for_a_long_document(prefixes: Prefixes) -> None:
+    document = coming(0, "x" * (WORTH + 1))
+    assert evaluated_now(talk("b"), [document, Slot(1)], prefixes) is None
+    question = coming(1, "a")
+    assert evaluated_now(talk("b"), [document, question, Slot(2)], prefixes) is question
+
+
+def test_nobody_waits_where_nothing_is_kept() -> None:
+    assert evaluated_now(talk("b"), [coming(0, "a"), Slot(1)], None) is None
