@@ -66,16 +66,16 @@ class Tmux:
             command, env=self._env, check=True, capture_output=True, text=True
         ).stdout
 
-    def text(self) -> str:
-        """What is to be read, scrolled out included."""
-        return self("capture-pane", "-p", "-S", "-")
+    def until(self, seen: Callable[[str], bool], *, since: str = "-") -> None:
+        """Wait until what is to be read is as it should be, what has scrolled out included.
 
-    def until(self, seen: Callable[[str], bool]) -> str:
-        """Wait until what is to be read is as it should be; return it."""
+        Args:
+            seen: whether it is.
+            since: the line that it begins with: "-" the first of all, "0" the window's first.
+        """
         deadline = time.monotonic() + PATIENCE_S
-        while not seen(text := self.text()):
+        while not seen(text := self("capture-pane", "-p", "-S", since)):
             assert time.monotonic() < deadline, text
-        return text
 
 
 ANSWER = "\n\n".join(f"This is line {number} of a long answer." for number in range(30))
@@ -111,6 +111,7 @@ def _drawn(text: str) -> str:
 @needs_tmux
 def test_a_clear_window_leaves_no_prompts_in_what_scrolls_out(tmux: Tmux) -> None:
     tmux("send-keys", "C-l")
+    tmux.until(lambda text: text.startswith(">"), since="0")
     tmux("send-keys", "go", "Enter")
     tmux.until(lambda text: "line 29" in text)
     tmux("send-keys", "on", "Enter")
