@@ -3,7 +3,6 @@
 import base64
 import binascii
 import html
-import io
 import re
 from typing import Any
 
@@ -14,8 +13,6 @@ from apr.serve import messages_schema as schema
 from apr.serve.messages_errors import Invalid, items, read_tagged, shown
 
 PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp")
-MOST_PAGES = 600
-"""Pages of a PDF; the vendor's limit."""
 
 _IMAGE_SOURCES = {"base64": schema.Base64, "url": schema.Url, "file": schema.File}
 _DOCUMENT_SOURCES = {
@@ -84,7 +81,7 @@ def document(block: schema.Document, path: str) -> str:
 
     Raises:
         Invalid: it is none.
-        CannotShow: it is elsewhere, or has no text.
+        CannotShow: it is elsewhere, or a PDF that cannot be read.
     """
     source = _source(block.source, _DOCUMENT_SOURCES, f"{path}.source")
     match source:
@@ -182,24 +179,18 @@ def _decoded(data: str, path: str) -> bytes:
 
 
 def _pdf(data: bytes, path: str) -> str:
-    """Return the text of a PDF, page by page."""
-    import logging
+    """Return the text of a PDF, page by page, as `Read` does: by a process of its own, in bounds.
 
-    from pypdf import PdfReader
+    It is waited for: requests are read in threads, which have no event loop.
+    """
+    import asyncio
 
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it tells of every flaw of a file
-    try:
-        pages = PdfReader(io.BytesIO(data)).pages
-        if len(pages) > MOST_PAGES:
-            raise Invalid(path, f"The PDF has {len(pages)} pages; the limit is {MOST_PAGES}")
-        texts = [page.extract_text().strip() for page in pages]
-    except Invalid:
-        raise
-    except Exception as error:  # a hostile file can make the library fail in any way
-        raise Invalid(path, f"This PDF cannot be read ({type(error).__name__})") from None
-    if not any(texts):
-        raise CannotShow(path, "This PDF has no text; it may be a scan")
-    return "\n\n".join(texts)
+    from apr.tools.documents import extract
+
+    found = asyncio.run(extract(data, "pdf"))
+    if not found.text:
+        raise CannotShow(path, f"This PDF cannot be read: {found.problem}")
+    return f"{found.text}\n[{found.problem}]" if found.problem else found.text
 
 
 def _tagged(tag: str, text: str, **attributes: str | None) -> str:

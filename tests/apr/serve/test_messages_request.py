@@ -275,7 +275,22 @@ def test_a_document_may_be_made_of_blocks() -> None:
 
 def test_a_pdf_is_read() -> None:
     source = block("base64", media_type="application/pdf", data=pdf("Hello PDF"))
-    assert history([document(source)]) == (UserMessage("<document>\nHello PDF\n</document>"),)
+    assert history([document(source)]) == (
+        UserMessage("<document>\n[page 1 of 1]\nHello PDF\n</document>"),
+    )
+
+
+def test_a_pdf_that_a_tool_has_returned_and_nobody_can_read_is_left_out() -> None:
+    source = block("base64", media_type="application/pdf", data="YQ==")
+    said = history(
+        [block("text", text="See?")], [CALL], [{**RESULT, "content": [document(source)]}]
+    )
+    answer = said[-1]
+    assert isinstance(answer, ToolMessage)
+    (told,) = answer.answers
+    assert told.content == (
+        "[document left out: This PDF cannot be read: it is broken (PdfStreamError)]"
+    )
 
 
 def test_a_model_that_sees_is_shown_images_also_those_of_tools() -> None:
