@@ -23,7 +23,7 @@ _ITEM = re.compile(r"(\s*)([-*+]|\d{1,9}[.)])\s+(?:\[([ xX])\]\s+)?(?=\S)")
 _QUOTE = re.compile(r" {0,3}>\s?")
 _DEEPEST = 8
 """Quotations within each other that are shown as such."""
-_MAY_BEGIN = re.compile(r"\s*(?:[-*+#>|]|\d{1,9}[.)]?\s*$|`{1,}[^`]*$|~~)")
+_MAY_BEGIN = re.compile(r"\s*(?:[-*+#>|]|\d{1,9}(?:[.)]?$|[.)]\s)|`{1,}[^`]*$|~~)")
 """What a line looks like that may turn out to begin a block, as far as it has come."""
 
 

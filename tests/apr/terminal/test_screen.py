@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apr.agent.events import (
@@ -352,6 +352,39 @@ def test_in_whatever_pieces_an_answer_comes_the_same_letters_are_shown(
         at += size
     shown += pieces.close(columns)
     assert _letters(map(said, shown)) == _letters(map(said, whole.close(columns)))
+
+
+ATOMS = (
+    "word", "a b", "**bold**", "`code`", "[l](http://x.y)", "<b>h</b>", "\n", "\n\n", "\r\n", "- ",
+    "  - ", "1. ", "2) ", "> ", ">> ", "# ", "```\n", "```py\n", "~~~\n", "---\n", "===\n",
+    "[^1]: note", "    ind", "\t", "漢字", "👩‍👧", "e\u0301", "שלום", "&amp;", "\\*", "  \n", "x" * 50, "- [ ] t",
+)  # fmt: skip
+
+
+@settings(max_examples=60)
+@example(["word", "\n", "1. ", "x" * 50], [1], 20, 1)
+@given(
+    st.lists(st.sampled_from(ATOMS), max_size=30),
+    st.lists(st.integers(1, 40), min_size=1),
+    st.integers(20, 200),
+    st.integers(1, 12),
+)
+def test_in_whatever_pieces_an_answer_comes_the_same_lines_stay(
+    atoms: list[str], sizes: list[int], columns: int, height: int
+) -> None:
+    text = "".join(atoms)
+    whole = Markdown()
+    whole.feed(text)
+    pieces, at, shown = Markdown(), 0, []
+    while at < len(text):
+        size = sizes[at % len(sizes)]
+        pieces.feed(text[at : at + size])
+        shown += pieces.frame(columns, height)[0]
+        at += size
+    shown += pieces.close(columns)
+    assert [said(line).rstrip() for line in shown] == [
+        said(line).rstrip() for line in whole.close(columns)
+    ]
 
 
 @given(st.text(alphabet="ab 漢字é👩‍👧\u0301\n", max_size=80), st.integers(2, 20))
