@@ -1,6 +1,7 @@
 """What is typed beside the prompts: a shell line, a note for the project's memory."""
 
 import asyncio
+from collections.abc import Callable
 
 from apr.agent.loop import Agent
 from apr.errors import AprError
@@ -10,16 +11,47 @@ from apr.terminal.screen import Screen
 _DIM, _RED = "\x1b[2m", "\x1b[31m"
 _LONGEST_S = 86_400.0
 """A day: a person ends it by Ctrl-C."""
+_LONGEST_LINE = 10_000
+"""Characters of a line that are waited for before they are shown."""
 _MEMORIES = ("APR.md", "CLAUDE.md", "AGENTS.md")
 
 
+class Lines:
+    """Shows what a command says as it comes, a line at a time."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._begun = ""
+
+    def feed(self, text: str) -> None:
+        """Take what it has said now."""
+        over, end, begun = (self._begun + text).rpartition("\n")
+        self._begun = begun
+        if end:
+            self._show("\n".join(map(_as_seen, over.split("\n"))))
+        elif len(begun) > _LONGEST_LINE:
+            self.close()
+
+    def close(self) -> None:
+        """Show what there is of a line that was not ended."""
+        begun, self._begun = self._begun, ""
+        if begun:
+            self._show(_as_seen(begun))
+
+
+def _as_seen(line: str) -> str:
+    """Return what a terminal leaves of a line that was written over: progress, and where it led."""
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
 async def run_shell(command: str, agent: Agent, screen: Screen) -> None:
-    """Run a shell line to its end, or until Ctrl-C, and show what it says.
+    """Run a shell line to its end, or until Ctrl-C, and show what it says as it comes.
 
     The model reads it with the next prompt (Claude Code's documentation, "Bash mode").
     """
+    lines = Lines(screen.say)
     try:
-        shell = await agent.context.shells.start(command, agent.context.cwd)
+        shell = await agent.context.shells.start(command, agent.context.cwd, lines.feed)
     except (AprError, OSError) as error:
         screen.say(str(error), _RED)
         return
@@ -33,12 +65,11 @@ async def run_shell(command: str, agent: Agent, screen: Screen) -> None:
         task = asyncio.current_task()
         if task is None or task.uncancel():
             raise
-    said = shell.output.take().text.rstrip("\n")
+    lines.close()
     ended = "interrupted" if status is None else f"exit code {status}"
-    if said:
-        screen.say(said)
     if status != 0:
         screen.say(ended, _RED)
+    said = shell.output.take().text.rstrip("\n")
     agent.inbox.append(f"The user has run `{command}` in the shell ({ended}):\n{said}")
 
 

@@ -120,6 +120,7 @@ class Deeds:
         if self._line().buffer.text:
             self._line().forget_draft()
         else:
+            event.app.erase_when_done = True  # nothing has been sent
             event.app.exit(exception=Back())
 
     def _next_mode(self) -> None:

@@ -116,6 +116,7 @@ class Line:
         Raises:
             BaseException: what a deed has ended it with.
         """
+        self.session.app.erase_when_done = False
         return await self.session.prompt_async(message, default=draft, handle_sigint=False)
 
     def signalled(self) -> bool:

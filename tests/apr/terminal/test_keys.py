@@ -207,11 +207,26 @@ def test_control_c_before_the_first_prompt_does_not_end_the_session(begin: Begin
     terminal.until("Read\\.")
 
 
+def test_escape_twice_leaves_no_prompt_behind(begin: Begin) -> None:
+    terminal = begin()
+    terminal.type(ESC)
+    terminal.type(ESC)
+    text = terminal.until(r"There is no prompt yet to go back to\.\n>\n")
+    assert text.split("\n").count(">") == 1
+
+
+def test_a_shell_line_is_heard_as_it_speaks(begin: Begin, project: Path) -> None:
+    terminal = begin()
+    terminal.enter(r"!printf 'one\r\n 10%%\r100%%\ntwo'; until test -e go; do sleep 0.01; done")
+    terminal.until("\none\n100%\n")
+    (project / "go").touch()
+    terminal.until("\none\n100%\ntwo\n>")
+
+
 def test_control_c_ends_a_shell_line_and_no_more(begin: Begin, project: Path) -> None:
     terminal = begin()
-    terminal.enter("!echo begun; touch begun; sleep 600")
-    while not (project / "begun").exists():
-        terminal.rests(0.1)
+    terminal.enter("!echo begun; sleep 600")
+    terminal.until("\nbegun\n")
     terminal.type(CTRL_C)
     terminal.until("begun\ninterrupted")
     terminal.enter("!echo $((40 + 2))")
