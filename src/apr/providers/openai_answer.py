@@ -17,7 +17,7 @@ from apr.providers.toolcalls.lexer import is_markup
 from apr.providers.toolcalls.pieces import INVALID, Call, Piece, Text, Thinking
 from apr.providers.toolcalls.repair import NotJSON, loads
 from apr.providers.toolcalls.stream import Parser
-from ccpa.trace import Block, TextBlock, ThinkingBlock, ToolUseBlock, TurnStop, Usage
+from ccpa.trace import MAX_INTEGER, Block, TextBlock, ThinkingBlock, ToolUseBlock, TurnStop, Usage
 
 _STOPS: dict[str, TurnStop] = {"length": "max_tokens", "max_tokens": "max_tokens"}
 
@@ -217,14 +217,11 @@ class Answer:
         timings = self._timings or Timings()
         details = counts.prompt_tokens_details or PromptDetails()
         prompt = timings.prompt_n + timings.cache_n
+        answer, read = counts.completion_tokens, timings.cache_n or details.cached_tokens or 0
         return Usage(
-            input_tokens=prompt if counts.prompt_tokens is None else counts.prompt_tokens,
-            output_tokens=(
-                timings.predicted_n
-                if counts.completion_tokens is None
-                else counts.completion_tokens
-            ),
-            cache_read_tokens=timings.cache_n or details.cached_tokens or 0,
+            input_tokens=_count(prompt if counts.prompt_tokens is None else counts.prompt_tokens),
+            output_tokens=_count(timings.predicted_n if answer is None else answer),
+            cache_read_tokens=_count(read),
         )
 
 
@@ -241,3 +238,8 @@ def _readable(arguments: str) -> bool:
     except NotJSON:
         return False
     return True
+
+
+def _count(said: int) -> int:
+    """Return a number of tokens as a record can hold it: some servers say -1 for none."""
+    return min(max(said, 0), MAX_INTEGER)

@@ -14,7 +14,7 @@ from apr.providers.base import (
     UserMessage,
 )
 from apr.providers.openai_chat import OpenAIChat
-from ccpa.trace import TextBlock, ThinkingBlock, ToolUseBlock, Usage
+from ccpa.trace import MAX_INTEGER, TextBlock, ThinkingBlock, ToolUseBlock, Usage
 from tests.apr.providers.chats import CALL, call_delta, calls, complete, request, uses
 from tests.apr.providers.raw_server import (
     Exchange,
@@ -83,6 +83,17 @@ async def test_the_engines_progress_and_counts_are_passed_on() -> None:
     assert isinstance(last, Completion)
     assert last.usage == Usage(input_tokens=9, output_tokens=1, cache_read_tokens=4)
     assert last.speed == Speed(prefill_tokens=5, prefill_s=0.25, output_tokens=1, output_s=0.02)
+
+
+@pytest.mark.parametrize(("said", "kept"), [(-1, 0), (10**30, MAX_INTEGER)])
+async def test_counts_that_cannot_be_are_kept_as_ones_that_can(said: int, kept: int) -> None:
+    details = {"prompt_tokens_details": {"cached_tokens": said}}
+    counts = {"prompt_tokens": said, "completion_tokens": said, **details}
+    completion = await complete(delta("x", finish="stop"), {"choices": [], "usage": counts})
+    written = msgspec.json.encode(completion.usage)
+    assert msgspec.json.decode(written, type=Usage) == Usage(
+        input_tokens=kept, output_tokens=kept, cache_read_tokens=kept
+    )
 
 
 async def test_counts_that_the_server_does_not_give_are_zero() -> None:
