@@ -357,7 +357,8 @@ def test_in_whatever_pieces_an_answer_comes_the_same_letters_are_shown(
 ATOMS = (
     "word", "a b", "**bold**", "`code`", "[l](http://x.y)", "<b>h</b>", "\n", "\n\n", "\r\n", "- ",
     "  - ", "1. ", "2) ", "> ", ">> ", "# ", "```\n", "```py\n", "~~~\n", "---\n", "===\n",
-    "[^1]: note", "    ind", "\t", "漢字", "👩‍👧", "e\u0301", "שלום", "&amp;", "\\*", "  \n", "x" * 50, "- [ ] t",
+    "[^1]: note", "    ind", "\t", "漢字", "👩‍👧", "e\u0301",
+    "שלום", "&amp;", "\\*", "  \n", "x" * 50, "- [ ] t",
 )  # fmt: skip
 
 
