@@ -5,10 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
+def user_home(env: Mapping[str, str] = os.environ) -> Path:
+    """Return the home of the user whose environment this is: `$HOME`, or else the system's word."""
+    return Path(env["HOME"]) if env.get("HOME") else Path.home()
+
+
 def home(env: Mapping[str, str] = os.environ) -> Path:
     """Return the directory, absolute. It need not exist."""
-    named = env.get("APR_HOME")
-    return Path(named).expanduser().absolute() if named else (Path.home() / ".apr").absolute()
+    path = Path(env.get("APR_HOME") or "~/.apr")
+    if path.parts[:1] == ("~",):
+        path = user_home(env).joinpath(*path.parts[1:])
+    return path.expanduser().absolute()
 
 
 def private_directory(path: Path) -> Path:

@@ -19,6 +19,14 @@ def test_the_environment_may_name_another_home(tmp_path: Path) -> None:
     assert home({}) == home({"APR_HOME": ""}) == Path.home() / ".apr"
 
 
+def test_it_is_in_the_home_of_the_user_whose_environment_it_is(tmp_path: Path) -> None:
+    user = {"HOME": str(tmp_path)}
+    assert home(user) == tmp_path / ".apr"
+    assert home({**user, "APR_HOME": "~/elsewhere"}) == tmp_path / "elsewhere"
+    assert home({**user, "APR_HOME": "~"}) == tmp_path
+    assert home({**user, "APR_HOME": "/srv/apr"}) == Path("/srv/apr")
+
+
 def test_a_relative_home_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert home({"APR_HOME": "here"}) == tmp_path / "here"

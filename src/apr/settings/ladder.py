@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from apr.home import home
+from apr.home import home, user_home
 from apr.settings.files import Layer, Rung, SettingsError, Source, parse, read
 from apr.settings.merge import combine, joined, leaves, without
 from apr.settings.schema import WITHOUT_EFFECT, Path_, Schema, dotted, unknown
@@ -117,10 +117,10 @@ def files(
 
 def user_folders(env: Mapping[str, str]) -> tuple[Path, Path]:
     """Return the folders of the user's own files: Claude Code's, and apr's."""
-    user = Path(env["HOME"]) if env.get("HOME") else Path.home()
+    user = user_home(env)
     named = env.get("CLAUDE_CONFIG_DIR")
     claude = Path(named).expanduser().absolute() if named else user / ".claude"
-    return claude, home(env) if env.get("APR_HOME") else user / ".apr"
+    return claude, home(env)
 
 
 def settle(layers: Sequence[Layer]) -> Settings:
