@@ -103,6 +103,8 @@ def over(keymap: Keymap, text: str, name: str) -> Keymap:
         where = f"{name}:{_line(text, action)}: {action}"
         if action not in keymap.actions:
             raise KeysError(f"{where}: no such action; there are {', '.join(keymap.actions)}")
+        if action == "send" and not given.keys:
+            raise KeysError(f"{where}: it needs a key: without one nothing could be sent")
         for written in given.keys:
             try:
                 strokes(written)
@@ -140,6 +142,8 @@ def strokes(written: str) -> Strokes:
         raise KeysError(f"{written!r} is no key")
     if len(found[0]) == 1:
         raise KeysError(f"{written!r} begins with a character, which could then not be typed")
+    if found[0] == "c-i":
+        raise KeysError(f"{written!r} begins with the key that completes what is typed")
     return found
 
 

@@ -40,6 +40,8 @@ def shipped(tmp_path: Path) -> Keymap:
         ("Hyper-R", None),
         ("<any>", None),
         ("x", None),
+        ("Tab", None),
+        ("Alt+Tab", ("escape", "c-i")),
         ("", None),
     ],
 )
@@ -98,7 +100,9 @@ def test_keys_can_change_places(shipped: Keymap) -> None:
             "k:2: undo: its keys clash with those of history (Ctrl-R)",
         ),
         ('[undo]\nkeys = ["Ctrl-X"]\n', "k:1: undo: its keys clash with those of editor"),
-        ('[undo]\nkeys = ["Ctrl-I"]\n[clear]\nkeys = ["Tab"]\n', "clash"),
+        ('[undo]\nkeys = ["Ctrl-M"]\n', "k:1: undo: its keys clash with those of send (Enter)"),
+        ('[undo]\nkeys = ["Ctrl-I"]\n', "k:2: undo: 'Ctrl-I' begins with the key that completes"),
+        ("\n[send]\nkeys = []\n", "k:2: send: it needs a key"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(shipped: Keymap, text: str, said: str) -> None:
