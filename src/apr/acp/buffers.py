@@ -68,10 +68,11 @@ class Buffers:
         data = _as_stored(content, saved)
         if len(data) > WHOLE:
             raise ToolError(f"{name} has more than {WHOLE:,} bytes in the editor.")
-        if saved is None or data != saved.data:
+        unsaved = saved is None or data != saved.data
+        if unsaved:
             self._unsaved.add(path)
         status = saved.status if saved is not None else None
-        return Snapshot(data=data, stamp=stamp_of(data), status=status)
+        return Snapshot(data=data, stamp=stamp_of(data), status=status, unsaved=unsaved)
 
     async def replace(self, path: Path, name: str, data: bytes, before: Snapshot | None) -> None:
         """Have the editor write a file that it serves; see `Storage.replace`."""

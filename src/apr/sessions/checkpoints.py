@@ -92,9 +92,16 @@ class Checkpoints:
         folder = None if made is None else name_of(made)
         self._write(Changing(turn=self._turn(), path=name_of(path), before=state, made=folder))
 
-    def left(self, path: Path) -> None:
-        """Note what a file has become by the change that was announced last."""
-        self._write(Changed(path=name_of(path), after=look_at(path)[0]))
+    def left(self, path: Path, *, unsaved: bytes | None = None) -> None:
+        """Note what a file has become by the change that was announced last.
+
+        `unsaved` is what an editor had before it and had not saved.
+        """
+        after, before = look_at(path)[0], None
+        if unsaved is not None and after.kind == "file":
+            before = State("file", stamp_of(unsaved).hex(), after.mode)
+            self._store(before.digest, unsaved)
+        self._write(Changed(path=name_of(path), after=after, unsaved=before))
 
     def mark(self, name: str) -> None:
         """Remember what a program calls the prompt that comes next."""
@@ -126,9 +133,10 @@ class Checkpoints:
                     change = Change(turn=turn, before=before, after=None, made=None)
                     change.made = None if made is None else path_of(made)
                     changes.setdefault(path_of(name), []).append(change)
-                case Changed(path=name, after=after):
+                case Changed(path=name, after=after, unsaved=unsaved):
                     for change in changes.get(path_of(name), [])[-1:]:
                         change.after = after
+                        change.before = unsaved or change.before
                 case _:
                     pass
         return changes

@@ -41,11 +41,15 @@ class Changing(Struct, frozen=True, kw_only=True, tag_field="type", tag="changin
     """The outermost of the folders that are made for it."""
 
 
-class Changed(Struct, frozen=True, kw_only=True, tag_field="type", tag="changed"):
+class Changed(
+    Struct, frozen=True, kw_only=True, tag_field="type", tag="changed", omit_defaults=True
+):
     """What a file has become by the last change to it."""
 
     path: str
     after: State
+    unsaved: State | None = None
+    """What an editor had before the change, and had not saved: that it was, not what was saved."""
 
 
 class Marked(Struct, frozen=True, kw_only=True, tag_field="type", tag="marked"):

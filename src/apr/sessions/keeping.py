@@ -62,10 +62,12 @@ class Keeping:
             await self._storage.replace(path, name, data, before)
             return
         self.checkpoints.keep(path, made=self._missing.pop(path, None))
+        unsaved = None
         try:
             await self._storage.replace(path, name, data, before)
+            unsaved = before.data if before is not None and before.unsaved else None
         finally:
-            self.checkpoints.left(path)
+            self.checkpoints.left(path, unsaved=unsaved)
             self._written.add(path)
 
     def __call__(self, event: Event) -> None:

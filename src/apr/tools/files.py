@@ -35,6 +35,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     data: bytes | None
     stamp: bytes
     status: os.stat_result | None
+    unsaved: bool = False
+    """Whether an editor has this content, and the disk another or none."""
 
     @property
     def size(self) -> int:

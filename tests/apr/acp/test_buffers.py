@@ -16,6 +16,8 @@ from acp.connection import Connection
 from apr.acp import editor as other_side
 from apr.acp.buffers import Buffers
 from apr.acp.folders import Folders, path_of
+from apr.sessions.checkpoints import Checkpoints
+from apr.sessions.keeping import Keeping
 from apr.tools.base import Context
 from apr.tools.edit import Edit, EditInput
 from apr.tools.errors import ToolError
@@ -87,6 +89,31 @@ async def test_what_a_person_types_meanwhile_is_not_written_over(project: Path) 
         with pytest.raises(ToolError, match="has changed since it was read"):
             await Write().run(WriteInput("src/calc.py", ""), context)
     assert editor.written == []
+
+
+async def test_what_a_person_had_not_saved_comes_back_when_a_change_is_undone(
+    project: Path, tmp_path: Path
+) -> None:
+    calc, turn = project / "src/calc.py", 1
+    checkpoints = Checkpoints(tmp_path / "kept", lambda: turn, pytest.fail)
+    editor = Editor()
+    async with beside(editor, project) as context:
+        kept = Keeping(context.storage, lambda: checkpoints, project)
+        context = msgspec.structs.replace(context, storage=kept)
+        for turn in (1, 2):
+            editor.buffers[str(calc)] = f"# typed {turn}\n" + calc.read_text()
+            await read(context)
+            await edit(context, f"# typed {turn}", f"# edited {turn}")
+        editor.refuses = {"write"}
+        editor.buffers[str(calc)] = "# typed 3\n"
+        await read(context)
+        with pytest.raises(ToolError):
+            await edit(context, "# typed 3", "# edited 3")
+    (last,), (first,) = checkpoints.since(2), checkpoints.since(1)
+    assert not last.foreign
+    assert first.foreign, "the person has typed between the two"
+    assert checkpoints.restore([last]) == []
+    assert calc.read_text().startswith("# typed 2\n# edited 1\n")
 
 
 async def test_a_new_file_is_the_editors_to_make(project: Path) -> None:
