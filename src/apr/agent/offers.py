@@ -60,6 +60,8 @@ _UNSEEN = re.compile(
 _PIPE = re.compile(r"(?<!\|)\|(?!\|)")
 _ONE_SERVER = re.compile(r"(mcp__[^\W_]+(?:[_-][^\W_]+)*)__(?!_)(?:(?!__).)+")
 """A server's tool, where the name cannot be that of another server's too."""
+_LONGEST = 1000
+"""Characters of what is offered: ten lines or so."""
 _UNWRITABLE = "No rule is offered: it could not be written so that it means this."
 
 
@@ -123,7 +125,11 @@ def parts(question: Question, policy: Policy) -> list[Part]:
             touched = Access(kind="read" if kind == "reads" else "write", paths=(path,))
             allowed = decide(policy, tool, touched).behavior == "allow"
             shown.append(Part(text=f"{kind} {name}", allowed=allowed))
-    return shown if len(shown) > 1 or (shown and shown[0].text.strip() != access.command) else []
+    return (
+        shown
+        if len(shown) > 1 or (shown and shown[0].text.strip() != access.command.strip())
+        else []
+    )
 
 
 def _candidates(question: Question, policy: Policy) -> Offers:
@@ -225,6 +231,8 @@ def _checked(narrow: tuple[Rule, ...], wide: tuple[Rule, ...] = ()) -> Offers:
     """Return the rules that are the same when they are read again from a file."""
     if not all(map(_readable, narrow)):
         return Offers(why_not=_UNWRITABLE)
+    if sum(len(str(rule)) for rule in narrow) > _LONGEST:
+        return Offers(why_not="No rule is offered: it would be too long to be read at a glance.")
     return Offers(narrow=narrow, wide=wide if all(map(_readable, wide)) else ())
 
 

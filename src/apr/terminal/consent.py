@@ -41,7 +41,7 @@ _COMMAND = 30
 """Rows of a command, and lines of any other input."""
 _LAST = 10
 """Of these, those of a longer command's end: what is to be hidden is put there."""
-_LONG = 150
+_LONG = 100
 """Characters of rules that are shown where they are chosen; longer ones are shown above."""
 _PAUSE_S = 0.3
 """Time without a key after which nobody is in the middle of typing."""
@@ -221,7 +221,8 @@ class Consent:
         if found.why_not:
             yield [("dim", f"  {found.why_not}")]
         for keys, rules in (("s, a", found.narrow), ("w", found.wide)):
-            if len(_named(rules)) > _LONG:
+            seen = [rule.specifier for rule in rules] == [(question.access.command or "").strip()]
+            if len(_named(rules)) > _LONG and not seen:
                 yield [("", f"  {keys}: {isolated(_named(rules))}")]
 
     def _command(self, question: Question, command: str) -> Iterator[Line]:

@@ -91,6 +91,7 @@ def test_a_command_is_offered_as_it_is_and_by_the_words_that_say_what_it_does(
         ("./bui\u200dld", "could not be written"),
         ("./bui\u3164ld", "could not be written"),
         ("npm\ttest", "could not be written"),
+        pytest.param(f"./run {'x' * 1000}", "too long", id="long"),
     ],
 )
 def test_where_a_rule_would_not_be_safe_none_is_offered_and_it_says_why(

@@ -244,20 +244,23 @@ async def test_the_end_of_a_long_command_is_shown_and_all_of_it_on_demand(tmp_pa
     assert f"$ {hiding}" in desk.text
 
 
-async def test_a_long_rule_is_shown_in_full_above_and_leaves_room_for_the_answers(
+async def test_long_rules_are_shown_in_full_above_and_leave_room_for_the_answers(
     tmp_path: Path,
 ) -> None:
     desk = Desk(tmp_path)
-    text = f"./run {'word ' * 300}end"
-    task = asyncio.create_task(desk.consent.ask(command(text, desk.root)))
+    one, other = f"./run {'word ' * 60}one", f"./run {'word ' * 60}other"
+    task = asyncio.create_task(desk.consent.ask(command(f"{one} && {other}", desk.root)))
     while not desk.consent.waits:
         await asyncio.sleep(0)
-    assert f"  s, a: Bash({text})" in desk.text
-    shown = [said(line) for line in desk.screen.frame(60, 20)]
+    assert f"  s, a: Bash({one}), Bash({other})\n" in desk.text
+    shown = [said(line) for line in desk.screen.frame(40, 20)]
     assert shown[0].startswith("allow?")
-    assert "… (in full above)" in "".join(shown)
+    assert "(in full above)" in " ".join(shown)
     desk.consent.answer("n")
     await task
+    before = len(desk.text)
+    await desk.ask(command(one, desk.root), "n")
+    assert desk.text[before:].count(one) == 1  # the rule is what the command says
 
 
 async def test_where_a_command_runs_is_said(tmp_path: Path) -> None:
