@@ -183,7 +183,8 @@ class Backend:
                 yield event
             else:
                 return
-        prompt = msgspec.structs.replace(request, max_tokens=0)
+        nothing = {**request.options, "n_predict": 0}  # the engine's own name counts for more
+        prompt = msgspec.structs.replace(request, max_tokens=0, options=nothing)
         async with contextlib.aclosing(self._told(prompt)) as events:
             async for event in events:
                 if isinstance(event, PrefillProgress):

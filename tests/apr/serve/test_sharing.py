@@ -38,7 +38,14 @@ class Desk(Struct):
 
     def evaluated(self) -> int:
         """Return how many tokens of prompts the engine has evaluated."""
-        said = re.search(r"prompt_tokens_total (\d+)", self.native.handle_metrics())
+        return self._total("prompt_tokens_total")
+
+    def generated(self) -> int:
+        """Return how many tokens of answers the engine has generated."""
+        return self._total("tokens_predicted_total")
+
+    def _total(self, name: str) -> int:
+        said = re.search(rf"{name} (\d+)", self.native.handle_metrics())
         assert said is not None
         return int(said[1])
 
@@ -71,7 +78,13 @@ async def desk(tiny: Path, tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 def asked(text: str, system: str = SYSTEM) -> Request:
-    return Request(system=system, messages=(UserMessage(text),), max_tokens=3, temperature=0.0)
+    return Request(
+        system=system,
+        messages=(UserMessage(text),),
+        max_tokens=3,
+        temperature=0.0,
+        options={"n_predict": 3},
+    )
 
 
 async def heard(desk: Desk, request: Request) -> list[ModelEvent]:
@@ -92,6 +105,8 @@ async def test_one_evaluates_what_they_share_and_the_other_waits_for_it(desk: De
     assert two.usage.cache_read_tokens > 0.9 * two.usage.input_tokens
     assert desk.evaluated() < 1.1 * one.usage.input_tokens
     assert one.usage.cache_read_tokens < 0.1 * one.usage.input_tokens  # it was evaluated for it
+    answers = one.usage.output_tokens + two.usage.output_tokens
+    assert desk.generated() <= answers + 1  # the engine cannot evaluate without saying one
     assert (desk.slots.saves, desk.slots.restores) == (1, 1)
 
 
