@@ -10,6 +10,7 @@ from prompt_toolkit.utils import get_cwidth
 from apr.agent.prompt import look_around
 from apr.terminal.commands import Desk
 from apr.terminal.consent import CHOICES, Consent
+from apr.terminal.fitting import cut
 from apr.ui.terminal import line
 
 if TYPE_CHECKING:
@@ -112,16 +113,3 @@ def fitted(parts: Sequence[Part], width: int) -> str:
     while len(left) > 1 and get_cwidth(_BETWEEN.join(part.text for part in left)) > width:
         left.remove(min(left, key=lambda part: part.worth))
     return cut(_BETWEEN.join(part.text for part in left), width)
-
-
-def cut(text: str, width: int) -> str:
-    """Return as much of a text as fits into `width` columns; where it is cut it ends in `…`."""
-    if get_cwidth(text) <= width:
-        return text
-    kept, used = "", 1
-    for character in text:
-        used += get_cwidth(character)
-        if used > width:
-            break
-        kept += character
-    return f"{kept}…" if width > 0 else ""

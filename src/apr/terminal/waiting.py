@@ -8,6 +8,7 @@ from msgspec import Struct
 from prompt_toolkit.utils import get_cwidth
 
 from apr.agent.prompt import Asked
+from apr.terminal.fitting import cut
 from apr.ui.terminal import line
 
 _FEWEST = 12
@@ -106,20 +107,7 @@ def shown(typed: list[str], columns: int, key: str) -> str:
         words = f" · {line(' '.join(text.split()))}"
         if left < _FEWEST:
             break
-        begun = _begin(words, left)
+        begun = cut(words, left)
         head += begun
         left -= get_cwidth(begun)
-    return _begin(head + tail, columns)
-
-
-def _begin(text: str, columns: int) -> str:
-    """Return the beginning of a text that fits."""
-    if get_cwidth(text) <= columns:
-        return text
-    kept, width = "", 1
-    for character in text:
-        width += get_cwidth(character)
-        if width > columns:
-            break
-        kept += character
-    return f"{kept}…"
+    return cut(head + tail, columns)

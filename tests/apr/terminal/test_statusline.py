@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.utils import get_cwidth
 
-from apr.terminal.statusline import Part, StatusLine, cut, fitted
+from apr.terminal.fitting import cut
+from apr.terminal.statusline import Part, StatusLine, fitted
 from tests.apr.terminal.commands.conftest import Person, Sit
 from tests.apr.terminal.commands.conftest import sit as sit
 
