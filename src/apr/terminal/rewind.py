@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from apr.agent.prompt import Rewrite
 from apr.assembly import Assembled
+from apr.legible import legible
 from apr.sessions.checkpoints import Change, Checkpoints, Step, put_back
 from apr.sessions.stored import Prompted, Stored, load
 from apr.terminal.picker import Choice, pick
@@ -188,7 +189,7 @@ async def _chosen(steps: Sequence[Step], root: Path, *, colour: bool) -> list[St
 
 
 def _difference(step: Step, root: Path) -> str:
-    name = show(step.path, root)
+    name = _name(step.path, root)
     if step.now.kind == "nothing":
         return f"{name}: is not there any more"
     if step.then.kind == "nothing":
@@ -206,7 +207,7 @@ def _restored(
     if back:
         say(f"As before: {_named([step.path for step in back], root)}")
     for step, why in failed:
-        say(f"{show(step.path, root)} stays as it is: {why}")
+        say(f"{_name(step.path, root)} stays as it is: {why}")
     return back
 
 
@@ -242,9 +243,13 @@ def _first_line(text: str) -> str:
 
 
 def _named(paths: Sequence[Path], root: Path) -> str:
-    names = ", ".join(show(path, root) for path in paths[:_NAMED])
+    names = ", ".join(_name(path, root) for path in paths[:_NAMED])
     more = len(paths) - _NAMED
     return f"{names} and {more} more" if more > 0 else names
+
+
+def _name(path: Path, root: Path) -> str:
+    return legible(show(path, root))
 
 
 def _commands(count: int) -> str:

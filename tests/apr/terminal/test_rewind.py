@@ -1,6 +1,7 @@
 """Back to an earlier prompt: somebody at a real terminal, real files, a scripted model."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -100,6 +101,23 @@ def test_the_conversation_alone_goes_back_and_the_model_has_to_look_again(
     terminal.until("As you wish\\.")
     assert "What was changed since stays so: src/calc.py" in messages(terminal)
     assert "has changed since it was read" in messages(terminal)
+
+
+def test_files_may_be_called_what_no_text_can_be(begin: Begin, project: Path) -> None:
+    """Bytes that are no characters: a model gets at such a name by a link."""
+    odd = project / os.fsdecode(b"n\xffme")
+    odd.mkdir()
+    (project / "link").symlink_to(odd)
+    new = calls(("Write", {"file_path": "link/new.md", "content": "New.\n"}))
+    terminal = begin(new, says("I wrote it."), says("As you wish."), options=ACCEPT)
+    terminal.enter("write it")
+    said(terminal, "I wrote it\\.")
+    go_back(terminal)
+    choose(terminal, "What is to be as it was\\?", down=1)
+    terminal.until("as it was before that prompt\\.\n> write it")
+    terminal.enter("")
+    terminal.until("As you wish\\.")
+    assert "What was changed since stays so: n\ufffdme/new.md" in terminal.asked()
 
 
 def test_the_files_alone_go_back_and_the_model_is_told(begin: Begin, project: Path) -> None:
