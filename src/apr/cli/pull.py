@@ -21,7 +21,8 @@ examples:
 
 What comes from the hub lies in the Hugging Face cache, where other programs find it too; what comes
 from a URL lies in ~/.apr/models. A download that was ended goes on with the same command.
-HF_TOKEN, HF_ENDPOINT, HF_HUB_CACHE and HF_HUB_OFFLINE mean what they mean to huggingface_hub."""
+HF_TOKEN, HF_ENDPOINT, HF_HUB_CACHE and HF_HUB_OFFLINE mean what they mean to huggingface_hub.
+exit codes: 0 done, 1 it could not be fetched, 2 wrong usage or input, 3 no such model."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from apr.engine import state as engines
-from apr.engine.state import EngineError, EngineState
+from apr.engine.state import EngineError, EngineState, Unloadable
 from apr.home import home, open_private
 from apr.ui.amounts import size
 
@@ -78,7 +78,7 @@ async def attach(
         on_progress: told, for people, what is being waited for.
 
     Raises:
-        EngineError: it could not be started.
+        EngineError: it could not be started; `Unloadable` where that is the model's fault.
     """
     folder = engines.directory()
     try:
@@ -178,7 +178,9 @@ async def _start(
             process.wait()
             raise
         if engine is None:
-            raise EngineError(_failure(model, process.wait(), _tail(log), log_path))
+            code = process.wait()
+            kind = Unloadable if code == Unloadable.exit_code else EngineError
+            raise kind(_failure(model, code, _tail(log), log_path))
     finally:
         os.close(log)
     # Nobody waits for the engine's end; a thread does, lest it become a zombie.

@@ -27,6 +27,12 @@ class EngineError(AprError):
     exit_code = 1
 
 
+class Unloadable(EngineError):
+    """The engine has refused what it was to load: the fault is the model's, or the options'."""
+
+    exit_code = 2
+
+
 class EngineState(Struct, frozen=True, kw_only=True):
     """What an engine tells those who may attach to it."""
 

@@ -36,6 +36,12 @@ class BadName(AprError):
     """Nothing can be fetched by that name. The message says which names there are."""
 
 
+class NoSuchName(BadName):
+    """It could be a short name, and no model has it."""
+
+    exit_code = 3
+
+
 class OnHub(Struct, frozen=True, kw_only=True):
     """A model in a repository of the Hugging Face hub."""
 
@@ -91,7 +97,8 @@ def parse(name: str) -> Source:
     word, colon, quantisation = name.partition(":")
     alias = aliases().get(word.lower())
     if alias is None or (colon and not quantisation):
-        raise BadName(
+        kind = NoSuchName if alias is None else BadName
+        raise kind(
             f"No model has the short name {name!r}. There are {', '.join(aliases())}.\n"
             "Any other model on the hub goes by OWNER/REPO, as in "
             "unsloth/Qwen3-Coder-30B-A3B-Instruct-GGUF:Q8_0."

@@ -12,7 +12,7 @@ import msgspec
 from apr.agent.events import Notice
 from apr.engine import process
 from apr.engine.client import Endpoint, attach
-from apr.engine.state import EngineError, directory, identity
+from apr.engine.state import EngineError, Unloadable, directory, identity
 from apr.providers.base import ModelEvent, ProviderError, Request
 from apr.providers.openai_chat import OpenAIChat
 from apr.providers.toolcalls import family_of
@@ -132,6 +132,8 @@ class LocalModel:
             endpoint = await attach(
                 self.path, ctx=self._context, keep_alive=self._keep_alive, on_progress=tell
             )
+        except Unloadable as error:
+            raise ProviderError(str(error), said=str(error)) from error
         except EngineError as error:
             raise ProviderError(str(error)) from error
         if self._chat is None or endpoint != self._endpoint:

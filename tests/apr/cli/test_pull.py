@@ -101,7 +101,7 @@ def test_a_program_gets_json_and_nothing_else(
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["nope"], 2, "short name"),
+        (["nope"], 3, "short name"),
         (["a/absent"], 3, "There is no a/absent"),
         (["qwen3-coder:Q2_K"], 3, "has no Q2_K. It has\n  Q4_K_M"),
         (["./absent.gguf"], 3, "There is no file"),

@@ -135,6 +135,13 @@ def test_there_is_no_such_model(home: Path, tmp_path: Path) -> None:
     assert apr("run", "./none.gguf", "hello", home=home, cwd=tmp_path).returncode == 3
 
 
+def test_a_file_that_is_no_model_is_wrong_input(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF is not all of it")
+    run = apr("run", "./broken.gguf", "hello", home=home, cwd=tmp_path)
+    assert run.returncode == 2
+    assert "broken.gguf: cannot be read" in run.stderr
+
+
 class Terminal:
     """`apr run` on a terminal of its own."""
 

@@ -86,7 +86,6 @@ def test_a_file_that_is_there_is_meant_rather_than_one_on_the_hub(
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("nope", "There are qwen3-coder, "),
         ("qwen3-coder:", "short name"),
         ("ftp://a/b", "not ftp://"),
         ("hf://a", "OWNER/REPO"),
@@ -108,6 +107,12 @@ def test_what_is_no_name_is_refused_with_what_would_be(name: str, says: str) -> 
         parse(name)
     assert says in str(error.value)
     assert error.value.exit_code == 2
+
+
+def test_a_short_name_that_no_model_has_is_a_model_that_there_is_not() -> None:
+    with pytest.raises(BadName, match="There are qwen3-coder, ") as error:
+        parse("nope")
+    assert error.value.exit_code == 3
 
 
 @given(st.text(max_size=60) | st.from_regex(r"(hf://)?[a./@:%-]{1,20}(\.gguf)?", fullmatch=True))
