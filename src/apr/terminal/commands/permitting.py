@@ -11,6 +11,7 @@ import msgspec
 from apr.agent.permissions import BadRule, Policy, Rule, parse_rules
 from apr.assembly import Options, directory
 from apr.errors import AprError
+from apr.legible import legible
 from apr.settings import Settings, files, rules
 from apr.settings.files import read
 from apr.terminal.commands.configuring import Rung, destination, file_of, put
@@ -55,7 +56,8 @@ async def add_dir(desk: Desk, given: str) -> AsyncIterator[str]:
         return
     added = (*desk.policy.directories, path)
     desk.assembled.enforce(msgspec.structs.replace(desk.policy, directories=added))
-    desk.assembled.agent.inbox.append(f"The user has added the directory {path} to the project.")
+    named = legible(str(path))
+    desk.assembled.agent.inbox.append(f"The user has added the directory {named} to the project.")
     told = f"{path} is part of the project, for this session. To keep it: permissions."
     yield wrapped(line(f"{told}additionalDirectories in the settings."), desk.width())
 

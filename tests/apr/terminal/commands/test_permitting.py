@@ -1,6 +1,7 @@
 """Rules and directories that change while a session runs, and count at once."""
 
 import json
+import os
 from pathlib import Path
 
 from apr.providers.base import UserMessage
@@ -123,6 +124,17 @@ async def test_a_directory_is_the_projects_own_at_once(sit: Sit, tmp_path: Path)
     asked = [m.text for m in person.model.asked[-1].messages if isinstance(m, UserMessage)]
     assert any(f"added the directory {other.resolve()}" in text for text in asked)
     assert "already" in await person.type("/add-dir ../other")
+
+
+async def test_a_directory_may_be_called_what_no_text_can_be(sit: Sit, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"n\xffme")
+    odd.mkdir()
+    (tmp_path / "link").symlink_to(odd)
+    person = sit({"go on": ["Yes."]})
+    await person.type("/add-dir ../link")
+    await person.prompt("go on")
+    asked = [m.text for m in person.model.asked[-1].messages if isinstance(m, UserMessage)]
+    assert any("n\ufffdme" in text for text in asked)
 
 
 @needs_sandbox
