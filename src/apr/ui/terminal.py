@@ -1,10 +1,14 @@
 """Untrusted text on a terminal: what a model, a file or a command says must not drive it."""
 
 import os
+import re
 from functools import cache
 from typing import TextIO
 
 from apr.legible import legible
+
+_IDLE = "(?<=[\x00-\x7f])[\u200c\u200d\ufe00-\ufe0f]+(?!\u20e3)"
+"""Joiners and variants of letters that have none: unseen, too. A digit becomes a key's by one."""
 
 
 @cache
@@ -23,9 +27,16 @@ def _visible() -> dict[int, str]:
         code: f"\\u{code:04x}"
         for code in (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
     }
-    # Letters that nobody sees: tags spell ASCII a second time.
-    unseen = {code: f"\\U{code:08x}" for code in range(0xE0000, 0xE0080)}
-    return controls | turning | unseen | _halves()
+    # Letters that nobody sees, so that two names look alike; tags spell ASCII a second time.
+    unseen = {
+        code: f"\\u{code:04x}"
+        for code in (
+            *(0x00AD, 0x115F, 0x1160, 0x180E, 0x200B, *range(0x2060, 0x2065)),
+            *(*range(0x206A, 0x2070), 0x3164, 0xFEFF, 0xFFA0, *range(0xFFF9, 0xFFFC)),
+        )
+    }
+    tags = {code: f"\\U{code:08x}" for code in range(0xE0000, 0xE0080)}
+    return controls | turning | unseen | tags | _halves()
 
 
 @cache
@@ -41,8 +52,13 @@ def _no_bytes() -> dict[int, str]:
 
 
 def plain(text: str) -> str:
-    r"""Return the text with all that could drive a terminal made visible (`\x1b`)."""
-    return text.translate(_visible())
+    r"""Return the text with all that could drive a terminal, or is unseen, be seen (`\x1b`)."""
+    shown = text.translate(_visible())
+    return shown if shown.isascii() else re.sub(_IDLE, _told, shown)
+
+
+def _told(marks: re.Match[str]) -> str:
+    return "".join(f"\\u{ord(mark):04x}" for mark in marks[0])
 
 
 def line(text: str) -> str:

@@ -33,7 +33,7 @@ HEBREW = "שלום.py"
 OWN = re.compile(r"\x1b\[[0-9;]*m")
 """What is our own: styles."""
 FORBIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066\u2067\ud800-\udfff"
+    "[\u200b\u2060\ufeff\u00ad\u3164\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066\u2067\ud800-\udfff"
     "\U000e0000-\U000e007f]"
 )
 ATTACKS = (
@@ -52,6 +52,7 @@ ATTACKS = (
     "\ud83d",
     "\U000e0061\U000e0062",
     "\u2028new line",
+    "bui\u200dld \u200b\u2060\ufeff\u00ad\u3164",
 )
 HOSTILE = st.lists(
     st.sampled_from(ATTACKS) | st.text(max_size=12) | st.sampled_from(["**", "`", "\n", "| ", "> "])
@@ -153,7 +154,13 @@ def test_plain_text_is_plain_and_stays_so(text: str) -> None:
     assert plain(shown) == shown
 
 
-@pytest.mark.parametrize("attack", ATTACKS[:9])
+@pytest.mark.parametrize("text", ["👩‍👧", "❤️", "1️⃣", "می‌خواهم", "क्‍ष"])
+def test_what_joins_letters_stays_where_it_does(text: str) -> None:
+    assert plain(text) == text
+    assert plain("npm\u200d\ufe0f") == r"npm\u200d\ufe0f"
+
+
+@pytest.mark.parametrize("attack", [*ATTACKS[:9], *ATTACKS[-1:]])
 def test_what_was_there_can_be_seen(attack: str) -> None:
     assert plain(attack) != attack
     assert re.search(r"\\x[0-9a-f]{2}|\\u20", plain(attack))
