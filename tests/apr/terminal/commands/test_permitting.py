@@ -130,7 +130,8 @@ async def test_a_directory_may_be_called_what_no_text_can_be(sit: Sit, tmp_path:
     odd = tmp_path / os.fsdecode(b"n\xffme")
     odd.mkdir()
     (tmp_path / "link").symlink_to(odd)
-    person = sit({"go on": ["Yes."]})
+    person = sit({"hello": ["Hello.", "Yes."]})
+    await person.prompt("hello")
     await person.type("/add-dir ../link")
     await person.prompt("go on")
     asked = [m.text for m in person.model.asked[-1].messages if isinstance(m, UserMessage)]
