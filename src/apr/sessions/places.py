@@ -41,14 +41,18 @@ def path_of(root: Path, session_id: str) -> Path:
 def in_folder(place: Path) -> list[Path]:
     """Return the files of the sessions of a folder, in no order; none where there is no folder.
 
-    To open anything else that has such a name, as a pipe, could wait for ever.
+    What else has such a name is none: opening a pipe could wait for ever, and a link would not be
+    written through.
     """
     try:
-        paths = list(place.iterdir())
+        with os.scandir(place) as entries:
+            return [
+                Path(entry.path)
+                for entry in entries
+                if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False)
+            ]
     except OSError:
         return []
-    # Path.is_file() would fail of a link that leads nowhere we may look.
-    return [path for path in paths if path.suffix == SUFFIX and os.path.isfile(path)]  # noqa: PTH113
 
 
 def is_free(session: Path) -> bool:

@@ -170,8 +170,10 @@ def _mark(status: os.stat_result) -> tuple[int, int]:
 
 
 def _known(place: Path) -> dict[str, _Read]:
+    kept = place / _KEPT
     try:
-        return msgspec.json.decode((place / _KEPT).read_bytes(), type=dict[str, _Read])
+        data = kept.read_bytes() if kept.is_file() else b"{}"
+        return msgspec.json.decode(data, type=dict[str, _Read])
     except (OSError, msgspec.MsgspecError):
         return {}
 

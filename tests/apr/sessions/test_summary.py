@@ -89,6 +89,12 @@ def test_what_was_kept_may_be_damaged_or_away(project: Path, damage: bytes) -> N
     assert titles(project) == ["first"]
 
 
+def test_a_pipe_in_the_place_of_what_was_kept_is_not_waited_for(project: Path) -> None:
+    keep(project, "a", "first", at=1)
+    os.mkfifo(folder(project) / "summaries.json")
+    assert titles(project) == ["first"]
+
+
 def test_what_was_kept_is_for_its_owner_alone(project: Path) -> None:
     keep(project, "a", "first")
     assert titles(project) == ["first"]
