@@ -158,7 +158,7 @@ class Client:
             try:
                 return await self._exchange(connection, message, again=True)
             except _Stale:
-                continue  # closed by the server between two requests: it has not seen this one
+                continue  # closed or spoiled between two requests: the server has not seen this one
         try:
             return await self._exchange(await self._connect(), message)
         except _Stale as stale:
