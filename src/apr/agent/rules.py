@@ -11,6 +11,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from apr.patterns import Pattern
+
 # A rule for one tool speaks of its like, too.
 _SPEAKS_FOR = {
     "Edit": frozenset({"Edit", "Write", "NotebookEdit"}),
@@ -20,8 +22,8 @@ _SPEAKS_FOR = {
     "TaskOutput": frozenset({"BashOutput"}),
     "TaskStop": frozenset({"KillShell"}),
 }
-_SERVER = re.compile(r"mcp__(?:(?!__).)+")
-_OF_ONE_SERVER = re.compile(r"mcp__(?:(?!__)[^*?[])+(?:__.*)?")
+_SERVER = Pattern(r"mcp__(?:(?!__).)+")
+_OF_ONE_SERVER = Pattern(r"mcp__(?:(?!__)[^*?[])+(?:__.*)?")
 
 
 class BadRule(ValueError):
