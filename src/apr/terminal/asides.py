@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from apr.agent.loop import Agent
 from apr.errors import AprError
+from apr.terminal.cells import overwritten
 from apr.terminal.commands.obeying import interruptible
 from apr.terminal.screen import Screen
 
@@ -28,7 +29,7 @@ class Lines:
         over, end, begun = (self._begun + text).rpartition("\n")
         self._begun = begun
         if end:
-            self._show("\n".join(map(_as_seen, over.split("\n"))))
+            self._show("\n".join(map(overwritten, over.split("\n"))))
         elif len(begun) > _LONGEST_LINE:
             self.close()
 
@@ -36,12 +37,7 @@ class Lines:
         """Show what there is of a line that was not ended."""
         begun, self._begun = self._begun, ""
         if begun:
-            self._show(_as_seen(begun))
-
-
-def _as_seen(line: str) -> str:
-    """Return what a terminal leaves of a line that was written over: progress, and where it led."""
-    return line.rstrip("\r").rpartition("\r")[2]
+            self._show(overwritten(begun))
 
 
 async def run_shell(command: str, agent: Agent, screen: Screen) -> None:

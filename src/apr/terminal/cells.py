@@ -78,6 +78,11 @@ def untabbed(text: str) -> str:
     return shown
 
 
+def overwritten(line: str) -> str:
+    """Return what a terminal leaves of a line that was written over: progress, and where it led."""
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
 def isolated(text: str) -> str:
     """Return a text that turns nothing round but itself.
 

@@ -226,10 +226,11 @@ class Consent:
                 yield [("", f"  {keys}: {isolated(_named(rules))}")]
 
     def _command(self, question: Question, command: str) -> Iterator[Line]:
-        columns, access = self._screen.columns, question.access
-        if access.cwd is not None and access.cwd != self._gate.policy.root:
-            where = show(access.cwd, self._gate.policy.root)
-            yield [("", f"  in {isolated(one_line(where))}")]
+        columns, cwd, root = self._screen.columns, question.access.cwd, self._gate.policy.root
+        if cwd is not None and cwd != root:
+            yield [("", f"  in {isolated(one_line(show(cwd, root)))}")]
+        if question.call.input.get("run_in_background"):
+            yield [("", "  in the background")]
         lines = plain(command.strip()).split("\n")
         rows = [row for text in lines for row in _command_rows(text, columns)]
         if len(rows) <= _COMMAND:  # the terminal breaks long lines, so that they can be copied
@@ -249,7 +250,7 @@ class Consent:
 
     def _difference(self, question: Question, made: Change) -> Iterator[Line]:
         come, go = counts(made)
-        self._screen.work.has_shown(question.call.id)
+        self._screen.work.has_shown(question.call.id, made)
         new = "new file · " if made.before is None else ""
         yield [("dim", f"  {new}+{come:,} -{go:,}")]
         lines, left_out = drawn(made, self._screen.columns - 2, _DIFFERENCE)

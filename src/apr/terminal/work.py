@@ -1,6 +1,5 @@
 """The tool uses that are going on, the session's own and those of its subagents."""
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import msgspec
 from msgspec import Struct, field
 
 from apr.terminal.calls import headline
-from apr.terminal.cells import cut, isolated, untabbed
+from apr.terminal.cells import cut, isolated, overwritten, untabbed
 from apr.terminal.differences import Change, change
 from apr.terminal.ink import Line
 from apr.tools.registry import ALIASES
@@ -70,7 +69,7 @@ class Work:
         self._clock = clock
         self._going: dict[str, Going] = {}
         self._crews: dict[str, Crew] = {}
-        self._shown: deque[str] = deque(maxlen=100)
+        self._shown: dict[str, Change] = {}
 
     def asked(self, turn: AssistantTurn) -> None:
         """Take an answer: the calls in it will have results."""
@@ -95,7 +94,7 @@ class Work:
             self._crews[call.id] = Crew(task=one_line(task), since=self._clock())
         else:
             going.change = change(call, self._root)
-            going.shown = call.id in self._shown
+            going.shown = _same(self._shown.pop(call.id, None), going.change)
         return going
 
     def said(self, call_id: str, text: str) -> None:
@@ -118,6 +117,7 @@ class Work:
 
     def cleared(self) -> None:
         """Forget the calls of a prompt that is over. What runs in the background goes on."""
+        self._shown.clear()
         self._going = {key: going for key, going in self._going.items() if going.parent}
         self._crews = {key: crew for key, crew in self._crews.items() if not crew.done}
 
@@ -133,9 +133,9 @@ class Work:
         crew = self._crew(going.parent) if going is not None else None
         return f"a subagent ({crew.task})" if crew is not None else "a subagent"
 
-    def has_shown(self, call_id: str) -> None:
-        """Remember that what a call changes has been shown already."""
-        self._shown.append(call_id)
+    def has_shown(self, call_id: str, made: Change) -> None:
+        """Remember that this has been shown of a call; if it changes something else, that is."""
+        self._shown[call_id] = made
 
     def lines(self, columns: int) -> Iterator[Line]:
         """Yield what is going on, a line for each call, and more for one that says something."""
@@ -156,9 +156,9 @@ class Work:
         if crew is not None and crew.calls:
             yield [("dim", "  ⎿"), *_so(crew)]
         if alone and going.output:
-            tail = plain(going.output.replace("\r\n", "\n").rstrip("\n")).split("\n")[-_TAIL:]
-            for text in tail:
-                yield [("dim", f"  {cut(isolated(untabbed(text)), columns - 2)}")]
+            for text in going.output.rstrip("\r\n").split("\n")[-_TAIL:]:
+                shown = untabbed(plain(overwritten(text)))
+                yield [("dim", f"  {isolated(cut(shown, columns - 2))}")]
 
     def _crew(self, parent: str | None) -> Crew | None:
         return self._crews.get(parent) if parent is not None else None
@@ -167,6 +167,13 @@ class Work:
 def _named(call: ToolUseBlock) -> ToolUseBlock:
     """Return a call under the one name of its tool."""
     return msgspec.structs.replace(call, name=ALIASES.get(call.name, call.name))
+
+
+def _same(shown: Change | None, made: Change | None) -> bool:
+    """Whether two changes are one, whatever the file is called in each."""
+    if shown is None or made is None:
+        return False
+    return (shown.before, shown.after) == (made.before, made.after)
 
 
 def _so(crew: Crew) -> Line:

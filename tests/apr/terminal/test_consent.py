@@ -269,6 +269,10 @@ async def test_where_a_command_runs_is_said(tmp_path: Path) -> None:
     assert "  in sub\n  $ ./run\n" in desk.text
     await desk.ask(command("./go", desk.root), "n")
     assert "  in " not in desk.text.partition("./go")[2]
+    question = command("./serve", desk.root)
+    question.call.input["run_in_background"] = True
+    await desk.ask(question, "n")
+    assert "  in the background\n  $ ./serve\n" in desk.text
 
 
 async def test_no_question_opens_under_the_fingers_of_who_types(

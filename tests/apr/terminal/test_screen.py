@@ -255,9 +255,23 @@ def test_an_edit_is_shown_beside_its_call_as_it_was_before_it_was_made(tmp_path:
 def test_an_edit_that_was_seen_with_a_question_is_not_shown_again(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("one\n")
     seen = Seen(root=tmp_path)
-    seen.screen.work.has_shown("t1")
-    seen.take(*ran(use("Write", file_path="a.py", content="1\n"), result("Replaced a.py.")))
+    write = use("Write", file_path="a.py", content="1\n")
+    asked = change(write, tmp_path)
+    assert asked is not None
+    seen.screen.work.has_shown("t1", asked)
+    seen.take(*ran(write, result("Replaced a.py.")))
     assert seen.text == "● Write a.py · +1 -1\n"
+    seen.screen.work.has_shown("t1", asked)
+    (tmp_path / "a.py").write_text("another\n")
+    seen.take(*ran(write, result("Replaced a.py.")))
+    assert seen.text.endswith("  1 -another\n  1 +1\n")
+
+
+def test_progress_that_is_written_over_is_shown_as_far_as_it_has_come() -> None:
+    seen = Seen()
+    call = use("Bash", command="make")
+    seen.take(turn(call), ToolStarted(call), ToolProgress("t1", "one\r\n10 %\r20 %\r"))
+    assert seen.moving()[1:] == ["  one", "  20 %"]
 
 
 def test_todos_are_a_list() -> None:
@@ -342,16 +356,21 @@ def test_in_whatever_pieces_an_answer_comes_the_same_letters_are_shown(
 ) -> None:
     whole = Markdown()
     whole.feed(text)
-    pieces, at, shown = Markdown(), 0, []
+    at_once = map(said, whole.close(columns))
+    assert _letters(_in_pieces(text, sizes, columns, 5)) == _letters(at_once)
+
+
+def _in_pieces(text: str, sizes: list[int], columns: int, height: int) -> list[str]:
+    """Return the lines that stay of an answer that comes in pieces, each followed by a frame."""
+    flow, at, final = Markdown(), 0, []
     while at < len(text):
         size = sizes[at % len(sizes)]
-        pieces.feed(text[at : at + size])
-        final, moving = pieces.frame(columns, 5)
-        assert len(moving) <= 5
-        shown += final
+        flow.feed(text[at : at + size])
+        more, moving = flow.frame(columns, height)
+        assert len(moving) <= height
+        final += more
         at += size
-    shown += pieces.close(columns)
-    assert _letters(map(said, shown)) == _letters(map(said, whole.close(columns)))
+    return [said(line).rstrip() for line in (*final, *flow.close(columns))]
 
 
 ATOMS = (
@@ -373,19 +392,10 @@ ATOMS = (
 def test_in_whatever_pieces_an_answer_comes_the_same_lines_stay(
     atoms: list[str], sizes: list[int], columns: int, height: int
 ) -> None:
-    text = "".join(atoms)
-    whole = Markdown()
+    text, whole = "".join(atoms), Markdown()
     whole.feed(text)
-    pieces, at, shown = Markdown(), 0, []
-    while at < len(text):
-        size = sizes[at % len(sizes)]
-        pieces.feed(text[at : at + size])
-        shown += pieces.frame(columns, height)[0]
-        at += size
-    shown += pieces.close(columns)
-    assert [said(line).rstrip() for line in shown] == [
-        said(line).rstrip() for line in whole.close(columns)
-    ]
+    at_once = [said(line).rstrip() for line in whole.close(columns)]
+    assert _in_pieces(text, sizes, columns, height) == at_once
 
 
 @given(st.text(alphabet="ab 漢字é👩‍👧\u0301\n", max_size=80), st.integers(2, 20))
