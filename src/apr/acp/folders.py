@@ -34,8 +34,11 @@ class Folders:
 
 
 def path_of(uri: str) -> str | None:
-    """Return the path that a `file:` URI names; None for any other URI."""
-    parts = urlsplit(uri)
+    """Return the path that a `file:` URI names; None for any other URI, or what is none."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return None
     if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
         return None
     return unquote(parts.path)

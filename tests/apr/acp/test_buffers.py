@@ -277,6 +277,7 @@ async def test_the_agent_works_on_what_is_open_in_the_editor(home: Path, project
         ("file://localhost/c", "/c"),
         ("file://elsewhere/c", None),
         ("https://example.com/c", None),
+        ("file://[half/c", None),
     ],
 )
 def test_a_uri_names_a_file_or_not(uri: str, path: str | None) -> None:
