@@ -307,6 +307,7 @@ class _Connection:
 
     async def quiet(self) -> bool:
         """Whether nothing has come since the last answer: it would pass for the next one."""
+        await asyncio.sleep(0)  # a cancellation that waits already would be taken for the timeout
         with contextlib.suppress(OSError):
             async with asyncio.timeout(0):
                 await self._reader.read(1)
