@@ -79,7 +79,7 @@ def test_wrong_usage_is_explained(
 
 
 def test_a_missing_directory_is_named(
-    trees: tuple[str, str], capsys: pytest.CaptureFixture[str]
+    trees: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["files", trees[0], "/nonexistent"]) == 2
-    assert capsys.readouterr().err == "ccpa: /nonexistent: No such file or directory\n"
+    assert main(["files", trees[0], str(tmp_path / "absent")]) == 2
+    assert capsys.readouterr().err == f"ccpa: {tmp_path}/absent: No such file or directory\n"
