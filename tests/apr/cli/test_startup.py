@@ -1,6 +1,7 @@
 """What a run pays before its first request: modules, and bytes the model must read."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,7 @@ def imported(home: Path, project: Path, tmp_path: Path) -> set[str]:
     with serving(ScriptedModel([says("Hello.")])) as url:
         words = ["code", "--base-url", url, "--emit-trace", str(tmp_path / "run.jsonl"), "hi"]
         done = subprocess.run(
-            [sys.executable, "-X", "importtime", APR, *words],
+            [sys.executable, "-v", APR, *words],  # `-X importtime` misses `import_module`
             cwd=project,
             env=environment(home),
             stdin=subprocess.DEVNULL,
@@ -48,8 +49,7 @@ def imported(home: Path, project: Path, tmp_path: Path) -> set[str]:
             text=True,
             check=True,
         )
-    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
-    return {line.rpartition("|")[2].strip() for line in lines[1:]}
+    return set(re.findall(r"(?m)^import '?([\w.]+)'? #", done.stderr))
 
 
 def test_a_run_imports_its_own_code_and_two_packages(imported: set[str]) -> None:
@@ -65,6 +65,27 @@ def test_a_run_imports_nothing_slow(imported: set[str]) -> None:
 def test_an_unused_wire_sink_or_command_is_not_imported(imported: set[str]) -> None:
     unused = {"apr.cli.engine", "apr.engine.client", "apr.providers.local", "apr.ui.result"}
     assert "apr.agent.loop" in imported
+    assert imported & unused == set()
+
+
+def test_what_nothing_has_called_for_is_not_imported(imported: set[str]) -> None:
+    unused = {
+        "apr.sessions.checkpoints",
+        "apr.sessions.journal",
+        "apr.subagents.models",
+        "apr.tools.ask_user_question",
+        "apr.tools.exit_plan_mode",
+        "apr.tools.monitor",
+        "apr.tools.notebook_edit",
+        "apr.tools.task_create",
+        "apr.tools.task_get",
+        "apr.tools.task_list",
+        "apr.tools.task_replay",
+        "apr.tools.task_update",
+        "apr.tools.web_fetch",
+        "apr.tools.web_search",
+    }
+    assert "apr.tools.todo_write" in imported
     assert imported & unused == set()
 
 
