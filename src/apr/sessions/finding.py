@@ -11,8 +11,8 @@ import msgspec
 from apr.home import home
 from apr.legible import legible
 from apr.sessions.lines import Opened, decode
-from apr.sessions.places import SessionError, folder, in_folder
-from apr.sessions.stored import NothingStored, Stored, load
+from apr.sessions.places import NothingStored, SessionError, folder, in_folder
+from apr.sessions.stored import Stored, load
 from apr.sessions.summary import Summary as Summary
 from apr.sessions.summary import summaries as summaries
 from apr.ui.terminal import line

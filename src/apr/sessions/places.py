@@ -19,6 +19,13 @@ class SessionError(AprError):
     """A stored session cannot be had. The message says which, why, and what to do."""
 
 
+class NothingStored(SessionError):
+    """The process of a session ended before its first line was written."""
+
+    def __init__(self, session: Path) -> None:
+        super().__init__(f"the session {session} is empty: apr sessions rm {session.stem}")
+
+
 def folder(root: Path) -> Path:
     """Return the folder of a project's sessions. It need not exist."""
     name = re.sub(r"[^A-Za-z0-9]", "-", str(root))

@@ -11,7 +11,7 @@ from msgspec import Struct
 from apr.providers.base import AssistantMessage, Message, ToolAnswer, ToolMessage, UserMessage
 from apr.sessions import lines
 from apr.sessions.lines import Line, Named, Opened, Recorded, Rewrote, Said, Seen
-from apr.sessions.places import SessionError
+from apr.sessions.places import NothingStored, SessionError
 from apr.tools.tasks import CHANGING
 from ccpa.trace import AssistantTurn, Record, ToolResult, ToolUseBlock, UserPrompt
 
@@ -29,10 +29,6 @@ class Prompted(Struct, frozen=True, kw_only=True):
     """When it was given: seconds since 1970; None where that was not written."""
     record: int
     """Which of the session's records it is."""
-
-
-class NothingStored(SessionError):
-    """A session whose process ended before its first line was written."""
 
 
 class Stored(Struct, kw_only=True):
@@ -125,7 +121,7 @@ def load(path: Path, *, before: int | None = None) -> Stored:
         else:
             replay.take(line)
     if replay is None:
-        raise NothingStored(f"the session {path} is empty: apr sessions rm {path.stem} removes it")
+        raise NothingStored(path)
     if before is not None:
         raise SessionError(f"the session {path} has no prompt of turn {before}")
     replay.mend()

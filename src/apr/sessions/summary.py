@@ -16,7 +16,7 @@ from msgspec import Struct
 from apr.home import beside, open_private
 from apr.legible import legible
 from apr.sessions.lines import Named, Opened, Recorded, decode
-from apr.sessions.places import SessionError, folder, in_folder
+from apr.sessions.places import NothingStored, SessionError, folder, in_folder
 from ccpa.trace import UserPrompt
 
 _KEPT = "summaries.json"
@@ -140,7 +140,7 @@ def _scan(path: Path, status: os.stat_result) -> _Read:
     except OSError as error:
         one.error = f"cannot read the session {path}: {error.strerror}"
     if one.cwd is None and one.error is None:
-        one.error = f"the session {path} is empty: apr sessions rm {path.stem} removes it"
+        one.error = str(NothingStored(path))
     return one
 
 

@@ -186,7 +186,7 @@ def test_a_session_in_which_nothing_was_written_is_not_gone_on_with(
     code(home, project, ScriptedModel([says("Two.")]), "-c", "go on")
     assert path.read_bytes().count(b'"kind":"user_prompt"') == 2
     done = apr("sessions", "list", home=home, cwd=project)
-    assert "apr sessions rm killed-1 removes it" in done.stderr
+    assert "is empty: apr sessions rm killed-1" in done.stderr
 
 
 def test_what_is_no_file_is_no_session(home: Path, project: Path) -> None:
