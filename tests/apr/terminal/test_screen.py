@@ -321,12 +321,12 @@ def test_notices_are_broken_between_words() -> None:
     assert max(map(len, Seen().take(Notice("some words " * 20)).split("\n"))) <= COLUMNS
 
 
-LONG = 100_000
+LONG = 40_000
 SHAPES = {
     "a word": "x" * LONG,
     "a line": "word **bold** `code` " * (LONG // 21),
     "a paragraph": "words and words\n" * (LONG // 16),
-    "a table": "| a | b |\n|---|---|\n" + "| c | **d** |\n" * 3_000,
+    "a table": "| a | b |\n|---|---|\n" + "| c | **d** |\n" * (LONG // 14),
     "a fence": "```python\n" + "x = 'abc' + 1\n" * (LONG // 14),
     "a quotation": "> " * (LONG // 2) + "x",
     "marks": "**_[`" * (LONG // 5),
@@ -338,8 +338,8 @@ def test_however_long_an_answer_is_a_frame_holds_little_of_it(shape: str) -> Non
     """What is held back is what work per frame can grow with; the rest has been written."""
     text = SHAPES[shape]
     seen = Seen(colour=True)
-    for at in range(0, len(text), 20_000):
-        seen.take(TextDelta(text[at : at + 20_000]))
+    for at in range(0, len(text), 8_000):
+        seen.take(TextDelta(text[at : at + 8_000]))
         assert len(seen.moving()) <= 12
     before = seen.text.count("\n")
     seen.take(turn(TextBlock("x")))
