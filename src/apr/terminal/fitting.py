@@ -1,4 +1,4 @@
-"""What `prompt_toolkit` draws, fitted into the columns there are as it counts them: by character."""
+"""What `prompt_toolkit` draws, fitted into the columns there are, as it counts them."""
 
 from prompt_toolkit.utils import get_cwidth
 
