@@ -6,8 +6,11 @@ def legible(text: str) -> str:
 
     Arguments and file names are bytes. Python decodes those that the locale has no character for
     into surrogate escapes, which open a file but can neither be printed nor sent. Here they are
-    read as UTF-8, and U+FFFD stands for what is none.
+    read as UTF-8, and U+FFFD stands for what is none, also for other halves of characters.
     """
     if text.isascii():
         return text
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

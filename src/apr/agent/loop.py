@@ -27,6 +27,7 @@ from apr.agent.parts import Background, Brakes, Footnotes, Library, Window
 from apr.agent.prompt import Asked, Prompt, Rewrite, compact_asked, each
 from apr.agent.session import Session
 from apr.hooks.base import Fired, HookName
+from apr.legible import legible
 from apr.providers.base import (
     AssistantMessage,
     Completion,
@@ -376,7 +377,7 @@ class Agent:
 
     def _news(self) -> list[str]:
         """Return what is in the inbox, and empty it."""
-        news, self.inbox[:] = self.inbox[:], []
+        news, self.inbox[:] = [legible(text) for text in self.inbox], []
         return news
 
     def _remember(self, message: Message) -> Remembered:
