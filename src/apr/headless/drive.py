@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
 from typing import Protocol
 
 from apr.agent.events import Event, Notice
@@ -54,11 +55,10 @@ async def drive(
     except asyncio.CancelledError:
         raise broken or KeyboardInterrupt from None
     finally:
-        try:
-            for sink in sinks:
-                sink.close()
-        finally:
-            await assembled.close()
+        async with AsyncExitStack() as stack:  # whichever of them fails, the others are closed
+            stack.push_async_callback(assembled.close)
+            for sink in reversed(sinks):
+                stack.callback(sink.close)
     if broken is not None:
         raise broken
     return not failed

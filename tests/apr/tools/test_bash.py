@@ -247,7 +247,7 @@ async def test_where_no_more_files_can_be_opened_a_shell_that_cannot_start_keeps
     call: Call,
 ) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files() + 64, limits[1]))
     taken: list[int] = []
 
     def take_all() -> int:
