@@ -104,7 +104,12 @@ class Terminal:
         self._above.attach(self._line.session, self._screen)
 
     async def run(self) -> bool:
-        """Talk until the person leaves; return whether the last prompt went well."""
+        """Talk until the person leaves.
+
+        Returns:
+            Whether the last prompt went well. One that the person leaves in the middle has not
+            failed.
+        """
         with patch_stdout(raw=True), self._line.input.between_prompts():
             work = asyncio.create_task(drive(self._assembled, self._queue.each(), self._sinks))
             talk = asyncio.create_task(self._talk())
@@ -115,6 +120,7 @@ class Terminal:
             finally:
                 talk.cancel()
                 await asyncio.wait([talk])  # it gives the terminal back, before we do
+            left = bool(self._screen.doing)
             self._consent.answer("n")
             self._agent.interrupt()
             self._queue.close()
@@ -123,7 +129,7 @@ class Terminal:
             went_well = await work
             if not talk.cancelled():
                 talk.result()
-            return went_well
+            return went_well or left
 
     def _greet(self) -> None:
         self._screen.say(f"apr · {self._agent.session.model} · {self._root}", "\x1b[1m")

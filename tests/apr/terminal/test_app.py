@@ -79,6 +79,22 @@ def test_control_c_twice_leaves(begin: Begin) -> None:
     assert "Ctrl-C again leaves" in terminal.text()
 
 
+def test_who_leaves_while_it_works_has_not_failed(begin: Begin) -> None:
+    terminal = begin(says("Never."), chaos=(Chaos(on_request=1, latency_s=600),))
+    terminal.enter("one")
+    terminal.until("reading")
+    terminal.enter("/quit")
+    assert terminal.leave() == 0
+
+
+def test_a_prompt_that_fails_shows_in_the_exit_code(begin: Begin) -> None:
+    terminal = begin(chaos=(Chaos(on_request=1, status=400),))
+    terminal.enter("one")
+    terminal.until("400")
+    terminal.enter("/quit")
+    assert terminal.leave() == 1
+
+
 def test_shift_tab_changes_the_mode(begin: Begin, project: Path) -> None:
     terminal = begin(READ, EDIT, says("Done."))
     terminal.until("m · default")
