@@ -68,24 +68,15 @@ def _show(memory: Memory) -> None:
         print("apr: no instruction files", file=sys.stderr)
         return
     rows = [("KIND", "TOKENS", "FILE", "")]
-    rows += [(p.kind, f"~{tokens(p.text):,}", line(str(p.path)), _why(p)) for p in memory.pieces]
-    rows += [(p.kind, "-", line(str(p.path)), _why(p)) for _, p in memory.waiting]
+    rows += [
+        (p.kind, f"~{tokens(p.text):,}", line(str(p.path)), line(p.why)) for p in memory.pieces
+    ]
+    rows += [(p.kind, "-", line(str(p.path)), line(p.why)) for _, p in memory.waiting]
     rows.append(("in all", f"~{tokens(render(memory.pieces)):,}", "", ""))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for kind, count, path, why in rows:
         row = f"{kind:<{widths[0]}}  {count:>{widths[1]}}  {path:<{widths[2]}}  {why}"
         print(row.rstrip())
-
-
-def _why(piece: Piece) -> str:
-    parts = []
-    if piece.imported_by is not None:
-        parts.append(f"imported by {line(str(piece.imported_by))}")
-    if piece.paths:
-        parts.append(f"for {plain(', '.join(piece.paths))}")
-    if len(piece.text) < piece.size:
-        parts.append(f"cut from {piece.size:,} to {len(piece.text):,} characters")
-    return "; ".join(parts)
 
 
 def _data(piece: Piece) -> dict[str, object]:

@@ -34,6 +34,21 @@ class Piece(Struct, frozen=True, kw_only=True):
     paths: tuple[str, ...] = ()
     """The globs of a rule that is for certain files only."""
 
+    @property
+    def why(self) -> str:
+        """How it comes to be there, and whether all of it is; empty where nothing is to be said.
+
+        Names in it are as the files have them: not fit for a terminal.
+        """
+        told = []
+        if self.imported_by is not None:
+            told.append(f"imported by {self.imported_by}")
+        if self.paths:
+            told.append(f"for {', '.join(self.paths)}")
+        if len(self.text) < self.size:
+            told.append(f"cut from {self.size:,} to {len(self.text):,} characters")
+        return "; ".join(told)
+
 
 def fitted(pieces: Sequence[Piece], budget: int) -> tuple[list[Piece], list[str]]:
     """Cut the longest pieces so that all are within `budget` characters; say what was cut.

@@ -123,7 +123,7 @@ def _loaded(desk: Desk) -> Memory:
 
 def _listed(found: Memory, width: int) -> Iterator[str]:
     rows = [
-        (str(number), piece.kind, f"~{tokens(piece.text):,}", line(str(piece.path)) + _why(piece))
+        (str(number), piece.kind, f"~{tokens(piece.text):,}", line(f"{piece.path}{_told(piece)}"))
         for number, piece in enumerate(_pieces(found), start=1)
     ]
     yield from table(rows, width)
@@ -139,15 +139,8 @@ def _pieces(found: Memory) -> list[Piece]:
     return [*found.pieces, *(piece for _, piece in found.waiting)]
 
 
-def _why(piece: Piece) -> str:
-    told = []
-    if piece.imported_by is not None:
-        told.append(f"imported by {line(str(piece.imported_by))}")
-    if piece.paths:
-        told.append(f"for {line(', '.join(piece.paths))}")
-    if len(piece.text) < piece.size:
-        told.append(f"cut from {piece.size:,} to {len(piece.text):,} characters")
-    return f"  ({'; '.join(told)})" if told else ""
+def _told(piece: Piece) -> str:
+    return f"  ({piece.why})" if piece.why else ""
 
 
 def _meant(desk: Desk, found: Memory, given: str) -> Path:
